@@ -1,0 +1,168 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+struct Failpoint {
+  std::string name;
+  int countdown = 0;
+  std::string action;
+};
+Failpoint& armed() {
+  static Failpoint point;
+  return point;
+}
+
+// write(2) until done; failpoint "write" can cut it short.
+void write_all(int fd, const char* data, size_t bytes, const fs::path& path) {
+  const FailAction action = failpoint("write");
+  size_t allowed = bytes;
+  if (action == FailAction::kShort) allowed = bytes / 2;
+  if (action == FailAction::kFull) allowed = 0;
+  for (size_t done = 0; done < allowed;) {
+    const ssize_t n = ::write(fd, data + done, allowed - done);
+    if (n < 0 && errno == EINTR) continue;
+    FB_CHECK(n > 0, "{}: cannot write: {}. Hint: free disk space or check permissions", path.string(), reason());
+    done += size_t(n);
+  }
+  FB_CHECK(allowed == bytes, "{}: cannot write: {}. Hint: free disk space or check permissions", path.string(), std::strerror(ENOSPC));
+}
+
+void sync_fd(int fd, const fs::path& path) { FB_CHECK(::fsync(fd) == 0, "{}: cannot fsync: {}", path.string(), reason()); }
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  FB_CHECK(fd >= 0, "{}: cannot open: {}", path.string(), reason());
+  std::string bytes;
+  char buffer[1 << 16];
+  ssize_t n;
+  while ((n = ::read(fd, buffer, sizeof buffer)) != 0) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const std::string why = reason();
+      ::close(fd);
+      FB_FAIL("{}: cannot read: {}", path.string(), why);
+    }
+    bytes.append(buffer, size_t(n));
+  }
+  ::close(fd);
+  return bytes;
+}
+
+void write_file_atomic(const fs::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void make_directories(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  FB_CHECK(!error && fs::is_directory(path), "{}: cannot make this folder: {}", path.string(), error ? error.message() : "a file has that name");
+}
+
+void sync_directory(const fs::path& folder) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  FB_CHECK(fd >= 0, "{}: cannot open folder: {}", folder.string(), reason());
+  const int result = ::fsync(fd);
+  ::close(fd);
+  FB_CHECK(result == 0, "{}: cannot fsync folder: {}", folder.string(), reason());
+}
+
+uint64_t xxhash64(std::span<const std::byte> bytes, uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
+uint64_t xxhash64(std::string_view bytes, uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
+uint64_t hash_file(const fs::path& path) { return xxhash64(MappedFile(path).bytes()); }
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  temporary_ = path_;
+  temporary_ += ".tmp";
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  FB_CHECK(fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder exists and is writable", temporary_.string(), reason());
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  write_all(fd_, static_cast<const char*>(data), bytes, temporary_);
+  size_ += bytes;
+}
+
+void AtomicFile::write_at(uint64_t offset, const void* data, size_t bytes) {
+  FB_ASSERT(offset + bytes <= size_, "write_at past the end");
+  FB_CHECK(::pwrite(fd_, data, bytes, off_t(offset)) == ssize_t(bytes), "{}: cannot write: {}", temporary_.string(), reason());
+}
+
+void AtomicFile::commit() {
+  failpoint("before-fsync");
+  sync_fd(fd_, temporary_);
+  ::close(std::exchange(fd_, -1));
+  failpoint("before-rename");
+  FB_CHECK(::rename(temporary_.c_str(), path_.c_str()) == 0, "{}: cannot rename to {}: {}", temporary_.string(), path_.string(), reason());
+  failpoint("after-rename");
+  sync_directory(path_.parent_path());
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  FB_CHECK(fd >= 0, "{}: cannot open: {}", path.string(), reason());
+  struct stat status {};
+  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  void* map = nullptr;
+  if (regular && status.st_size > 0) map = ::mmap(nullptr, size_t(status.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+  const std::string why = reason();
+  ::close(fd);
+  FB_CHECK(regular, "{}: expected a regular file", path.string());
+  FB_CHECK(map != MAP_FAILED, "{}: cannot map: {}", path.string(), why);
+  data_ = static_cast<const std::byte*>(map);
+  size_ = size_t(status.st_size);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void arm_failpoint(std::string_view specification) {
+  const size_t first = specification.find(':'), last = specification.rfind(':');
+  const bool shaped = first != std::string_view::npos && last > first;
+  FB_CHECK(shaped, "--failpoint: expected NAME:COUNT:ACTION, got \"{}\"", specification);
+  Failpoint& point = armed();
+  point.name = specification.substr(0, first);
+  point.countdown = std::atoi(std::string(specification.substr(first + 1, last - first - 1)).c_str());
+  point.action = specification.substr(last + 1);
+  const bool known = point.action == "kill" || point.action == "short" || point.action == "full";
+  FB_CHECK(known && point.countdown >= 1, "--failpoint: expected COUNT >= 1 and ACTION kill, short or full, got \"{}\"", specification);
+}
+
+FailAction failpoint(std::string_view name) {
+  Failpoint& point = armed();
+  if (point.name.empty() || point.name != name || --point.countdown != 0) return FailAction::kNone;
+  if (point.action == "kill") ::raise(SIGKILL);
+  return point.action == "short" ? FailAction::kShort : FailAction::kFull;
+}
+
+}  // namespace finback

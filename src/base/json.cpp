@@ -1,0 +1,71 @@
+#include "base/json.h"
+
+#include "base/file.h"
+
+namespace finback {
+namespace {
+
+// Stops at nesting deeper than the bound before the DOM parser would recurse over the result (its destructor recurses as well).
+void check_depth(std::string_view text, const std::string& what, int max_depth) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      FB_CHECK(++depth <= max_depth, "{}: JSON nested deeper than {} levels at byte {}", what, max_depth, i);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& what, int max_depth) {
+  check_depth(text, what, max_depth);
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& e) {
+    std::string reason = e.what();
+    if (const size_t colon = reason.find("] "); colon != std::string::npos) reason = reason.substr(colon + 2);
+    for (char& c : reason) {
+      if (c == '\n' || c == '\r') c = ' ';
+    }
+    throw Error(fmt::format("{}: expected JSON, got {}", what, reason));
+  }
+}
+
+Json read_json(const std::filesystem::path& path) { return parse_json(read_file(path), path.string()); }
+
+std::string dump_json(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+std::string dump_json_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+const Json& json_at(const Json& object, const std::string& key, const std::string& what) {
+  FB_CHECK(object.is_object(), "{}: expected an object with key \"{}\", got {}", what, key, object.type_name());
+  const auto found = object.find(key);
+  FB_CHECK(found != object.end(), "{}: expected key \"{}\", not there", what, key);
+  return *found;
+}
+
+std::string json_string(const Json& object, const std::string& key, const std::string& what) {
+  const Json& value = json_at(object, key, what);
+  FB_CHECK(value.is_string(), "{}: expected a string at \"{}\", got {}", what, key, value.type_name());
+  return value.get<std::string>();
+}
+
+int64_t json_integer(const Json& object, const std::string& key, const std::string& what, int64_t low, int64_t high) {
+  const Json& value = json_at(object, key, what);
+  const bool fits = value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(INT64_MAX));
+  FB_CHECK(fits, "{}: expected an integer at \"{}\", got {}", what, key, dump_json_line(value).substr(0, 60));
+  const int64_t n = value.get<int64_t>();
+  FB_CHECK(n >= low && n <= high, "{}: expected \"{}\" between {} and {}, got {}", what, key, low, high, n);
+  return n;
+}
+
+}  // namespace finback

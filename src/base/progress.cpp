@@ -1,0 +1,56 @@
+#include "base/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+namespace finback {
+
+bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+void status_line(const std::string& text, bool last) {
+  if (stderr_is_terminal()) {
+    fmt::print(stderr, "\r\033[K{}{}", text, last ? "\n" : "");
+  } else {
+    fmt::print(stderr, "{}\n", text);
+  }
+  std::fflush(stderr);
+}
+
+Progress::Progress(std::string what, double total, std::string unit)
+    : what_(std::move(what)), unit_(std::move(unit)), total_(total), terminal_(stderr_is_terminal()) {}
+
+Progress::~Progress() {
+  if (shown_ && !finished_ && terminal_) fmt::print(stderr, "\n");
+}
+
+void Progress::update(double done, const std::string& note) {
+  done_ = done;
+  const double now = timer_.seconds();
+  if (now < 2 || now - printed_at_ < (terminal_ ? 0.2 : 10)) return;
+  printed_at_ = now;
+  print(done, note, false);
+}
+
+void Progress::finish(const std::string& note) {
+  finished_ = true;
+  if (shown_ || timer_.seconds() > 2) print(done_, note, true);
+}
+
+void Progress::print(double done, const std::string& note, bool last) {
+  shown_ = true;
+  const double seconds = timer_.seconds(), rate = done / seconds;
+  std::string line = what_ + ": " + human_count(done);
+  if (total_ > 0) line += fmt::format(" of {} ({:.0f} %)", human_count(total_), 100 * done / total_);
+  line += fmt::format(" {}, {} {}/s", unit_, human_count(rate), unit_);
+  if (last) {
+    line += ", took " + human_duration(seconds);
+  } else if (total_ > 0 && rate > 0) {
+    line += ", " + human_duration((total_ - done) / rate) + " left";
+  }
+  status_line(note.empty() ? line : line + ", " + note, last);
+}
+
+}  // namespace finback

@@ -1,0 +1,95 @@
+#include "base/toml.h"
+
+#include <toml++/toml.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "base/file.h"
+
+namespace finback {
+namespace {
+
+Json to_json(const toml::node& node) {
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table) object[std::string(key.str())] = to_json(value);
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (const auto& item : *array) list.push_back(to_json(item));
+    return list;
+  }
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* integer = node.as_integer()) return integer->get();
+  if (const auto* number = node.as_floating_point()) return number->get();
+  if (const auto* boolean = node.as_boolean()) return boolean->get();
+  std::ostringstream other;  // dates and times
+  other << toml::node_view(node);
+  return other.str();
+}
+
+std::string scalar(const Json& value) {
+  if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::isnan(number)) return "nan";
+    if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
+    std::string text = fmt::format("{}", number);
+    if (text.find_first_of(".e") == std::string::npos) text += ".0";
+    return text;
+  }
+  return dump_json_line(value);  // JSON strings, integers, booleans and flat lists are valid TOML
+}
+
+bool is_table_list(const Json& value) { return value.is_array() && !value.empty() && value[0].is_object(); }
+
+std::string bare_key(const std::string& key) {
+  const bool bare = !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
+  return bare ? key : dump_json_line(key);
+}
+
+void dump_table(const Json& table, const std::string& prefix, std::string& out) {
+  for (const auto& [key, value] : table.items()) {
+    if (value.is_null() || value.is_object() || is_table_list(value)) continue;
+    if (value.is_array()) {
+      std::string list;
+      for (const Json& item : value) list += (list.empty() ? "" : ", ") + scalar(item);
+      out += bare_key(key) + " = [" + list + "]\n";
+    } else {
+      out += bare_key(key) + " = " + scalar(value) + "\n";
+    }
+  }
+  for (const auto& [key, value] : table.items()) {
+    const std::string name = prefix + bare_key(key);
+    if (value.is_object()) {
+      out += "\n[" + name + "]\n";
+      dump_table(value, name + ".", out);
+    } else if (is_table_list(value)) {
+      for (const Json& item : value) {
+        out += "\n[[" + name + "]]\n";
+        dump_table(item, name + ".", out);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Json parse_toml(std::string_view text, const std::string& what) {
+  try {
+    return to_json(toml::parse(text));
+  } catch (const toml::parse_error& e) {
+    throw Error(fmt::format("{}:{}:{}: expected TOML, got an error: {}", what, e.source().begin.line, e.source().begin.column, e.description()));
+  }
+}
+
+Json read_toml(const std::filesystem::path& path) { return parse_toml(read_file(path), path.string()); }
+
+std::string dump_toml(const Json& json) {
+  std::string out;
+  dump_table(json, "", out);
+  return out;
+}
+
+}  // namespace finback
