@@ -1,0 +1,48 @@
+// The arguments of one verb: positional words, --flag=value, --flag value, --switch. Unknown flags are a UsageError that names the
+// nearest one. A verb declares what it takes, then asks; --help prints what was declared and the example.
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace finback {
+
+class Args {
+ public:
+  // usage: the line after "finback "; about: one paragraph; example: a command that works.
+  Args(std::string usage, std::string about, std::string example);
+  // Declarations. `name` without dashes. A value flag takes a word; a switch takes none. dotted: accept --section.key=value into overrides().
+  Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
+  Args& toggle(const std::string& name, const std::string& help);
+  Args& accept_overrides(const std::string& help_text);
+  // Parses; prints the help on stdout and returns false when --help is among the words.
+  [[nodiscard]] bool parse(std::span<const std::string> words);
+
+  const std::vector<std::string>& positional() const { return positional_; }
+  // The positional word at `index`, or a UsageError that names it.
+  const std::string& required(size_t index, const std::string& what) const;
+  // At most this many positional words, else a UsageError.
+  void at_most(size_t count) const;
+  bool has(const std::string& name) const;
+  std::optional<std::string> get(const std::string& name) const;
+  std::string get_or(const std::string& name, const std::string& fallback) const;
+  // Numbers are read whole and checked against [low, high]; "1e6" is an integer too.
+  int64_t integer(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
+  double number(const std::string& name, double fallback, double low, double high) const;
+  const std::vector<std::pair<std::string, std::string>>& overrides() const { return overrides_; }
+
+ private:
+  struct Declared {
+    std::string name, value_name, help;
+  };
+  std::string help() const;
+  std::string usage_, about_, example_, override_help_;
+  bool accepts_overrides_ = false;
+  std::vector<Declared> declared_;
+  std::vector<std::string> positional_;
+  std::vector<std::pair<std::string, std::string>> given_, overrides_;
+};
+
+// Flags that every verb takes (main.cpp strips them before the verb sees its words): --threads N, --kernels NAME, --poison, --failpoint.
+}  // namespace finback

@@ -1,0 +1,22 @@
+// Output head and cross-entropy in one op, in chunks of rows: no [T, W] tensor is kept. When gradients are wanted they are computed in the
+// same pass (the caller knows all denominators beforehand).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "kernels/linear.h"
+
+namespace finback {
+
+struct HeadLoss {
+  at::Tensor nll_T;     // f32, -log p(target), 0 where masked
+  at::Tensor lse_T;     // f32, log-sum-exp of the logits (for the z-loss), 0 where masked
+  at::Tensor argmax_T;  // i64, the greedy guess; -1 where masked
+  at::Tensor dh_TD;     // defined when gradients were asked for
+};
+// targets_T i64, -1 = masked. d_head_WD defined: gradients of  nll_scale * sum(nll) + z_scale * sum(lse^2)  go into d_head_WD (added) and dh_TD.
+HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
+                   double nll_scale, double z_scale);
+HeadLoss head_loss_ref(const at::Tensor& h_TD, const at::Tensor& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
+                       double nll_scale, double z_scale);
+
+}  // namespace finback

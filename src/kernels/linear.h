@@ -1,0 +1,59 @@
+// Linear layers and grouped linear layers (one weight an expert) over packed rows; weights are packed once per optimizer step by their
+// owner. Knows no experts beyond "group e owns rows offsets[e]..offsets[e+1]". All f32; the operand precision is a field of the weight.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace finback {
+
+enum class Precision { kF32, kBf16, kFp8, kInt8 };
+
+// Owner of {weight, packed forms, stamp}: repacks when the stamp it was built with moved on. Not thread-safe: call from the main thread.
+class PackedWeight {
+ public:
+  PackedWeight() = default;
+  // weight: [N, K] or stacked [E, N, K] (rows contiguous, any stride between experts); `stamp` outlives this object and changes whenever
+  // the values change.
+  PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision precision = Precision::kF32);
+  const at::Tensor& weight() const { return weight_; }
+  int64_t groups() const { return weight_.dim() == 3 ? weight_.size(0) : 1; }
+  int64_t n() const { return weight_.size(-2); }
+  int64_t k() const { return weight_.size(-1); }
+  Precision precision() const { return precision_; }
+  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W.
+  const float* forward_panels(int64_t group = 0) const;
+  const float* backward_panels(int64_t group = 0) const;
+
+ private:
+  at::Tensor weight_;
+  const uint64_t* stamp_ = nullptr;
+  Precision precision_ = Precision::kF32;
+  mutable at::Tensor forward_, backward_;
+  mutable uint64_t forward_stamp_ = ~uint64_t{0}, backward_stamp_ = ~uint64_t{0};
+};
+
+// y_TN = x_TK W^T; x's rows may be strided (a column slice), y is new.
+at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w);
+// dx_TK = dy_TN W.
+at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w);
+// dw_NK += dy_TN^T x_TK, tokens in order: micro-batches that accumulate give the bits of one big batch.
+void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK);
+
+// Rows [offsets[e], offsets[e+1]) use group e; a group may be empty. offsets has groups + 1 entries, offsets.back() == rows of x.
+at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets);
+at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets);
+void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets);
+
+// One small matrix a head, for the absorbed algebra: y_THN[:, h] = x_THK[:, h] W[h]^T, and its transpose x W[h].
+// w_HNK may be a strided view of kv_b_proj. Gradients: dgrad is the other function, wgrad adds into dw_HNK.
+at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK);
+at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK);
+void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK);
+
+// The definitions.
+at::Tensor linear_ref(const at::Tensor& x_TK, const at::Tensor& w_NK);
+at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, const std::vector<int64_t>& offsets);
+
+}  // namespace finback

@@ -1,0 +1,18 @@
+// RMSNorm over the last dimension, statistics in f32.  V3 section 4.2: y = x * rsqrt(mean(x^2) + eps) * weight.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace finback {
+
+struct RmsNorm {
+  at::Tensor y_TD;
+  at::Tensor rstd_T;  // rsqrt(mean(x^2) + eps), for the backward pass
+};
+// x_TD may be a column slice (row stride > D); y is contiguous.
+RmsNorm rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps);
+// Returns dx_TD (contiguous) and adds into dweight_D (may be undefined: not wanted), tokens in order.
+at::Tensor rms_norm_backward(const at::Tensor& dy_TD, const at::Tensor& x_TD, const at::Tensor& weight_D, const at::Tensor& rstd_T,
+                             const at::Tensor& dweight_D);
+RmsNorm rms_norm_ref(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps);
+
+}  // namespace finback

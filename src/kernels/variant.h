@@ -1,0 +1,21 @@
+// Which implementation of an op runs: chosen once at start by cpuid or by --kernels, read by every dispatch `if`.
+// Bits are promised per variant; its label goes into run files and checkpoints. Set before any work starts; not thread-safe to change later.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <string_view>
+
+namespace finback {
+
+enum class Variant { kRef, kPortable, kAvx2, kAvx512 };
+
+// "auto" (best of this processor), "ref", "portable", "avx2", "avx512". Throws Error for an unknown name or one this processor cannot run.
+void select_kernels(std::string_view name);
+Variant kernel_variant();
+// "ref", "portable", "avx2", "avx512": the label in run files.
+std::string kernel_label();
+// True when an op must run its _ref: variant ref, or a tensor that is not on the CPU (an op without a CUDA variant works there, slowly).
+bool use_ref(const at::Tensor& tensor);
+
+}  // namespace finback
