@@ -1,0 +1,30 @@
+// A model as a Hugging Face folder: config.json, tokenizer files, generation_config.json, model*.safetensors with DeepSeek's names (one
+// tensor an expert, MTP under layer index L + k with DeepSeek's copies of embedding and head). Reads f32, bf16, f16 and DeepSeek's FP8
+// (weight + weight_scale_inv) into f32; memory stays bounded by one shard plus one tensor beyond the model itself.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "model/transformer.h"
+
+namespace finback {
+
+// Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest.
+std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, at::Device device, bool trainable);
+// Weights of `folder` into an existing model (same shape).
+void load_weights(const std::filesystem::path& folder, Transformer& model);
+
+struct SaveOptions {
+  std::string dtype = "f32";                     // f32 | bf16
+  uint64_t shard_bytes = uint64_t{4} << 30;      // a new shard beyond this
+  std::filesystem::path tokenizer_folder;        // copied beside the weights when given
+};
+// Writes into `folder` (made when absent): every file under a temporary name, then renamed; config.json last.
+void save_model(const std::filesystem::path& folder, const Transformer& model, const SaveOptions& options);
+
+// Re-encodes a folder shard by shard: dtype f32 | bf16 | fp8 (DeepSeek's layout). Tensors that need no change are copied byte for byte.
+void convert_model(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& dtype);
+
+}  // namespace finback

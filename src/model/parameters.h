@@ -1,0 +1,64 @@
+// All weights of a model in one flat f32 buffer in checkpoint order, their gradients in another of the same layout; every tensor is a view
+// with its checkpoint name. Experts lie one after the other (gate, up, down of expert 0, then of expert 1, ...), so the stacked forms are
+// strided views of the same memory and nothing is ever copied. Knows no forward pass and no files.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "model/model_config.h"
+
+namespace finback {
+
+struct ParameterSpec {
+  std::string name;             // checkpoint name, "model.layers.3.mlp.experts.7.gate_proj.weight"
+  std::vector<int64_t> shape;
+  int64_t offset = 0;           // in the flat buffer, floats
+  int64_t numel = 0;
+  bool decays() const { return shape.size() >= 2; }  // matrices decay, norm weights do not
+};
+
+// Trained tensors in checkpoint order: embedding, layers 0..L-1, final norm, head (unless tied), then MTP layers L, L+1, ...
+// An MTP layer's embedding and head are the main model's and are not listed.
+std::vector<ParameterSpec> parameter_specs(const ModelConfig& config);
+// e_score_correction_bias of every MoE layer: f32 [E], not trained by gradient.
+std::vector<ParameterSpec> buffer_specs(const ModelConfig& config);
+
+class Parameters {
+ public:
+  // Zero-filled. gradients = false (inference) allocates no gradient buffer.
+  Parameters(const ModelConfig& config, at::Device device, bool gradients);
+
+  const std::vector<ParameterSpec>& specs() const { return specs_; }
+  const std::vector<ParameterSpec>& buffers() const { return buffer_specs_; }
+  const at::Tensor& values_P() const { return values_P_; }
+  const at::Tensor& grads_P() const { return grads_P_; }    // undefined without gradients
+  bool has_gradients() const { return grads_P_.defined(); }
+
+  at::Tensor value(const std::string& name) const;          // view with its shape; FB_ASSERT on an unknown name
+  at::Tensor grad(const std::string& name) const;           // undefined without gradients
+  at::Tensor buffer(const std::string& name) const;         // f32 [E]
+  bool has(const std::string& name) const { return index_.contains(name); }
+  // Stacked experts of `prefix` = "model.layers.3.mlp.experts.": gate_up [E, 2F, D] (gate rows first) or down [E, D, F], strided views.
+  at::Tensor stacked_gate_up(const std::string& prefix, bool gradient) const;
+  at::Tensor stacked_down(const std::string& prefix, bool gradient) const;
+
+  // Changes whenever values change: PackedWeight compares it. Whoever writes values calls touch().
+  const uint64_t* stamp() const { return &stamp_; }
+  void touch() { ++stamp_; }
+  // N(0, initializer_range) for matrices, 1 for norms, 0 for biases; element i of a tensor depends on (seed, name, i) alone.
+  void initialize(uint64_t seed, double initializer_range);
+  // xxh3 of all values and buffers, in 16 hex digits: names these weights in caches, responses, rollouts.
+  std::string fingerprint() const;
+
+ private:
+  ModelConfig config_;
+  std::vector<ParameterSpec> specs_, buffer_specs_;
+  std::unordered_map<std::string, size_t> index_, buffer_index_;
+  at::Tensor values_P_, grads_P_, buffers_;
+  uint64_t stamp_ = 1;
+};
+
+}  // namespace finback

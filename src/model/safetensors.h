@@ -1,0 +1,71 @@
+// The safetensors container (8-byte header length, JSON header, raw little-endian data): a memory-mapped reader that trusts nothing in the
+// file, a folder reader over one file or a sharded set with its index, and a streaming writer. Knows no model.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace finback {
+
+struct TensorEntry {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;   // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 I64 I32 I16 I8 U8 BOOL
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, end = 0;         // bytes in the data section
+};
+
+// One file. Every entry is validated on open: dtype known, shape times size equals the byte range, ranges inside the file, no overlap, no hole.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  const std::map<std::string, TensorEntry>& entries() const { return entries_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  bool has(const std::string& name) const { return entries_.contains(name); }
+  // Read-only view into the mapping (valid while any tensor or this object lives). Throws Error for a missing name.
+  at::Tensor tensor(const std::string& name) const;
+
+ private:
+  std::filesystem::path path_;
+  std::shared_ptr<MappedFile> file_;
+  uint64_t data_begin_ = 0;
+  std::map<std::string, TensorEntry> entries_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// model.safetensors, or model.safetensors.index.json and its shards (opened when first needed).
+class SafetensorsFolder {
+ public:
+  explicit SafetensorsFolder(const std::filesystem::path& folder);
+  bool has(const std::string& name) const;
+  std::vector<std::string> names() const;
+  TensorEntry entry(const std::string& name) const;
+  at::Tensor tensor(const std::string& name) const;
+
+ private:
+  SafetensorsFile& shard_of(const std::string& name) const;
+  std::filesystem::path folder_;
+  std::map<std::string, std::string> file_of_;
+  mutable std::map<std::string, std::unique_ptr<SafetensorsFile>> open_;
+};
+
+// Writes tensors in the given order without holding more than one; the file appears whole or not at all.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> entries, std::map<std::string, std::string> metadata);
+  ~SafetensorsWriter();
+  // The next tensor of the list; dtype and shape must match its entry.
+  void write(const at::Tensor& tensor);
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace finback

@@ -1,0 +1,72 @@
+// The model: one forward for training, scoring and generation over packed tokens. Owns its parameters. Gradients do not go through
+// autograd leaves: one custom Function a sub-layer adds its weight gradients straight into Parameters::grads_P, and autograd carries only
+// the residual stream. Not thread-safe; ops run on the kernel pool.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "model/batch.h"
+#include "model/kv_cache.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+
+namespace finback {
+
+enum class MlaAlgebra { kExpanded, kAbsorbed };
+
+// What the MoE layers of one forward pass saw; one entry a MoE layer, in layer order (MTP layers last).
+struct RouterLog {
+  struct Layer {
+    int64_t layer = 0;
+    at::Tensor counts_E;       // i64, tokens routed to each expert
+    at::Tensor topk_ids_TK;    // i64
+    double balance_loss = 0;   // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
+  };
+  std::vector<Layer> layers;
+};
+
+struct ForwardOptions {
+  MlaAlgebra algebra = MlaAlgebra::kExpanded;  // with a cache only kAbsorbed
+  KvCache* cache = nullptr;                    // may be null
+  RouterLog* log = nullptr;                    // may be null; entries are appended
+  double balance_scale = 0;                    // alpha / (balance rows of the whole step): its gradient is added in the MoE backward
+};
+
+class Transformer {
+ public:
+  // trainable allocates the gradient buffer. Parameters are zero until initialize() or a checkpoint is loaded.
+  Transformer(const ModelConfig& config, at::Device device, bool trainable);
+  ~Transformer();
+  Transformer(const Transformer&) = delete;
+
+  const ModelConfig& config() const;
+  Parameters& parameters();
+  const Parameters& parameters() const;
+  at::Device device() const;
+
+  // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on.
+  at::Tensor forward(const Batch& batch, const ForwardOptions& options);
+
+  // MTP depth k (from 0), V3 eq. 21-23: row i joins the hidden state of the depth below and the embedding of token i + k + 1 of its sequence.
+  struct Mtp {
+    Batch batch;              // the rows that have such a token (the last row of every sequence of the depth below drops out)
+    at::Tensor rows;          // i64: their rows in the batch of the depth below
+    at::Tensor hidden_TD;     // after the block, before shared_head.norm: what the next depth receives
+    at::Tensor normed_TD;     // after shared_head.norm: the head's input
+  };
+  // below: batch and hidden of the depth below (for k = 0 the main batch and forward()'s result).
+  Mtp mtp_forward(int64_t k, const Batch& below, const at::Tensor& hidden_TD, const ForwardOptions& options);
+
+  // Head over chosen rows: [T, W]. The shared head of MTP is the same matrix.
+  at::Tensor logits(const at::Tensor& hidden_TD) const;
+  const class PackedWeight& head() const;   // lm_head, or the embedding when tied
+  at::Tensor head_grad() const;             // its gradient view
+
+ private:
+  struct Layers;
+  std::unique_ptr<Layers> layers_;
+};
+
+}  // namespace finback
