@@ -1,0 +1,54 @@
+#include "cost/bill.h"
+
+#include "base/fields.h"
+#include "base/file.h"
+#include "base/timer.h"
+#include "cost/prices.h"
+
+namespace finback {
+
+void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
+  Price price;
+  if (rate_usd_per_device_hour > 0) {
+    price = {bill.device, rate_usd_per_device_hour, "given with --rate", "the user", utc_now().substr(0, 10)};
+  } else {
+    price = price_of(bill.device);
+  }
+  bill.usd_per_device_hour = price.usd_per_hour;
+  bill.price_what = price.what;
+  bill.price_source = price.source;
+  bill.price_date = price.date;
+  bill.device_hours = bill.wall_hours * double(bill.devices);
+  bill.usd = bill.device_hours * bill.usd_per_device_hour;
+  bill.usd_per_million_tokens = bill.tokens > 0 ? bill.usd / double(bill.tokens) * 1e6 : 0;
+  const double capacity = bill.wall_hours * 3600 * bill.peak_flops_per_s;
+  bill.share_of_peak = capacity > 0 ? bill.flops / capacity : 0;
+  bill.not_included = {"building the program", "fetching and tokenising the corpus", "runs that were thrown away", "people", "storage and network"};
+}
+
+void write_bill(const std::filesystem::path& path, Bill& bill) { write_file_atomic(path, dump_json(dump_fields(bill))); }
+
+Bill read_bill(const std::filesystem::path& path) {
+  Bill bill;
+  load_fields(bill, read_json(path), path.string());
+  FB_CHECK(bill.format_version == 1, "{}: expected bill format 1, got {}", path.string(), bill.format_version);
+  return bill;
+}
+
+std::string bill_table(const Bill& bill) {
+  std::string left_out;
+  for (const std::string& item : bill.not_included) left_out += (left_out.empty() ? "" : ", ") + item;
+  std::string text = fmt::format("bill of {} ({})\n", bill.run, bill.kind);
+  const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<16} {}\n", name, value); };
+  line("device", fmt::format("{} x {} ({})", bill.devices, bill.device, bill.device_name));
+  line("hours", fmt::format("{:.4f} wall, {:.4f} {}-hours", bill.wall_hours, bill.device_hours, bill.device));
+  line("tokens", human_count(double(bill.tokens)));
+  line("work", fmt::format("{}FLOP, {:.1f} % of the measured f32 peak ({}FLOP/s)", human_count(bill.flops), 100 * bill.share_of_peak,
+                           human_count(bill.peak_flops_per_s)));
+  line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source, bill.price_date));
+  line("total", fmt::format("${:.4f}  (${:.4f} a million tokens)", bill.usd, bill.usd_per_million_tokens));
+  line("not included", left_out);
+  return text;
+}
+
+}  // namespace finback

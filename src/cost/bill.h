@@ -1,0 +1,64 @@
+// What a run did cost: one bill.json a run folder and the table printed at its end. Hours are wall-clock hours of this machine spent in
+// the run, all attempts added up; nothing else is in them, and the bill says so.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace finback {
+
+struct Bill {
+  int64_t format_version = 1;
+  std::string kind = "train";          // train | sft | rl | serve
+  std::string run;                     // run name
+  std::string device;                  // price-table name: "cpu", "h200"
+  std::string device_name;             // "AMD EPYC ..."
+  int64_t devices = 1;                 // vCPUs used, or accelerators
+  double wall_hours = 0;               // of the run, every attempt included
+  double device_hours = 0;             // wall_hours * devices
+  int64_t tokens = 0;                  // trained tokens
+  double flops = 0;                    // useful: train_flops_per_token (causal, MTP included) * tokens
+  double peak_flops_per_s = 0;         // measured f32 FMA peak of the devices used
+  double share_of_peak = 0;            // flops / (wall seconds * peak)
+  double usd_per_device_hour = 0;
+  std::string price_what, price_source, price_date;
+  double usd = 0;
+  double usd_per_million_tokens = 0;
+  std::string started, ended;          // UTC
+  std::vector<std::string> not_included;
+};
+template <class V>
+void visit_fields(Bill& b, V& v) {
+  v("format_version", b.format_version, "version of this file");
+  v("kind", b.kind, "train, sft, rl or serve");
+  v("run", b.run, "run name");
+  v("device", b.device, "device in the price table");
+  v("device_name", b.device_name, "device as the machine calls it");
+  v("devices", b.devices, "vCPUs or accelerators used");
+  v("wall_hours", b.wall_hours, "hours, every attempt included");
+  v("device_hours", b.device_hours, "wall_hours * devices");
+  v("tokens", b.tokens, "tokens trained");
+  v("flops", b.flops, "useful FLOPs: formula in src/cost/flops.h, causal attention, MTP included");
+  v("peak_flops_per_s", b.peak_flops_per_s, "measured peak of the devices used, FLOP/s");
+  v("share_of_peak", b.share_of_peak, "flops / (seconds * peak)");
+  v("usd_per_device_hour", b.usd_per_device_hour, "rate");
+  v("price_what", b.price_what, "what that rate buys");
+  v("price_source", b.price_source, "who asks it");
+  v("price_date", b.price_date, "when it was seen");
+  v("usd", b.usd, "device_hours * rate");
+  v("usd_per_million_tokens", b.usd_per_million_tokens, "usd / tokens * 1e6");
+  v("started", b.started, "UTC");
+  v("ended", b.ended, "UTC");
+  v("not_included", b.not_included, "what this bill leaves out");
+}
+
+// Fills device_hours, share_of_peak, usd and usd_per_million_tokens from the other fields, price fields from the table (or `rate` > 0),
+// and not_included.
+void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);
+void write_bill(const std::filesystem::path& path, Bill& bill);
+Bill read_bill(const std::filesystem::path& path);
+// The table for people, a few lines.
+std::string bill_table(const Bill& bill);
+
+}  // namespace finback

@@ -1,0 +1,26 @@
+// The price table (configs/prices.toml, compiled in): dollars a device-hour with what, source and date. No network, no other defaults.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace finback {
+
+struct Price {
+  std::string device;        // "cpu" (one vCPU), "h100", ...
+  double usd_per_hour = 0;   // of one device
+  std::string what, source, date;
+};
+template <class V>
+void visit_fields(Price& p, V& v) {
+  v("device", p.device, "cpu (one vCPU) or an accelerator's name in lower case");
+  v("usd_per_hour", p.usd_per_hour, "USD for one device for one hour");
+  v("what", p.what, "what is bought at this price");
+  v("source", p.source, "who asks it");
+  v("date", p.date, "when it was seen");
+}
+
+const std::vector<Price>& price_table();
+// The first row of `device`; throws Error that lists the known devices.
+Price price_of(const std::string& device);
+
+}  // namespace finback
