@@ -1,0 +1,93 @@
+// finback inspect: what a model is and costs a token, from its config alone.
+#include <filesystem>
+
+#include "base/json.h"
+#include "base/timer.h"
+#include "cli/args.h"
+#include "cli/verbs.h"
+#include "cost/flops.h"
+#include "cost/memory.h"
+#include "cost/model_size.h"
+
+namespace finback {
+namespace {
+
+Json report(const ModelConfig& config, int64_t seq_len) {
+  const ModelSize size = model_size(config);
+  const TrainMemory train = train_memory(config, seq_len);
+  const bool mtp = config.num_nextn_predict_layers > 0;
+  Json json;
+  json["model_type"] = config.model_type;
+  json["parameters"] = {{"total", size.total_without_mtp()},
+                        {"active", size.active()},
+                        {"embedding", size.embedding},
+                        {"head", size.head},
+                        {"attention", size.attention},
+                        {"dense_ffn", size.dense_ffn},
+                        {"routed_experts", size.routed_experts},
+                        {"active_routed_experts", size.active_routed},
+                        {"shared_experts", size.shared_experts},
+                        {"router", size.router},
+                        {"norms", size.norms},
+                        {"mtp_modules", size.mtp},
+                        {"total_with_mtp", size.total()}};
+  json["seq_len"] = seq_len;
+  json["flops_per_token"] = {{"train_causal", train_flops_per_token(config, seq_len, AttentionCount::kCausal, false)},
+                             {"train_full_attention", train_flops_per_token(config, seq_len, AttentionCount::kFull, false)},
+                             {"train_causal_with_mtp", train_flops_per_token(config, seq_len, AttentionCount::kCausal, mtp)},
+                             {"decode_at_seq_len", decode_flops_per_token(config, seq_len)}};
+  json["cache_bytes_per_token"] = {{"bf16", cache_bytes_per_token(config, 2, false)},
+                                   {"f32", cache_bytes_per_token(config, 4, false)},
+                                   {"f32_with_mtp", cache_bytes_per_token(config, 4, mtp)}};
+  json["memory_bytes"] = {{"train_weights", train.weights},         {"train_gradients", train.gradients},
+                          {"train_optimizer", train.optimizer},     {"train_packed_weights", train.packed_weights},
+                          {"train_activations", train.activations}, {"train_total", train.total()},
+                          {"serve_f32", serve_memory(config, 4, seq_len)}};
+  return json;
+}
+
+void print(const Json& json, const ModelConfig& config) {
+  const auto count = [](const Json& value) { return human_count(value.get<double>()); };
+  const Json& p = json["parameters"];
+  fmt::print("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n", config.model_type,
+             config.num_hidden_layers, config.first_k_dense_replace, config.hidden_size, config.num_attention_heads, config.n_routed_experts,
+             config.num_experts_per_tok, config.n_shared_experts, config.num_nextn_predict_layers);
+  fmt::print("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count(p["total"]), count(p["active"]));
+  for (const char* part : {"embedding", "head", "attention", "dense_ffn", "routed_experts", "shared_experts", "router", "norms", "mtp_modules"}) {
+    const std::string note = std::string(part) == "mtp_modules" ? "   (not in the total)" : "";
+    fmt::print("  {:<15} {:>10} {:>18}{}\n", part, count(p[part]), p[part].get<int64_t>(), note);
+  }
+  const Json& f = json["flops_per_token"];
+  fmt::print("\nFLOPs a token at {} tokens of context\n", json["seq_len"].get<int64_t>());
+  fmt::print("  training        {}FLOP causal, {}FLOP with full-square attention, {}FLOP causal with MTP\n", count(f["train_causal"]),
+             count(f["train_full_attention"]), count(f["train_causal_with_mtp"]));
+  fmt::print("  decoding        {}FLOP (absorbed attention)\n", count(f["decode_at_seq_len"]));
+  fmt::print("\ncache             {} bytes a token in bf16, {} in f32\n", json["cache_bytes_per_token"]["bf16"].get<int64_t>(),
+             json["cache_bytes_per_token"]["f32"].get<int64_t>());
+  const Json& m = json["memory_bytes"];
+  fmt::print("memory            {} to train in f32 (one micro-batch of {} tokens), {} to serve in f32 (one context)\n",
+             human_bytes(m["train_total"].get<double>()), json["seq_len"].get<int64_t>(), human_bytes(m["serve_f32"].get<double>()));
+}
+
+}  // namespace
+
+int cmd_inspect(Words words) {
+  Args args("inspect MODEL|config.json [--seq-len N] [--json]",
+            "Parameters total and active by part, FLOPs a token, cache bytes a token, memory to train and to serve: pure functions of\n"
+            "config.json (src/cost), no weights are read.",
+            "finback inspect configs/models/v3/config.json");
+  args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)").toggle("json", "one JSON document");
+  if (!args.parse(words)) return 0;
+  const ModelConfig config = load_model_config(args.required(0, "a model folder or a config.json"));
+  args.at_most(1);
+  const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
+  const Json json = report(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
+  if (args.has("json")) {
+    fmt::print("{}", dump_json(json));
+  } else {
+    print(json, config);
+  }
+  return 0;
+}
+
+}  // namespace finback
