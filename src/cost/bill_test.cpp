@@ -1,0 +1,54 @@
+#include "cost/bill.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "cost/prices.h"
+
+namespace finback {
+namespace {
+
+TEST(Bill, SettlesHoursShareAndDollars) {
+  Bill bill;
+  bill.device = "h800";
+  bill.devices = 2048;
+  bill.wall_hours = 2'788'000.0 / 2048;
+  bill.tokens = 1'000'000;
+  bill.flops = 1e15;
+  bill.peak_flops_per_s = 1e12;
+  settle_bill(bill);
+  EXPECT_NEAR(bill.usd, 5.576e6, 1);  // V3's own arithmetic: 2.788M hours at 2 USD
+  EXPECT_NEAR(bill.usd_per_million_tokens, 5.576e6, 1);
+  EXPECT_NEAR(bill.share_of_peak, 1e15 / (bill.wall_hours * 3600 * 1e12), 1e-12);
+  settle_bill(bill, 1.0);
+  EXPECT_NEAR(bill.usd, 2.788e6, 1);
+  EXPECT_EQ(bill.price_source, "the user");
+}
+
+TEST(Bill, SurvivesItsFile) {
+  Bill bill;
+  bill.run = "x";
+  bill.device = "cpu";
+  bill.wall_hours = 0.5;
+  settle_bill(bill);
+  const auto path = std::filesystem::temp_directory_path() / "finback_bill_test.json";
+  write_bill(path, bill);
+  const Bill read = read_bill(path);
+  EXPECT_EQ(read.usd, bill.usd);
+  EXPECT_EQ(read.not_included, bill.not_included);
+  std::filesystem::remove(path);
+}
+
+TEST(Prices, EveryRowHasSourceAndDate) {
+  ASSERT_FALSE(price_table().empty());
+  for (const Price& price : price_table()) {
+    EXPECT_GT(price.usd_per_hour, 0) << price.device;
+    EXPECT_FALSE(price.source.empty() || price.date.empty() || price.what.empty()) << price.device;
+  }
+  EXPECT_THROW(price_of("abacus"), Error);
+}
+
+}  // namespace
+}  // namespace finback
