@@ -1,0 +1,134 @@
+#include "infer/engine.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace finback {
+namespace {
+
+ModelConfig small_config() {
+  return parse_model_config(parse_json(R"({"model_type": "deepseek_v3", "vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 3,
+    "num_attention_heads": 2, "q_lora_rank": 16, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
+    "first_k_dense_replace": 1, "intermediate_size": 40, "moe_intermediate_size": 12, "n_routed_experts": 4, "n_shared_experts": 1,
+    "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1,
+    "max_position_embeddings": 512, "rope_theta": 10000})", "test config"), "test config");
+}
+
+std::unique_ptr<Transformer> small_model() {
+  auto model = std::make_unique<Transformer>(small_config(), at::kCPU, false);
+  model->parameters().initialize(7, 0.3);  // large weights: the argmax is far from a tie
+  return model;
+}
+
+std::vector<int32_t> prompt_of(int64_t length) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < length; ++i) ids.push_back(int32_t((i * 37 + 11) % 97));
+  return ids;
+}
+
+std::vector<TokenEvent> run(Transformer& model, const std::vector<int32_t>& prompt, const SamplingParams& sampling, int64_t chunk) {
+  Engine engine(model, {0, chunk});
+  Request request;
+  request.prompt = prompt;
+  request.max_tokens = 20;
+  request.sampling = sampling;
+  return generate(engine, request);
+}
+
+// One forward over the whole text, no cache: the argmax behind each position.
+TEST(Engine, GreedyEqualsTheFullForward) {
+  const auto model = small_model();
+  SamplingParams greedy;
+  greedy.temperature = 0;
+  const std::vector<int32_t> prompt = prompt_of(70);  // more than one page
+  const std::vector<TokenEvent> events = run(*model, prompt, greedy, 512);
+  ASSERT_EQ(events.size(), 20u);
+  std::vector<int64_t> all(prompt.begin(), prompt.end());
+  for (const TokenEvent& event : events) all.push_back(event.token);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens_T = at::tensor(all, at::kLong);
+  const Batch batch = packed_batch(tokens_T, at::arange(int64_t(all.size())), {0, int64_t(all.size())});
+  ForwardOptions options;
+  options.algebra = MlaAlgebra::kAbsorbed;
+  const at::Tensor logits_TW = model->logits(model->forward(batch, options));
+  const at::Tensor logprobs_TW = at::log_softmax(logits_TW, 1);
+  for (size_t i = 0; i < events.size(); ++i) {
+    const int64_t row = int64_t(prompt.size() + i) - 1;
+    EXPECT_EQ(logits_TW[row].argmax().item<int64_t>(), events[i].token) << i;
+    EXPECT_NEAR(logprobs_TW[row][events[i].token].item<float>(), events[i].logprob, 1e-4) << i;
+  }
+}
+
+// How the prompt was cut into chunks changes no bit of what follows.
+TEST(Engine, ChunkSizeChangesNoBit) {
+  const auto model = small_model();
+  SamplingParams sampling;
+  sampling.seed = 3;
+  const std::vector<int32_t> prompt = prompt_of(131);
+  const std::vector<TokenEvent> whole = run(*model, prompt, sampling, 512);
+  for (const int64_t chunk : {1, 7, 64, 100}) {
+    const std::vector<TokenEvent> cut = run(*model, prompt, sampling, chunk);
+    ASSERT_EQ(cut.size(), whole.size());
+    for (size_t i = 0; i < cut.size(); ++i) {
+      EXPECT_EQ(cut[i].token, whole[i].token) << "chunk " << chunk << " token " << i;
+      EXPECT_EQ(cut[i].logprob, whole[i].logprob) << "chunk " << chunk << " token " << i;
+    }
+  }
+}
+
+TEST(Engine, QueuedRequestsRunInOrderAndReusePages) {
+  const auto model = small_model();
+  Engine engine(*model, {128, 512});  // two pages: the second request needs those of the first
+  Request request;
+  request.prompt = prompt_of(100);
+  request.max_tokens = 5;
+  const int64_t first = engine.submit(request), second = engine.submit(request);
+  std::vector<TokenEvent> events;
+  while (!engine.idle()) {
+    for (const TokenEvent& event : engine.step()) events.push_back(event);
+  }
+  ASSERT_EQ(events.size(), 10u);
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(events[i].request_id, i < 5 ? first : second);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(events[i].logprob, events[i + 5].logprob);
+  EXPECT_EQ(events[4].finish, FinishReason::kLength);
+}
+
+TEST(Engine, StopsAtAStopTokenAndAfterCancel) {
+  const auto model = small_model();
+  SamplingParams greedy;
+  greedy.temperature = 0;
+  const std::vector<TokenEvent> free_run = run(*model, prompt_of(10), greedy, 512);
+  Engine engine(*model, {});
+  Request request;
+  request.prompt = prompt_of(10);
+  request.sampling = greedy;
+  request.stop_ids = {free_run[3].token};
+  const std::vector<TokenEvent> stopped = generate(engine, request);
+  ASSERT_LE(stopped.size(), 4u);
+  EXPECT_EQ(stopped.back().token, free_run[3].token);
+  EXPECT_EQ(stopped.back().finish, FinishReason::kStop);
+  const int64_t id = engine.submit(request);
+  engine.step();
+  engine.cancel(id);
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST(Engine, RefusesWhatCannotRun) {
+  const auto model = small_model();
+  Engine engine(*model, {64, 16});
+  Request request;
+  EXPECT_THROW(engine.submit(request), Error);
+  request.prompt = {5, 97};
+  EXPECT_THROW(engine.submit(request), Error);
+  request.prompt = prompt_of(64);
+  EXPECT_THROW(engine.submit(request), Error);
+  request.prompt = prompt_of(60);
+  request.max_tokens = 1000;  // cut to what fits
+  EXPECT_EQ(generate(engine, request).size(), 4u);
+  EXPECT_THROW(Engine(*model, {100000, 16}), Error);
+}
+
+}  // namespace
+}  // namespace finback
