@@ -1,0 +1,67 @@
+#include "infer/bench_decode.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/timer.h"
+#include "cost/flops.h"
+#include "cost/model_size.h"
+#include "infer/engine.h"
+#include "kernels/bench.h"
+
+namespace finback {
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
+  FB_CHECK(options.new_tokens >= 2, "expected at least 2 new tokens to time, got {}", options.new_tokens);
+  Transformer model(config, at::kCPU, /*trainable=*/false);
+  model.parameters().initialize(1, 0.02);
+  const MachineProbe probe = probe_machine();
+  std::vector<double> prefill, decode;
+  for (int64_t repeat = 0; repeat < options.repeats + 1; ++repeat) {
+    Engine engine(model, {options.prompt_tokens + options.new_tokens, 512});
+    Request request;
+    for (int64_t i = 0; i < options.prompt_tokens; ++i) request.prompt.push_back(int32_t(i * 7919 % config.vocab_size));
+    request.max_tokens = options.new_tokens;
+    request.sampling.temperature = 0;
+    engine.submit(request);
+    Timer timer;
+    std::vector<TokenEvent> events;
+    while (events.empty()) events = engine.step();
+    const double first = timer.seconds();  // the prompt and its first token
+    timer.restart();
+    while (!engine.idle()) engine.step();
+    if (repeat == 0) continue;  // warm-up: packs the weights
+    prefill.push_back(double(options.prompt_tokens) / first);
+    decode.push_back(double(options.new_tokens - 1) / timer.seconds());
+  }
+  const int64_t context = options.prompt_tokens + options.new_tokens / 2;
+  const double bytes = 4.0 * double(model_size(config).active()) + double(context * cache_bytes_per_token(config, 4, false));
+  const double rate = median(decode);
+  Json json;
+  json["figure"] = "decode";
+  json["weights"] = "f32";
+  json["batch"] = 1;
+  json["prompt"] = options.prompt_tokens;
+  json["new"] = options.new_tokens;
+  json["prefill_tokens_per_s"] = median(prefill);
+  json["decode_tokens_per_s"] = rate;
+  json["bytes_per_token"] = bytes;
+  json["stream_gb_per_s"] = probe.stream_gb_per_s;
+  json["share_of_stream"] = rate * bytes / 1e9 / probe.stream_gb_per_s;
+  json["threads"] = probe.threads;
+  json["kernels"] = probe.kernels;
+  json["processor"] = probe.processor;
+  return json;
+}
+
+}  // namespace finback
