@@ -1,0 +1,41 @@
+// The training objective of one micro-batch: main next-token loss, MTP losses (V3 eq. 24-25), the z-loss, and the balance gradient, forward
+// and backward. Used by training, validation and parity alike. Knows nothing of optimizers, steps or schedules: every denominator comes from the
+// caller, who knows the whole step. Sums are exact (see Note [Exact loss sums] in lm_loss.cpp), so micro-batches add up to the same numbers
+// as one big batch.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace finback {
+
+struct LossInputs {
+  at::Tensor targets_T;                  // i64, the token that each row must predict; -1 = masked
+  double main_denominator = 1;           // unmasked targets of the whole step
+  std::vector<double> mtp_denominators;  // the same for each MTP depth; empty: no MTP. A depth with 0 has no targets and no gradient
+  double mtp_lambda = 0;                 // weight of the mean over depths of the MTP losses; 0: forward only, no gradient from MTP
+  double z_loss = 0;                     // weight of mean(log-sum-exp^2) of the main head
+  ForwardOptions forward;                // its log must be null: the result has one
+  bool gradients = false;                // adds gradients into the model's parameters
+  bool last = true;                      // last micro-batch of the step: see Parameters::fold_shared_gradients. False saves nothing but bits
+};
+
+struct LossResult {
+  double main_nll_sum = 0;            // nats over the unmasked targets
+  int64_t main_count = 0;
+  std::vector<double> mtp_nll_sum;    // by depth
+  std::vector<int64_t> mtp_count;
+  double z_sum = 0;                   // sum of log-sum-exp^2, unweighted
+  double balance_sum = 0;             // over MoE layers and balance rows, without alpha
+  std::vector<int64_t> mtp_agree;     // rows where MTP's greedy guess equals the main head's greedy guess for the same token
+  RouterLog router;
+};
+
+// REQUIRES: gradients only on a trainable model, without a cache. Throws Error for a token out of the vocabulary or a position out of the table.
+LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& inputs);
+
+// Unmasked targets of each MTP depth in one batch: row i of depth k predicts what row i + k + 1 of its sequence predicts.
+std::vector<int64_t> mtp_target_counts(const Batch& batch, const at::Tensor& targets_T, int64_t n_mtp);
+
+}  // namespace finback
