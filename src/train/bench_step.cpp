@@ -1,0 +1,99 @@
+#include "train/bench_step.h"
+
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/timer.h"
+#include "cost/flops.h"
+#include "kernels/bench.h"
+#include "model/lm_loss.h"
+#include "train/optimizer.h"
+
+namespace finback {
+namespace {
+
+// Random ids in rows of seq_len; the target is the next token of the row, the last one has none.
+struct RandomRows {
+  Batch batch;
+  at::Tensor targets_T;
+};
+RandomRows random_rows(const ModelConfig& config, const StepBench& options, int64_t step) {
+  const int64_t tokens = options.batch_tokens, seq_len = options.seq_len;
+  at::Tensor tokens_T = at::empty({tokens}, at::kLong), targets_T = at::empty({tokens}, at::kLong);
+  int64_t* ids = tokens_T.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < tokens; ++i) {
+    const auto words = philox(Stream::kTest, uint64_t(step), uint64_t(i));
+    ids[i] = int64_t(uniform_below(words[0], words[1], uint64_t(config.vocab_size)));
+  }
+  int64_t* targets = targets_T.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < tokens; ++i) targets[i] = (i + 1) % seq_len == 0 ? -1 : ids[i + 1];
+  std::vector<int64_t> starts;
+  for (int64_t row = 0; row <= tokens / seq_len; ++row) starts.push_back(row * seq_len);
+  RandomRows rows{packed_batch(tokens_T, at::arange(tokens).remainder(seq_len), starts), targets_T};
+  rows.batch.balance_starts = starts;
+  return rows;
+}
+
+void one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, const StepBench& options, int64_t step) {
+  LossInputs inputs;
+  inputs.targets_T = rows.targets_T;
+  inputs.main_denominator = double(rows.targets_T.ge(0).sum().item<int64_t>());
+  for (const int64_t count : mtp_target_counts(rows.batch, rows.targets_T, model.config().num_nextn_predict_layers)) {
+    inputs.mtp_denominators.push_back(double(count));
+  }
+  inputs.mtp_lambda = 0.3;
+  inputs.gradients = true;
+  inputs.forward.algebra = options.algebra;
+  inputs.forward.balance_scale = 1e-4 / double(rows.batch.balance_starts.size() - 1);
+  model.parameters().grads_P().zero_();
+  const LossResult loss = lm_loss(model, rows.batch, inputs);
+  FB_CHECK(std::isfinite(loss.main_nll_sum), "the loss of random ids is not finite");
+  optimizer.step(1e-4, step, std::sqrt(sum_of_squares(model.parameters().grads_P())), 1.0);
+}
+
+}  // namespace
+
+Json bench_training_step(ModelConfig config, const StepBench& options) {
+  FB_CHECK(options.seq_len > 1 && options.batch_tokens % options.seq_len == 0, "expected --batch-tokens in whole rows of --seq-len {}, got {}",
+           options.seq_len, options.batch_tokens);
+  if (!options.with_mtp) config.num_nextn_predict_layers = 0;
+  Transformer model(config, at::kCPU, /*trainable=*/true);
+  model.parameters().initialize(1, config.initializer_range);
+  OptimizerSection optimizer_config;
+  Optimizer optimizer(model.parameters(), optimizer_config);
+  const MachineProbe probe = probe_machine();
+  std::vector<double> seconds;
+  for (int64_t step = 0; step < options.steps + 2; ++step) {
+    const RandomRows rows = random_rows(config, options, step);
+    const Timer timer;
+    one_step(model, optimizer, rows, options, step + 1);
+    if (step >= 2) seconds.push_back(timer.seconds());  // the first two pay for page faults and packing buffers
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2], rate = double(options.batch_tokens) / median;
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  const double flops = train_flops_per_token(config, options.seq_len, AttentionCount::kCausal, options.with_mtp);
+  Json json;
+  json["figure"] = "step";
+  json["batch_tokens"] = options.batch_tokens;
+  json["seq_len"] = options.seq_len;
+  json["precision"] = "f32";
+  json["tokens_per_s_median"] = rate;
+  json["step_ms_median"] = median * 1e3;
+  json["step_ms_min"] = seconds.front() * 1e3;
+  json["peak_memory_bytes"] = int64_t(usage.ru_maxrss) * 1024;
+  json["fma_peak_gflops"] = probe.fma_peak_gflops;
+  json["share_of_peak"] = rate * flops / 1e9 / probe.fma_peak_gflops;
+  json["threads"] = probe.threads;
+  json["kernels"] = probe.kernels;
+  json["processor"] = probe.processor;
+  return json;
+}
+
+}  // namespace finback
