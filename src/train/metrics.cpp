@@ -1,0 +1,61 @@
+#include "train/metrics.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.h"
+
+namespace finback {
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, uint64_t keep_bytes) : path_(path), size_(keep_bytes) {
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  FB_CHECK(fd_ >= 0, "{}: cannot open for appending: {}", path.string(), std::strerror(errno));
+  struct stat status {};
+  const bool enough = ::fstat(fd_, &status) == 0 && uint64_t(status.st_size) >= keep_bytes;
+  const bool cut = enough && ::ftruncate(fd_, off_t(keep_bytes)) == 0;
+  if (!cut) ::close(fd_);
+  FB_CHECK(enough, "{}: expected at least {} bytes as the checkpoint says, got {}. Hint: the file was changed after the checkpoint",
+           path.string(), keep_bytes, status.st_size);
+  FB_CHECK(cut, "{}: cannot cut to {} bytes: {}", path.string(), keep_bytes, std::strerror(errno));
+}
+
+MetricsLog::~MetricsLog() { ::close(fd_); }
+
+void MetricsLog::append(const Json& line) {
+  std::string text = dump_json_line(line) + "\n";
+  const FailAction action = failpoint("metrics");
+  const size_t wanted = action == FailAction::kNone ? text.size() : action == FailAction::kShort ? text.size() / 2 : 0;
+  ssize_t written;
+  do {
+    written = ::write(fd_, text.data(), wanted);
+  } while (written < 0 && errno == EINTR);
+  if (written == ssize_t(text.size())) {
+    size_ += text.size();
+    return;
+  }
+  const int why = written < 0 ? errno : ENOSPC;
+  if (::ftruncate(fd_, off_t(size_)) != 0) FB_FAIL("{}: cannot write and cannot cut the torn line: {}", path_.string(), std::strerror(why));
+  FB_FAIL("{}: cannot write: {}. Hint: free disk space; --resume goes on from the last checkpoint", path_.string(), std::strerror(why));
+}
+
+uint64_t MetricsLog::sync() {
+  FB_CHECK(::fsync(fd_) == 0, "{}: cannot fsync: {}", path_.string(), std::strerror(errno));
+  return size_;
+}
+
+double last_elapsed_seconds(const std::filesystem::path& metrics_file) {
+  if (!std::filesystem::exists(metrics_file)) return 0;
+  const std::string text = read_file(metrics_file);
+  const size_t end = text.rfind('\n');
+  if (end == std::string::npos) return 0;
+  const size_t begin = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
+  const size_t first = begin == std::string::npos ? 0 : begin + 1;
+  const Json line = Json::parse(text.substr(first, end - first), nullptr, false);
+  return line.is_object() && line.contains("elapsed_s") && line["elapsed_s"].is_number() ? line["elapsed_s"].get<double>() : 0;
+}
+
+}  // namespace finback

@@ -1,0 +1,40 @@
+// metrics.jsonl: one JSON object a line, appended and never rewritten, except that a resumed run cuts off what came after its checkpoint.
+// Kinds: "step" (one an optimizer step), "eval", "sample". A line is one write(2), so a killed run leaves whole lines and at most one torn
+// end, which the cut removes. One thread.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace finback {
+
+// The only fields in which a resumed run may differ from one never interrupted. Everything else is bitwise equal.
+inline constexpr std::array<std::string_view, 6> kWallClockFields = {"time", "elapsed_s", "step_s", "tokens_per_s", "peak_share", "usd"};
+
+class MetricsLog {
+ public:
+  // Opens for appending. `keep_bytes`: the file is cut to this length first (0 for a new run); a shorter file is an Error, because lines
+  // that belong to the checkpoint are lost.
+  MetricsLog(const std::filesystem::path& path, uint64_t keep_bytes);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+
+  // Throws Error when the disk is full; the torn line is cut off again.
+  void append(const Json& line);
+  // Makes all lines durable; returns the length that a checkpoint records.
+  uint64_t sync();
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// elapsed_s of the last whole line, 0 without one: what an interrupted attempt had spent, lost steps included.
+double last_elapsed_seconds(const std::filesystem::path& metrics_file);
+
+}  // namespace finback

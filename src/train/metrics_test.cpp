@@ -1,0 +1,68 @@
+#include "train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/file.h"
+
+namespace finback {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Metrics : testing::Test {
+  fs::path path = fs::temp_directory_path() / fmt::format("finback-metrics-{}.jsonl", ::getpid());
+  void SetUp() override { fs::remove(path); }
+  void TearDown() override {
+    arm_failpoint("none:1:kill");
+    fs::remove(path);
+  }
+};
+
+TEST_F(Metrics, ResumeCutsWhatCameAfterTheCheckpoint) {
+  uint64_t at_checkpoint = 0;
+  {
+    MetricsLog log(path, 0);
+    log.append({{"step", 1}});
+    at_checkpoint = log.sync();
+    log.append({{"step", 2}, {"elapsed_s", 7.5}});
+  }
+  std::ofstream(path, std::ios::app) << "{\"step\": 3, \"elap";  // a write cut by a kill
+  EXPECT_EQ(last_elapsed_seconds(path), 7.5);
+  MetricsLog log(path, at_checkpoint);
+  log.append({{"step", 2}});
+  EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST_F(Metrics, RefusesAFileThatLostLinesOfTheCheckpoint) {
+  std::ofstream(path) << "{}\n";
+  try {
+    MetricsLog log(path, 100);
+    FAIL() << "opened";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("at least 100 bytes"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(Metrics, FullDiskLeavesWholeLinesOnly) {
+  for (const char* action : {"full", "short"}) {
+    fs::remove(path);
+    MetricsLog log(path, 0);
+    log.append({{"step", 1}});
+    arm_failpoint(fmt::format("metrics:1:{}", action));
+    EXPECT_THROW(log.append({{"step", 2}}), Error);
+    EXPECT_EQ(read_file(path), "{\"step\":1}\n");
+  }
+}
+
+TEST_F(Metrics, ElapsedOfAnEmptyOrForeignFileIsZero) {
+  EXPECT_EQ(last_elapsed_seconds(path), 0);
+  std::ofstream(path) << "\n";
+  EXPECT_EQ(last_elapsed_seconds(path), 0);
+  std::ofstream(path) << "no json\n";
+  EXPECT_EQ(last_elapsed_seconds(path), 0);
+}
+
+}  // namespace
+}  // namespace finback

@@ -1,0 +1,127 @@
+#include "train/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// Written by a run, hence removable by --overwrite.
+bool is_run_file(const std::string& name) {
+  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl", "bill.json", "latest", "latest.tmp", "config.toml.tmp", "bill.json.tmp"};
+  return name.starts_with("step-") || name.starts_with("events.out.tfevents.") || std::find(fixed.begin(), fixed.end(), name) != fixed.end();
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  FB_CHECK(!error, "{}: cannot remove: {}", path.string(), error.message());
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The number of "step-000500"; nothing for other names.
+std::optional<int64_t> step_of(const std::string& name) {
+  int64_t step = 0;
+  const char *begin = name.data() + 5, *end = name.data() + name.size();
+  if (!name.starts_with("step-") || begin == end) return std::nullopt;
+  const auto [stop, error] = std::from_chars(begin, end, step);
+  if (error != std::errc() || stop != end || step_name(step) != name) return std::nullopt;
+  return step;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(fs::path root, OpenMode mode) : root_(std::move(root)) {
+  if (mode == OpenMode::kNew && fs::exists(root_)) {
+    FB_CHECK(fs::is_directory(root_), "{}: expected a folder, got a file", root_.string());
+    const std::vector<std::string> names = names_in(root_);
+    const bool empty = names.empty() || names == std::vector<std::string>{".lock"};
+    FB_CHECK(empty, "{}: expected a new run, got a folder with {} in it. Hint: --resume goes on, --overwrite starts again, --run.name=NAME",
+             root_.string(), names[0] == ".lock" ? names[1] : names[0]);
+  }
+  make_directories(root_);
+  const fs::path lock = root_ / ".lock";
+  lock_fd_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  FB_CHECK(lock_fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder is writable", lock.string(), std::strerror(errno));
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(std::exchange(lock_fd_, -1));
+    FB_FAIL("{}: another process is training in this folder. Hint: wait for it, or --run.name=NAME", root_.string());
+  }
+  if (mode == OpenMode::kResume) remove_unfinished(root_);
+  if (mode != OpenMode::kOverwrite) return;
+  for (const std::string& name : names_in(root_)) {
+    if (is_run_file(name)) remove_tree(root_ / name);
+  }
+}
+
+RunFolder::~RunFolder() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+std::string step_name(int64_t step) { return fmt::format("step-{:06}", step); }
+
+std::vector<int64_t> finished_steps(const fs::path& root) {
+  std::vector<int64_t> steps;
+  for (const std::string& name : names_in(root)) {
+    const std::optional<int64_t> step = step_of(name);
+    if (step && fs::exists(root / name / "DONE")) steps.push_back(*step);
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void remove_unfinished(const fs::path& root) {
+  for (const std::string& name : names_in(root)) {
+    if (name.starts_with("step-") && !(step_of(name) && fs::exists(root / name / "DONE"))) remove_tree(root / name);
+    if (name == "latest.tmp") remove_tree(root / name);
+  }
+}
+
+void point_latest(const fs::path& root, int64_t step) {
+  const fs::path temporary = root / "latest.tmp";
+  remove_tree(temporary);
+  FB_CHECK(::symlink(step_name(step).c_str(), temporary.c_str()) == 0, "{}: cannot make the link: {}", temporary.string(), std::strerror(errno));
+  failpoint("before-latest");
+  FB_CHECK(::rename(temporary.c_str(), (root / "latest").c_str()) == 0, "{}: cannot rename: {}", temporary.string(), std::strerror(errno));
+  sync_directory(root);
+}
+
+std::vector<int64_t> kept_steps(const std::vector<int64_t>& steps, int64_t keep_last, int64_t keep_every) {
+  std::vector<int64_t> kept;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const bool recent = int64_t(steps.size() - i) <= keep_last;
+    const bool milestone = keep_every > 0 && steps[i] > 0 && steps[i] % keep_every == 0;
+    if (recent || milestone) kept.push_back(steps[i]);
+  }
+  return kept;
+}
+
+void retain(const fs::path& root, int64_t keep_last, int64_t keep_every) {
+  const std::vector<int64_t> steps = finished_steps(root);
+  const std::vector<int64_t> kept = kept_steps(steps, keep_last, keep_every);
+  for (const int64_t step : steps) {
+    if (std::find(kept.begin(), kept.end(), step) != kept.end()) continue;
+    remove_tree(root / step_name(step) / "DONE");
+    failpoint("mid-removal");
+    remove_tree(root / step_name(step));
+  }
+}
+
+}  // namespace finback

@@ -1,0 +1,89 @@
+#include "train/run_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace finback {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct RunFolderFiles : testing::Test {
+  fs::path root = fs::temp_directory_path() / fmt::format("finback-run-{}", ::getpid());
+  void SetUp() override { fs::remove_all(root); }
+  void TearDown() override { fs::remove_all(root); }
+  void make_step(const std::string& name, bool done) {
+    fs::create_directories(root / name);
+    std::ofstream(root / name / "model.safetensors") << "x";
+    if (done) std::ofstream(root / name / "DONE") << "x";
+  }
+};
+
+TEST_F(RunFolderFiles, NewRunRefusesAFolderWithSomethingInIt) {
+  fs::create_directories(root);
+  std::ofstream(root / "metrics.jsonl") << "x";
+  try {
+    RunFolder run(root, OpenMode::kNew);
+    FAIL() << "opened";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("metrics.jsonl"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("--resume"), std::string::npos);
+  }
+  EXPECT_TRUE(fs::exists(root / "metrics.jsonl"));
+}
+
+TEST_F(RunFolderFiles, OverwriteRemovesARunAndNothingElse) {
+  make_step("step-000010", true);
+  std::ofstream(root / "config.toml") << "x";
+  std::ofstream(root / "notes.md") << "mine";
+  RunFolder run(root, OpenMode::kOverwrite);
+  EXPECT_FALSE(fs::exists(root / "step-000010"));
+  EXPECT_FALSE(fs::exists(root / "config.toml"));
+  EXPECT_TRUE(fs::exists(root / "notes.md"));
+}
+
+TEST_F(RunFolderFiles, TwoProcessesCannotHoldOneRun) {
+  RunFolder first(root, OpenMode::kNew);
+  EXPECT_THROW(RunFolder(root, OpenMode::kResume), Error);
+}
+
+TEST_F(RunFolderFiles, ResumeSeesFinishedCheckpointsOnlyAndRemovesTheRest) {
+  make_step("step-000010", true);
+  make_step("step-000020", false);
+  make_step("step-000030.tmp", true);
+  make_step("step-1234567", true);
+  make_step("step-0000040", true);  // not a name that a run writes
+  EXPECT_EQ(finished_steps(root), (std::vector<int64_t>{10, 1234567}));
+  RunFolder run(root, OpenMode::kResume);
+  EXPECT_FALSE(fs::exists(root / "step-000020"));
+  EXPECT_FALSE(fs::exists(root / "step-000030.tmp"));
+  EXPECT_TRUE(fs::exists(root / "step-000010" / "DONE"));
+}
+
+TEST_F(RunFolderFiles, LatestIsReplacedAndRelative) {
+  make_step("step-000010", true);
+  make_step("step-000020", true);
+  point_latest(root, 10);
+  point_latest(root, 20);
+  EXPECT_EQ(fs::read_symlink(root / "latest"), "step-000020");
+}
+
+TEST(RunFolder, RetentionKeepsTheNewestAndTheMilestones) {
+  EXPECT_EQ(kept_steps({0, 10, 20, 30, 40, 50}, 2, 0), (std::vector<int64_t>{40, 50}));
+  EXPECT_EQ(kept_steps({0, 10, 20, 30, 40, 50}, 1, 20), (std::vector<int64_t>{20, 40, 50}));
+  EXPECT_EQ(kept_steps({}, 1, 20), (std::vector<int64_t>{}));
+}
+
+TEST_F(RunFolderFiles, RetainRemovesWhatItDoesNotKeep) {
+  for (const char* name : {"step-000010", "step-000020", "step-000030"}) make_step(name, true);
+  retain(root, 1, 20);
+  EXPECT_EQ(finished_steps(root), (std::vector<int64_t>{20, 30}));
+  EXPECT_FALSE(fs::exists(root / "step-000010"));
+}
+
+}  // namespace
+}  // namespace finback

@@ -1,0 +1,64 @@
+#include "train/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace finback {
+namespace {
+
+// From `high` at 0 to `low` at 1 along half a cosine.
+double cosine_fall(double high, double low, double progress) {
+  return low + (high - low) * 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(progress, 0.0, 1.0)));
+}
+
+double v3_rate(const ScheduleSection& s, double peak, double share) {
+  if (share < s.constant_until) return peak;
+  if (share < s.cosine_until) return cosine_fall(peak, peak * s.min_share, (share - s.constant_until) / (s.cosine_until - s.constant_until));
+  return share < s.floor_until ? peak * s.min_share : peak * s.last_share;
+}
+
+}  // namespace
+
+double learning_rate(const ScheduleSection& schedule, double peak, const Age& age, int64_t warmup_tokens) {
+  if (age.step < schedule.warmup_steps) return peak * double(age.step + 1) / double(schedule.warmup_steps);
+  const double share = age.share();
+  if (schedule.kind == "v3") return v3_rate(schedule, peak, share);
+  if (schedule.kind == "cosine") {
+    const double rest = double(age.total_tokens - warmup_tokens);
+    return cosine_fall(peak, peak * schedule.min_share, rest > 0 ? double(age.tokens - warmup_tokens) / rest : 1);
+  }
+  if (schedule.kind == "wsd" && schedule.decay_share > 0) {
+    const double fallen = std::clamp((share - (1 - schedule.decay_share)) / schedule.decay_share, 0.0, 1.0);
+    return peak * (1 - (1 - schedule.min_share) * fallen);
+  }
+  return peak;
+}
+
+int64_t batch_tokens(const TrainSection& train, int64_t seq_len, int64_t tokens_seen) {
+  if (train.ramp_tokens <= 0 || tokens_seen >= train.ramp_tokens) return train.batch_tokens;
+  const double grown = double(train.batch_tokens - train.ramp_from_tokens) * (double(tokens_seen) / double(train.ramp_tokens));
+  const int64_t unit = train.micro_batch_tokens > 0 ? train.micro_batch_tokens : seq_len;
+  const int64_t units = (train.ramp_from_tokens + int64_t(grown)) / unit;
+  return std::min(train.batch_tokens, std::max<int64_t>(1, units) * unit);
+}
+
+int64_t tokens_of_steps(const TrainSection& train, int64_t seq_len, int64_t steps) {
+  int64_t tokens = 0, done = 0;
+  for (; done < steps && tokens < train.ramp_tokens; ++done) tokens += batch_tokens(train, seq_len, tokens);
+  return tokens + (steps - done) * train.batch_tokens;
+}
+
+int64_t total_tokens(const TrainSection& train, int64_t seq_len) {
+  if (train.steps > 0) return tokens_of_steps(train, seq_len, train.steps);
+  int64_t tokens = 0;
+  while (tokens < train.tokens && tokens < train.ramp_tokens) tokens += batch_tokens(train, seq_len, tokens);
+  const int64_t missing = std::max<int64_t>(0, train.tokens - tokens);
+  return tokens + (missing + train.batch_tokens - 1) / train.batch_tokens * train.batch_tokens;
+}
+
+double mtp_lambda(const TrainSection& train, const Age& age) { return age.share() < train.mtp_switch ? train.mtp_lambda : train.mtp_lambda_late; }
+
+double bias_update_speed(const TrainSection& train, const Age& age) { return age.share() < train.bias_update_stop ? train.bias_update_speed : 0; }
+
+}  // namespace finback

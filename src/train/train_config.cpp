@@ -1,0 +1,174 @@
+#include "train/train_config.h"
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "base/fields.h"
+#include "base/toml.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// What a resumed run may change: nothing here reaches the weights. A key ending in "." stands for its whole section.
+constexpr std::array<std::string_view, 5> kFreeKeys = {"eval.", "checkpoint.", "bill.", "run.dir", "run.name"};
+
+bool is_free(const std::string& key, const TrainConfig& config) {
+  // A constant schedule does not know its end, so such a run may be made longer.
+  const bool length = key == "train.steps" || key == "train.tokens";
+  if (length && config.schedule.kind == "constant") return true;
+  for (const std::string_view free : kFreeKeys) {
+    if (free.ends_with('.') ? key.starts_with(free) : key == free) return true;
+  }
+  return false;
+}
+
+void one_of(const std::string& key, const std::string& got, std::initializer_list<const char*> allowed) {
+  std::string list;
+  for (const char* word : allowed) {
+    if (got == word) return;
+    list += (list.empty() ? "" : ", ") + std::string(word);
+  }
+  FB_FAIL("{}: expected one of {}, got \"{}\"", key, list, got);
+}
+
+void in_range(const char* key, double got, double low, double high) {
+  FB_CHECK(std::isfinite(got) && got >= low && got <= high, "{}: expected {} to {}, got {}", key, low, high, got);
+}
+
+void at_least(const char* key, int64_t got, int64_t low) { FB_CHECK(got >= low, "{}: expected at least {}, got {}", key, low, got); }
+
+void validate_batch(const TrainConfig& c) {
+  const TrainSection& t = c.train;
+  at_least("data.seq_len", c.data.seq_len, 2);
+  at_least("train.batch_tokens", t.batch_tokens, c.data.seq_len);
+  FB_CHECK((t.steps > 0) != (t.tokens > 0), "train: expected either steps or tokens above 0, got steps = {}, tokens = {}", t.steps, t.tokens);
+  const auto whole_rows = [&](const char* key, int64_t tokens) {
+    FB_CHECK(tokens >= 0 && tokens % c.data.seq_len == 0, "{}: expected a multiple of data.seq_len = {}, got {}", key, c.data.seq_len, tokens);
+  };
+  whole_rows("train.batch_tokens", t.batch_tokens);
+  whole_rows("train.micro_batch_tokens", t.micro_batch_tokens);
+  whole_rows("train.ramp_from_tokens", t.ramp_from_tokens);
+  FB_CHECK(t.micro_batch_tokens <= t.batch_tokens, "train.micro_batch_tokens: expected at most train.batch_tokens = {}, got {}",
+           t.batch_tokens, t.micro_batch_tokens);
+  FB_CHECK(t.ramp_from_tokens <= t.batch_tokens, "train.ramp_from_tokens: expected at most train.batch_tokens = {}, got {}", t.batch_tokens,
+           t.ramp_from_tokens);
+  FB_CHECK((t.ramp_from_tokens > 0) == (t.ramp_tokens > 0), "train: expected ramp_from_tokens and ramp_tokens both or neither, got {} and {}",
+           t.ramp_from_tokens, t.ramp_tokens);
+}
+
+void validate_losses(const TrainConfig& c) {
+  const TrainSection& t = c.train;
+  one_of("train.precision", t.precision, {"f32"});
+  one_of("train.mla_algebra", t.mla_algebra, {"expanded", "absorbed"});
+  in_range("train.mtp_lambda", t.mtp_lambda, 0, 10);
+  in_range("train.mtp_lambda_late", t.mtp_lambda_late, 0, 10);
+  in_range("train.mtp_switch", t.mtp_switch, 0, 1);
+  in_range("train.balance_alpha", t.balance_alpha, 0, 10);
+  in_range("train.bias_update_speed", t.bias_update_speed, 0, 1);
+  in_range("train.bias_update_stop", t.bias_update_stop, 0, 1);
+  in_range("train.z_loss", t.z_loss, 0, 1);
+  in_range("train.grad_clip", t.grad_clip, 0, 1e30);
+}
+
+void validate_optimizer(const TrainConfig& c) {
+  const OptimizerSection& o = c.optimizer;
+  in_range("optimizer.lr", o.lr, 0, 1e30);
+  in_range("optimizer.beta1", o.beta1, 0, 0.999999);
+  in_range("optimizer.beta2", o.beta2, 0, 0.99999999);
+  in_range("optimizer.eps", o.eps, 1e-30, 1);
+  in_range("optimizer.weight_decay", o.weight_decay, 0, 100);
+  const ScheduleSection& s = c.schedule;
+  one_of("schedule.kind", s.kind, {"v3", "wsd", "cosine", "constant"});
+  at_least("schedule.warmup_steps", s.warmup_steps, 0);
+  in_range("schedule.min_share", s.min_share, 0, 1);
+  in_range("schedule.last_share", s.last_share, 0, 1);
+  in_range("schedule.decay_share", s.decay_share, 0, 1);
+  in_range("schedule.constant_until", s.constant_until, 0, 1);
+  in_range("schedule.cosine_until", s.cosine_until, s.constant_until, 1);
+  in_range("schedule.floor_until", s.floor_until, s.cosine_until, 1);
+}
+
+void flatten(const Json& value, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+  if (!value.is_object()) {
+    out.emplace_back(prefix, dump_json_line(value));
+    return;
+  }
+  for (const auto& [key, inner] : value.items()) flatten(inner, prefix.empty() ? key : prefix + "." + key, out);
+}
+
+}  // namespace
+
+TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pair<std::string, std::string>>& overrides) {
+  const bool is_run = fs::is_directory(recipe);
+  const fs::path file = is_run ? recipe / "config.toml" : recipe;
+  FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: a TOML file as in configs/recipes, or a run folder", file.string());
+  TrainConfig config;
+  load_fields(config, read_toml(file), file.string());
+  for (const auto& [path, text] : overrides) set_field(config, path, text);
+  if (config.run.name.empty()) config.run.name = recipe.stem().string();
+  validate(config);
+  return config;
+}
+
+void validate(const TrainConfig& c) {
+  FB_CHECK(!c.run.name.empty() && c.run.name.find('/') == std::string::npos && c.run.name != "." && c.run.name != "..",
+           "run.name: expected a folder name, got \"{}\"", c.run.name);
+  one_of("run.device", c.run.device, {"cpu", "cuda"});
+  at_least("run.seed", c.run.seed, 0);
+  FB_CHECK(!c.data.corpora.empty(), "data.corpora: expected at least one [[data.corpora]] with a path, got none");
+  for (const DataSource& source : c.data.corpora) {
+    FB_CHECK(!source.path.empty(), "data.corpora: expected a path, got an empty one");
+    in_range("data.corpora: weight", source.weight, 1e-9, 1e9);
+  }
+  validate_batch(c);
+  validate_losses(c);
+  validate_optimizer(c);
+  at_least("eval.every", c.eval.every, 0);
+  at_least("eval.tokens", c.eval.tokens, 0);
+  at_least("eval.sample_every", c.eval.sample_every, 0);
+  at_least("eval.sample_tokens", c.eval.sample_tokens, 0);
+  at_least("checkpoint.every", c.checkpoint.every, 0);
+  at_least("checkpoint.keep_last", c.checkpoint.keep_last, 1);
+  at_least("checkpoint.keep_every", c.checkpoint.keep_every, 0);
+  in_range("bill.rate", c.bill.rate, 0, 1e6);
+}
+
+ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos, std::optional<int64_t> eos) {
+  ModelSection section = config.model;
+  Json json = Json::object();
+  std::string what = "recipe [model]";
+  if (!section.config.empty()) {
+    const fs::path path = fs::is_directory(section.config) ? fs::path(section.config) / "config.json" : fs::path(section.config);
+    json = read_json(path);
+    what = path.string() + " with the recipe's [model]";
+  }
+  json["model_type"] = json.value("model_type", "deepseek_v3");
+  json["vocab_size"] = tokenizer_vocab;
+  if (bos) json["bos_token_id"] = *bos;
+  if (eos) json["eos_token_id"] = *eos;
+  for (const auto& [key, value] : dump_fields(section).items()) {
+    if (key != "config" && !value.is_null()) json[key] = value;
+  }
+  if (section.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
+  ModelConfig model = parse_model_config(json, what);
+  FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab, model.vocab_size);
+  FB_CHECK(model.max_position_embeddings >= config.data.seq_len, "data.seq_len: expected at most the model's max_position_embeddings = {}, got {}",
+           model.max_position_embeddings, config.data.seq_len);
+  return model;
+}
+
+std::optional<ChangedKey> first_changed_key(TrainConfig saved, TrainConfig asked) {
+  std::vector<std::pair<std::string, std::string>> old_keys, new_keys;
+  flatten(dump_fields(saved), "", old_keys);
+  flatten(dump_fields(asked), "", new_keys);
+  FB_ASSERT(old_keys.size() == new_keys.size(), "one field list gives one set of keys");
+  for (size_t i = 0; i < old_keys.size(); ++i) {
+    const auto& [key, before] = old_keys[i];
+    if (before != new_keys[i].second && !is_free(key, asked)) return ChangedKey{key, before, new_keys[i].second};
+  }
+  return std::nullopt;
+}
+
+}  // namespace finback

@@ -1,0 +1,103 @@
+#include "train/train_config.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/fields.h"
+#include "base/toml.h"
+
+namespace finback {
+namespace {
+
+namespace fs = std::filesystem;
+
+TrainConfig valid_config() {
+  TrainConfig config;
+  config.run.name = "r";
+  config.data.corpora = {{"some/tokens", 1}};
+  config.train.steps = 10;
+  return config;
+}
+
+std::string error_of(const TrainConfig& config) {
+  try {
+    validate(config);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(TrainConfig, ResolvedRecipeReadsBackEqual) {
+  TrainConfig config = valid_config();
+  config.model.hidden_size = 96;
+  config.data.corpora.push_back({"other", 0.25});
+  config.schedule.constant_until = 1.0 / 3;
+  const std::string text = dump_toml(dump_fields(config));
+  TrainConfig again;
+  load_fields(again, parse_toml(text, "text"), "text");
+  EXPECT_EQ(dump_json(dump_fields(config)), dump_json(dump_fields(again)));
+  EXPECT_FALSE(first_changed_key(config, again));
+}
+
+TEST(TrainConfig, OverridesWinOverTheRecipeAndNameDefaultsToTheFile) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("finback-recipe-{}", ::getpid());
+  fs::create_directories(folder);
+  std::ofstream(folder / "small.toml") << "[train]\nsteps = 5\n[[data.corpora]]\npath = \"x\"\n[optimizer]\nlr = 0.5\n";
+  const TrainConfig config = load_train_config(folder / "small.toml", {{"optimizer.lr", "1e-3"}, {"model.kv_lora_rank", "64"}});
+  fs::remove_all(folder);
+  EXPECT_EQ(config.run.name, "small");
+  EXPECT_EQ(config.optimizer.lr, 1e-3);
+  EXPECT_EQ(config.model.kv_lora_rank, 64);
+  EXPECT_EQ(config.train.steps, 5);
+}
+
+TEST(TrainConfig, EveryImpossibleSettingNamesItsKey) {
+  const auto broken = [](auto change) {
+    TrainConfig config = valid_config();
+    change(config);
+    return error_of(config);
+  };
+  EXPECT_EQ(error_of(valid_config()), "");
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.steps = 0; }).find("either steps or tokens"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.tokens = 5; }).find("either steps or tokens"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.batch_tokens = 2049; }).find("train.batch_tokens"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.micro_batch_tokens = 100; }).find("train.micro_batch_tokens"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.ramp_tokens = 100; }).find("ramp_from_tokens and ramp_tokens"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.precision = "fp8"; }).find("train.precision"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.schedule.kind = "cosin"; }).find("schedule.kind"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.optimizer.lr = NAN; }).find("optimizer.lr"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.data.corpora.clear(); }).find("data.corpora"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.run.name = "a/b"; }).find("run.name"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.run.device = "gpu"; }).find("run.device"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.checkpoint.keep_last = 0; }).find("checkpoint.keep_last"), std::string::npos);
+}
+
+TEST(TrainConfig, ResumeNamesTheFirstKeyThatReachesTheWeights) {
+  const TrainConfig saved = valid_config();
+  TrainConfig asked = saved;
+  asked.eval.every = 7;
+  asked.checkpoint.keep_last = 9;
+  asked.bill.rate = 3;
+  asked.run.dir = "elsewhere";
+  EXPECT_FALSE(first_changed_key(saved, asked));
+  asked.optimizer.beta2 = 0.99;
+  const auto changed = first_changed_key(saved, asked);
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(changed->key, "optimizer.beta2");
+  EXPECT_EQ(changed->saved, "0.95");
+  EXPECT_EQ(changed->asked, "0.99");
+}
+
+TEST(TrainConfig, OnlyARunWithoutAPlannedEndMayBeMadeLonger) {
+  TrainConfig saved = valid_config(), asked = saved;
+  asked.train.steps = 20;
+  EXPECT_EQ(first_changed_key(saved, asked).value().key, "train.steps");
+  saved.schedule.kind = asked.schedule.kind = "constant";
+  EXPECT_FALSE(first_changed_key(saved, asked));
+}
+
+}  // namespace
+}  // namespace finback
