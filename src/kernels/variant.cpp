@@ -1,0 +1,66 @@
+#include "kernels/variant.h"
+
+#include <hwy/targets.h>
+
+#include "base/error.h"
+
+namespace finback {
+namespace {
+
+Variant& chosen() {
+  static Variant variant = Variant::kRef;
+  return variant;
+}
+
+// Highway's dispatch obeys this mask: exactly the targets of one variant stay enabled (the baseline always is).
+constexpr int64_t kAvx512Targets = HWY_AVX3 | HWY_AVX3_DL;
+
+bool runs_here(Variant variant) {
+  hwy::DisableTargets(0);
+  const int64_t here = hwy::SupportedTargets();
+  if (variant == Variant::kAvx512) return (here & HWY_AVX3) != 0;
+  if (variant == Variant::kAvx2) return (here & HWY_AVX2) != 0;
+  return true;
+}
+
+void apply(Variant variant) {
+  int64_t disabled = 0;
+  if (variant == Variant::kAvx2) disabled = kAvx512Targets;
+  if (variant == Variant::kPortable) disabled = kAvx512Targets | HWY_AVX2;
+  hwy::DisableTargets(disabled);
+  chosen() = variant;
+}
+
+const char* label(Variant variant) {
+  switch (variant) {
+    case Variant::kRef: return "ref";
+    case Variant::kPortable: return "portable";
+    case Variant::kAvx2: return "avx2";
+    case Variant::kAvx512: return "avx512";
+  }
+  return "ref";
+}
+
+}  // namespace
+
+void select_kernels(std::string_view name) {
+  if (name == "auto") {
+    for (const Variant variant : {Variant::kAvx512, Variant::kAvx2, Variant::kPortable}) {
+      if (runs_here(variant)) return apply(variant);
+    }
+  }
+  for (const Variant variant : {Variant::kRef, Variant::kPortable, Variant::kAvx2, Variant::kAvx512}) {
+    if (name != label(variant)) continue;
+    FB_CHECK(runs_here(variant), "--kernels: this processor cannot run {}. Hint: --kernels=auto", name);
+    return apply(variant);
+  }
+  FB_FAIL("--kernels: expected auto, ref, portable, avx2 or avx512, got \"{}\"", name);
+}
+
+Variant kernel_variant() { return chosen(); }
+
+std::string kernel_label() { return label(chosen()); }
+
+bool use_ref(const at::Tensor& tensor) { return chosen() == Variant::kRef || !tensor.device().is_cpu(); }
+
+}  // namespace finback
