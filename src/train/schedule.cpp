@@ -49,12 +49,15 @@ int64_t tokens_of_steps(const TrainSection& train, int64_t seq_len, int64_t step
   return tokens + (steps - done) * train.batch_tokens;
 }
 
-int64_t total_tokens(const TrainSection& train, int64_t seq_len) {
-  if (train.steps > 0) return tokens_of_steps(train, seq_len, train.steps);
-  int64_t tokens = 0;
-  while (tokens < train.tokens && tokens < train.ramp_tokens) tokens += batch_tokens(train, seq_len, tokens);
-  const int64_t missing = std::max<int64_t>(0, train.tokens - tokens);
-  return tokens + (missing + train.batch_tokens - 1) / train.batch_tokens * train.batch_tokens;
+RunLength run_length(const TrainSection& train, int64_t seq_len) {
+  if (train.steps > 0) return {train.steps, tokens_of_steps(train, seq_len, train.steps)};
+  RunLength length;
+  for (; length.tokens < train.tokens && length.tokens < train.ramp_tokens; ++length.steps) {
+    length.tokens += batch_tokens(train, seq_len, length.tokens);
+  }
+  const int64_t missing = std::max<int64_t>(0, train.tokens - length.tokens);
+  const int64_t full_steps = (missing + train.batch_tokens - 1) / train.batch_tokens;
+  return {length.steps + full_steps, length.tokens + full_steps * train.batch_tokens};
 }
 
 double mtp_lambda(const TrainSection& train, const Age& age) { return age.share() < train.mtp_switch ? train.mtp_lambda : train.mtp_lambda_late; }

@@ -22,9 +22,13 @@ double learning_rate(const ScheduleSection& schedule, double peak, const Age& ag
 
 // Tokens of the next step: the full batch, or, inside the ramp, linear in the tokens seen (V3 says "gradually"), in whole micro-batches.
 int64_t batch_tokens(const TrainSection& train, int64_t seq_len, int64_t tokens_seen);
-// Tokens of the whole run, and of its first `steps` steps: sums of batch_tokens. train.tokens is rounded up to a whole step.
+// Tokens of the first `steps` steps: the sum of batch_tokens.
 int64_t tokens_of_steps(const TrainSection& train, int64_t seq_len, int64_t steps);
-int64_t total_tokens(const TrainSection& train, int64_t seq_len);
+// The whole run; train.tokens is rounded up to a whole step.
+struct RunLength {
+  int64_t steps = 0, tokens = 0;
+};
+RunLength run_length(const TrainSection& train, int64_t seq_len);
 
 // V3 section 4.2: 0.3 for the first 10T of 14.8T tokens, then 0.1; gamma 0.001 up to 14.3T, then 0.
 double mtp_lambda(const TrainSection& train, const Age& age);

@@ -70,10 +70,11 @@ TEST(Schedule, TokensAreRoundedUpToAWholeStep) {
   TrainSection train;
   train.batch_tokens = 1000;
   train.tokens = 2500;
-  EXPECT_EQ(total_tokens(train, 10), 3000);
+  EXPECT_EQ(run_length(train, 10).tokens, 3000);
+  EXPECT_EQ(run_length(train, 10).steps, 3);
   train.tokens = 0;
   train.steps = 7;
-  EXPECT_EQ(total_tokens(train, 10), 7000);
+  EXPECT_EQ(run_length(train, 10).tokens, 7000);
 }
 
 TEST(Schedule, MtpWeightAndBiasSpeedSwitchAtTheirShares) {

@@ -186,10 +186,12 @@ void visit_fields(CheckpointSection& c, V& v) {
 
 struct BillSection {
   double rate = 0;
+  std::string device;
 };
 template <class V>
 void visit_fields(BillSection& c, V& v) {
   v("rate", c.rate, "USD a device-hour (a vCPU, or an accelerator); 0: the price table's");
+  v("device", c.device, "row of the price table; empty: cpu");
 }
 
 struct TrainConfig {

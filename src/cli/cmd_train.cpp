@@ -1,0 +1,74 @@
+// finback train: recipe and overrides -> TrainConfig, then train(); text samples come from the engine, which train cannot see.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/fields.h"
+#include "cli/args.h"
+#include "cli/verbs.h"
+#include "infer/engine.h"
+#include "tokenizer/tokenizer.h"
+#include "train/train.h"
+
+namespace finback {
+namespace {
+
+std::string sample_text(const SampleRequest& ask) {
+  const Tokenizer tokenizer = Tokenizer::load(ask.tokenizer_folder);
+  Request request;
+  request.prompt = tokenizer.encode(ask.prompt);
+  request.max_tokens = ask.tokens;
+  request.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = ask.seed};
+  EngineOptions options;
+  options.max_sequence_tokens = int64_t(request.prompt.size()) + ask.tokens;
+  Engine engine(ask.model, options);
+  std::vector<int32_t> ids;
+  for (const TokenEvent& event : generate(engine, request)) ids.push_back(event.token);
+  return tokenizer.decode(ids);
+}
+
+}  // namespace
+
+int cmd_train(Words words) {
+  TrainConfig defaults;
+  Args args("train RECIPE [--resume] [--section.key=value ...]",
+            "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, metrics.jsonl, "
+            "TensorBoard events, step-NNNNNN/ as Hugging Face folders, latest, bill.json. SIGINT and SIGTERM save and end the run orderly.",
+            "finback train configs/recipes/quickstart.toml --train.steps=200");
+  args.toggle("resume", "go on from the newest checkpoint, exactly; from the start when there is none")
+      .toggle("overwrite", "remove what an earlier run left in the folder and start again")
+      .toggle("deterministic", "forbid every op without fixed bits (same as --run.deterministic=true)")
+      .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
+      .toggle("json", "print the bill as JSON")
+      .flag("log-rows", "FILE", "write every row trained on as JSON lines, for replaying the run elsewhere")
+      .accept_overrides("recipe keys, also as --section.key=value:\n" + help_fields(defaults));
+  if (!args.parse(words)) return 0;
+  args.at_most(1);
+  if (args.has("resume") && args.has("overwrite")) throw UsageError("--resume and --overwrite exclude each other");
+
+  std::vector<std::pair<std::string, std::string>> overrides = args.overrides();
+  if (args.has("deterministic")) overrides.emplace_back("run.deterministic", "true");
+  const TrainConfig config = load_train_config(args.required(0, "RECIPE"), overrides);
+  TrainOptions options;
+  if (args.has("resume")) options.mode = OpenMode::kResume;
+  if (args.has("overwrite")) options.mode = OpenMode::kOverwrite;
+  options.allow_other_kernels = args.has("allow-other-kernels");
+  options.rows_log = args.get_or("log-rows", "");
+  options.sample = sample_text;
+
+  TrainSummary summary = train(config, options);
+  if (args.has("json")) {
+    fmt::print("{}", dump_json(dump_fields(summary.bill)));
+    return 0;
+  }
+  if (summary.stopped) {
+    fmt::print("stopped at step {} of {}, saved in {}. Go on with: finback train {} --resume\n", summary.step, summary.steps,
+               summary.folder.string(), summary.folder.string());
+  } else {
+    fmt::print("done: {} steps, validation {:.4f} bits a byte, model in {}/latest\n", summary.step, summary.val_bpb, summary.folder.string());
+  }
+  fmt::print("{}", bill_table(summary.bill));
+  return 0;
+}
+
+}  // namespace finback

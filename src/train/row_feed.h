@@ -1,0 +1,63 @@
+// From the loader's packed rows (plain integers) to the model's batches (tensors on its device): training rows in the loader's global
+// order, cut into micro-batches, and the validation rows in file order. The position is the loader's cursor and nothing else.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "train/train_config.h"
+#include "train/training_step.h"
+
+namespace finback {
+
+// Copies rows into tensors. Sequences are the rows' documents; the balance loss counts rows. See Batch.
+MicroBatch micro_batch_of(const PackedRows& rows, int64_t seq_len, at::Device device);
+
+class RowFeed {
+ public:
+  // Opens the corpora; throws Error for missing or damaged shards.
+  RowFeed(const TrainConfig& config, at::Device device);
+  ~RowFeed();
+  RowFeed(const RowFeed&) = delete;
+
+  int64_t vocab_size() const;
+  std::optional<int64_t> bos_token_id() const;
+  std::optional<int64_t> eos_token_id() const;
+  std::filesystem::path tokenizer_folder() const;
+
+  // The next `tokens` tokens (whole rows), in micro-batches of train.micro_batch_tokens.
+  std::vector<MicroBatch> next_step(int64_t tokens);
+  int64_t cursor() const;
+  std::string fingerprint() const;
+  // Goes to a saved position; throws Error when the data is not the same.
+  void restore(int64_t cursor, const std::string& fingerprint);
+
+  // A pass over the first corpus's validation split, `tokens` of it (0: all).
+  std::function<std::optional<MicroBatch>()> validation(int64_t tokens) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// --log-rows: one JSON line a row trained on ({"step", "tokens", "targets", "positions", "starts"}), for replaying a run elsewhere.
+class RowsLog {
+ public:
+  // An empty path writes nothing.
+  explicit RowsLog(const std::filesystem::path& path);
+  void append(int64_t step, const std::vector<MicroBatch>& micro_batches);
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+}  // namespace finback

@@ -1,0 +1,242 @@
+#include "train/train.h"
+
+#include <ATen/ATen.h>
+
+#include <fstream>
+#include <numeric>
+
+#include "base/fields.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/toml.h"
+#include "cost/flops.h"
+#include "cost/prices.h"
+#include "kernels/bench.h"
+#include "kernels/variant.h"
+#include "model/checkpoint.h"
+#include "train/checkpointing.h"
+#include "train/metrics.h"
+#include "train/progress_line.h"
+#include "train/row_feed.h"
+#include "train/schedule.h"
+#include "train/step_record.h"
+#include "train/stop_signal.h"
+#include "train/tensorboard.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// What turns seconds and tokens into shares of the peak and dollars.
+struct Meter {
+  MachineProbe machine;
+  double flops_per_token = 0;
+  double usd_per_second = 0;
+  double seconds_before = 0;   // spent by earlier attempts
+  Timer attempt;
+  double elapsed() const { return seconds_before + attempt.seconds(); }
+  double peak_share(double tokens_per_s) const {
+    return machine.fma_peak_gflops > 0 ? flops_per_token * tokens_per_s / (machine.fma_peak_gflops * 1e9) : 0;
+  }
+};
+
+int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? threads() : 1; }
+
+std::string price_row(const TrainConfig& config) {
+  FB_CHECK(config.run.device == "cpu" || !config.bill.device.empty() || config.bill.rate > 0,
+           "bill.device: expected the accelerator's row of the price table for run.device = cuda, got none. Hint: --bill.device=h200");
+  return config.bill.device.empty() ? config.run.device : config.bill.device;
+}
+
+Meter make_meter(const TrainConfig& config, const ModelConfig& shape, double seconds_before) {
+  Meter meter;
+  const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
+  meter.machine = probe_machine();
+  if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
+  meter.flops_per_token = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
+  meter.usd_per_second = rate * double(device_count(config)) / 3600;
+  meter.seconds_before = seconds_before;
+  return meter;
+}
+
+// Refuses whatever would make the resumed run another run.
+void check_resumable(const TrainerState& saved, const TrainConfig& config, const TrainOptions& options, const fs::path& root) {
+  const std::string where = (root / step_name(saved.step) / "trainer.json").string();
+  TrainConfig recipe;
+  load_fields(recipe, saved.recipe, where + " [recipe]");
+  if (const auto changed = first_changed_key(recipe, config)) {
+    FB_FAIL("{}: expected {} = {} as in the run so far, got {}. Hint: --run.name=NAME starts another run, --overwrite starts this one again",
+            root.string(), changed->key, changed->saved, changed->asked);
+  }
+  FB_CHECK(options.allow_other_kernels || saved.kernels == kernel_label(),
+           "{}: expected kernels {} as in the run so far, got {}. Hint: --kernels={}, or --allow-other-kernels (same training, other bits)", where,
+           saved.kernels, kernel_label(), saved.kernels);
+}
+
+Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter& meter) {
+  Bill bill;
+  bill.run = config.run.name;
+  bill.device = price_row(config);
+  bill.device_name = config.run.device == "cpu" ? meter.machine.processor : config.run.device;
+  bill.devices = device_count(config);
+  bill.wall_hours = meter.elapsed() / 3600;
+  bill.tokens = state.tokens;
+  bill.flops = meter.flops_per_token * double(state.tokens);
+  bill.peak_flops_per_s = meter.machine.fma_peak_gflops * 1e9;
+  bill.started = state.started;
+  bill.ended = utc_now();
+  settle_bill(bill, config.bill.rate);
+  return bill;
+}
+
+bool due(int64_t step, int64_t every) { return every > 0 && step > 0 && step % every == 0; }
+
+void set_deterministic(bool wanted) {
+  if (!wanted || at::globalContext().deterministicAlgorithms()) return;
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);  // that part is --poison's
+}
+
+// The state before the first step, or the newest checkpoint's, with model, optimizer and feed brought to it.
+TrainerState open_position(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
+                           Optimizer& optimizer, bool& resumed) {
+  TrainConfig copy = config;
+  const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
+  resumed = saved.has_value();
+  TrainerState state = saved.value_or(TrainerState{});
+  state.recipe = dump_fields(copy);
+  state.kernels = kernel_label();
+  state.device = config.run.device;
+  if (resumed) {
+    check_resumable(*saved, config, options, folder.root());
+    feed.restore(saved->data_cursor, saved->data_fingerprint);
+    load_checkpoint(folder.root(), *saved, model, optimizer);
+    point_latest(folder.root(), saved->step);
+  } else {
+    state.started = utc_now();
+    state.data_fingerprint = feed.fingerprint();
+    if (config.train.init.empty()) {
+      model.parameters().initialize(uint64_t(config.run.seed), model.config().initializer_range);
+    } else {
+      load_weights(config.train.init, model);
+    }
+  }
+  return state;
+}
+
+}  // namespace
+
+TrainSummary train(TrainConfig config, const TrainOptions& options) {
+  set_deterministic(config.run.deterministic);
+  const at::Device device(config.run.device == "cuda" ? at::kCUDA : at::kCPU);
+  const fs::path root = fs::path(config.run.dir) / config.run.name;
+  RowFeed feed(config, device);
+  const ModelConfig shape = resolve_model_config(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
+  const MlaAlgebra algebra = config.train.mla_algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
+  const RunLength length = run_length(config.train, config.data.seq_len);
+  const int64_t warmup_tokens = tokens_of_steps(config.train, config.data.seq_len, config.schedule.warmup_steps);
+
+  RunFolder folder(root, options.mode);
+  Transformer model(shape, device, /*trainable=*/true);
+  Optimizer optimizer(model.parameters(), config.optimizer);
+  bool resumed = false;
+  TrainerState state = open_position(config, options, folder, feed, model, optimizer, resumed);
+  write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
+  const double seconds_before = std::max(state.wall_seconds, options.mode == OpenMode::kResume ? last_elapsed_seconds(folder.metrics()) : 0);
+  const Meter meter = make_meter(config, shape, seconds_before);
+  MetricsLog log(folder.metrics(), state.metrics_bytes);
+  EventFile events(folder.events(), state.events_bytes, unix_seconds());
+  RowsLog rows_log(options.rows_log);
+  ProgressLine progress;
+  const StopSignal stop;
+  progress.note(fmt::format("{}: {} parameters, {} steps, {} tokens, kernels {}, {} threads{}", root.string(),
+                            human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
+                            kernel_label(), threads(), resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+
+  TrainSummary summary;
+  std::optional<double> validation_bpb;
+  const int64_t first_step = state.step;
+  const auto save = [&] {
+    state.metrics_bytes = log.sync();
+    state.events_bytes = events.sync();
+    state.wall_seconds = meter.elapsed();
+    save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder());
+    retain(root, config.checkpoint.keep_last, config.checkpoint.keep_every);
+  };
+
+  for (;; resumed = false) {
+    const bool last = state.tokens >= length.tokens;
+    const bool stopping = !last && stop.asked();
+
+    // Once in a while. A resumed run did these before it was saved.
+    if (!resumed && (last || (config.eval.every > 0 && state.step % config.eval.every == 0))) {
+      const Validation validation = evaluate(model, algebra, feed.validation(last ? 0 : config.eval.tokens));
+      log.append(eval_line(state.step, state.tokens, validation, meter.elapsed()));
+      events.scalars(state.step, unix_seconds(), eval_scalars(validation));
+      validation_bpb = validation.bpb;
+      if (last) summary.val_bpb = validation.bpb;
+      std::string acceptance;
+      for (const double share : validation.mtp_acceptance) acceptance += fmt::format(", MTP acceptance {:.1f} %", 100 * share);
+      progress.note(fmt::format("step {}: validation {:.4f} bits a byte{}", state.step, validation.bpb, acceptance));
+    }
+    if (!resumed && options.sample && config.eval.sample_tokens > 0 && (last || due(state.step, config.eval.sample_every))) {
+      const EvalSection& eval = config.eval;
+      const std::string text =
+          options.sample({model, feed.tokenizer_folder(), eval.sample_prompt, eval.sample_tokens, uint64_t(config.run.seed + state.step)});
+      log.append(sample_line(state.step, eval.sample_prompt, text, meter.elapsed()));
+      progress.note(fmt::format("sample: {}{}", eval.sample_prompt, text));
+    }
+    if (!resumed && (last || stopping || due(state.step, config.checkpoint.every))) save();
+    if (last || stopping) {
+      summary.stopped = stopping;
+      break;
+    }
+
+    // One step.
+    const Timer step_timer;
+    const Age age{state.step, state.tokens, length.tokens};
+    StepSettings settings;
+    settings.step = state.step + 1;
+    settings.batch_tokens = batch_tokens(config.train, config.data.seq_len, state.tokens);
+    settings.tokens = state.tokens + settings.batch_tokens;
+    settings.lr = learning_rate(config.schedule, config.optimizer.lr, age, warmup_tokens);
+    settings.mtp_lambda = shape.num_nextn_predict_layers > 0 ? mtp_lambda(config.train, age) : 0;
+    settings.bias_update_speed = shape.has_expert_bias() ? bias_update_speed(config.train, age) : 0;
+
+    const std::vector<MicroBatch> micro_batches = feed.next_step(settings.batch_tokens);
+    rows_log.append(settings.step, micro_batches);
+    const StepResult result =
+        accumulate_gradients(model, micro_batches, {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss});
+    if (const std::string wrong = nonfinite_report(model, result); !wrong.empty()) {
+      save();
+      FB_FAIL("step {}: {}. The state before this step is in {}. Hint: a lower optimizer.lr, train.grad_clip, a longer schedule.warmup_steps",
+              settings.step, wrong, (root / step_name(state.step)).string());
+    }
+    settings.clip_scale = clip_scale(result.grad_norm, config.train.grad_clip);
+    optimizer.step(settings.lr, settings.step, result.grad_norm, config.train.grad_clip);
+    update_expert_bias(model.parameters(), result.loads, settings.bias_update_speed);
+    state.step = settings.step;
+    state.tokens = settings.tokens;
+    state.data_cursor = feed.cursor();
+
+    // One line.
+    const double step_s = step_timer.seconds(), tokens_per_s = double(settings.batch_tokens) / step_s;
+    const StepClock clock{meter.elapsed(), step_s, tokens_per_s, meter.peak_share(tokens_per_s), meter.elapsed() * meter.usd_per_second};
+    const std::vector<RouterStats> router = router_view(result.loads, model.parameters());
+    log.append(step_line(settings, result, router, clock));
+    events.scalars(state.step, unix_seconds(), step_scalars(settings, result, router, clock));
+    const double seconds_left = meter.attempt.seconds() / double(state.step - first_step) * double(length.steps - state.step);
+    progress.update({state.step, length.steps, result.main_loss, result.bpb, validation_bpb, settings.lr, result.grad_norm, tokens_per_s,
+                     clock.peak_share, seconds_left, clock.usd},
+                    state.tokens >= length.tokens);
+  }
+
+  summary.folder = root;
+  summary.step = state.step;
+  summary.steps = length.steps;
+  summary.bill = make_bill(config, state, meter);
+  write_bill(folder.bill(), summary.bill);
+  return summary;
+}
+
+}  // namespace finback

@@ -1,0 +1,105 @@
+#include "train/training_step.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "base/error.h"
+#include "kernels/adamw.h"
+#include "train/optimizer.h"
+
+namespace finback {
+namespace {
+
+// Exact sums of a step before they are divided.
+struct Totals {
+  double main = 0, z = 0, balance = 0;
+  int64_t targets = 0, bytes = 0, balance_rows = 0;
+  std::vector<double> mtp;
+  std::vector<int64_t> mtp_targets, mtp_agree;
+};
+
+Totals denominators(const std::vector<MicroBatch>& micro_batches, int64_t n_mtp) {
+  Totals totals;
+  totals.mtp.assign(size_t(n_mtp), 0);
+  totals.mtp_targets.assign(size_t(n_mtp), 0);
+  totals.mtp_agree.assign(size_t(n_mtp), 0);
+  for (const MicroBatch& micro : micro_batches) {
+    totals.targets += micro.valid_targets;
+    totals.bytes += micro.target_bytes;
+    totals.balance_rows += std::max<int64_t>(0, int64_t(micro.batch.balance_starts.size()) - 1);
+    if (n_mtp == 0) continue;
+    const std::vector<int64_t> counts = mtp_target_counts(micro.batch, micro.targets_T, n_mtp);
+    for (size_t k = 0; k < counts.size(); ++k) totals.mtp_targets[k] += counts[k];
+  }
+  return totals;
+}
+
+void add(Totals& totals, const LossResult& part) {
+  totals.main += part.main_nll_sum;
+  totals.z += part.z_sum;
+  totals.balance += part.balance_sum;
+  for (size_t k = 0; k < part.mtp_nll_sum.size(); ++k) totals.mtp[k] += part.mtp_nll_sum[k];
+  for (size_t k = 0; k < part.mtp_agree.size(); ++k) totals.mtp_agree[k] += part.mtp_agree[k];
+}
+
+double ratio(double sum, int64_t count) { return count > 0 ? sum / double(count) : 0; }
+
+void divide(const Totals& totals, const StepWeights& weights, StepResult& result) {
+  result.valid_targets = totals.targets;
+  result.main_loss = ratio(totals.main, totals.targets);
+  result.bpb = ratio(totals.main / std::numbers::ln2, totals.bytes);
+  result.z_loss = weights.z_loss * ratio(totals.z, totals.targets);
+  result.balance_loss = weights.balance_alpha * ratio(totals.balance, totals.balance_rows);
+  for (size_t k = 0; k < totals.mtp.size(); ++k) {
+    result.mtp_loss.push_back(ratio(totals.mtp[k], totals.mtp_targets[k]));
+    result.mtp_acceptance.push_back(ratio(double(totals.mtp_agree[k]), totals.mtp_targets[k]));
+  }
+  result.loss = result.main_loss + result.balance_loss + result.z_loss;
+  for (const double mtp : result.mtp_loss) result.loss += weights.mtp_lambda * mtp / double(result.mtp_loss.size());  // V3 eq. 25
+}
+
+}  // namespace
+
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights) {
+  const int64_t n_mtp = weights.mtp_lambda > 0 ? model.config().num_nextn_predict_layers : 0;
+  Totals totals = denominators(micro_batches, n_mtp);
+  FB_CHECK(totals.targets > 0, "expected at least one target in a step, got only masked rows. Hint: documents of one token in a row of seq_len");
+  model.parameters().grads_P().zero_();
+  LossInputs inputs;
+  inputs.main_denominator = double(totals.targets);
+  inputs.mtp_denominators.assign(totals.mtp_targets.begin(), totals.mtp_targets.end());
+  inputs.mtp_lambda = weights.mtp_lambda;
+  inputs.z_loss = weights.z_loss;
+  inputs.forward.algebra = weights.algebra;
+  inputs.forward.balance_scale = totals.balance_rows > 0 ? weights.balance_alpha / double(totals.balance_rows) : 0;
+  inputs.gradients = true;
+  StepResult result;
+  for (size_t i = 0; i < micro_batches.size(); ++i) {
+    inputs.targets_T = micro_batches[i].targets_T;
+    inputs.last = i + 1 == micro_batches.size();
+    const LossResult part = lm_loss(model, micro_batches[i].batch, inputs);
+    add(totals, part);
+    add_counts(result.loads, part.router);
+  }
+  divide(totals, weights, result);
+  result.grad_norm = std::sqrt(sum_of_squares(model.parameters().grads_P()));
+  return result;
+}
+
+std::string nonfinite_report(const Transformer& model, const StepResult& result) {
+  if (std::isfinite(result.loss) && std::isfinite(result.grad_norm)) return "";
+  const Parameters& parameters = model.parameters();
+  const auto first = [&](const char* what, const at::Tensor& flat_P) -> std::string {
+    const int64_t index = first_nonfinite(flat_P);
+    if (index < 0) return "";
+    return fmt::format("first in the {} of {}", what, parameter_at(parameters.specs(), index));
+  };
+  std::string place = first("weights", parameters.values_P());
+  if (place.empty()) place = first("gradient", parameters.grads_P());
+  return fmt::format("loss {}, gradient norm {}, {}", result.loss, result.grad_norm, place.empty() ? "every tensor finite" : place);
+}
+
+}  // namespace finback

@@ -1,0 +1,48 @@
+// One optimizer step's losses and gradients from its micro-batches. The only place that computes loss denominators: valid targets of the
+// whole step, apart for each MTP depth, so any cut into micro-batches gives the numbers of one big batch. Updates no weight.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/lm_loss.h"
+#include "train/expert_balance.h"
+
+namespace finback {
+
+// Rows of one forward pass, on the model's device.
+struct MicroBatch {
+  Batch batch;
+  at::Tensor targets_T;        // i64, -1 = masked
+  int64_t valid_targets = 0;   // those that are not masked
+  int64_t target_bytes = 0;    // raw UTF-8 bytes of the valid targets
+};
+
+struct StepWeights {
+  MlaAlgebra algebra = MlaAlgebra::kExpanded;
+  double mtp_lambda = 0;       // 0: MTP is not run
+  double balance_alpha = 0;
+  double z_loss = 0;
+};
+
+// Means over the step, in nats a target where not said otherwise.
+struct StepResult {
+  double loss = 0;                       // what was differentiated: main + lambda * mean(mtp) + balance + z
+  double main_loss = 0;
+  std::vector<double> mtp_loss;          // by depth, unweighted
+  double balance_loss = 0, z_loss = 0;   // weighted
+  double bpb = 0;                        // main loss in bits a byte of the batch
+  std::vector<double> mtp_acceptance;    // share of MTP's greedy guesses that agree with the main head's
+  int64_t valid_targets = 0;
+  double grad_norm = 0;                  // before clipping; 0 without gradients
+  std::vector<LayerLoad> loads;
+};
+
+// Clears the gradients, then adds those of all micro-batches. Throws nothing for non-finite numbers: see nonfinite_report.
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights);
+
+// What is wrong with the step, naming the first tensor in checkpoint order ("gradient of model.layers.3...: nan"); empty when all is finite.
+std::string nonfinite_report(const Transformer& model, const StepResult& result);
+
+}  // namespace finback
