@@ -22,7 +22,7 @@ TEST(StopText, ReleasesAFalseBeginning) {
   StopText stopper("aab");
   EXPECT_EQ(stopper.push("xa"), "x");
   EXPECT_EQ(stopper.push("a"), "");
-  EXPECT_EQ(stopper.push("a"), "a");   // "aaa": the first a can no longer begin "aab"
+  EXPECT_EQ(stopper.push("a"), "a");  // "aaa": the first a can no longer begin "aab"
   EXPECT_EQ(stopper.push("c"), "aac");
   EXPECT_FALSE(stopper.found());
 }
