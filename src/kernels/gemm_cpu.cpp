@@ -27,7 +27,8 @@ using F = hn::ScalableTag<float>;
 constexpr F kF;
 HWY_ATTR inline int64_t width() { return int64_t(2 * hn::Lanes(kF)); }
 
-HWY_ATTR void pack_a(int64_t rows, int64_t depth, const float* HWY_RESTRICT a, int64_t row_stride, int64_t column_stride, float* HWY_RESTRICT packed) {
+HWY_ATTR void pack_a(int64_t rows, int64_t depth, const float* HWY_RESTRICT a, int64_t row_stride, int64_t column_stride,
+                     float* HWY_RESTRICT packed) {
   for (int64_t r0 = 0; r0 < rows; r0 += kRows, packed += kRows * depth) {
     const int64_t here = std::min<int64_t>(kRows, rows - r0);
     if (row_stride == 1 && here == kRows) {
@@ -46,7 +47,8 @@ HWY_ATTR void pack_a(int64_t rows, int64_t depth, const float* HWY_RESTRICT a, i
   }
 }
 
-HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b, int64_t row_stride, int64_t column_stride, float* HWY_RESTRICT packed) {
+HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b, int64_t row_stride, int64_t column_stride,
+                     float* HWY_RESTRICT packed) {
   const int64_t w = width();
   if (column_stride == 1) {
     for (int64_t k = 0; k < depth; ++k) {
@@ -68,12 +70,13 @@ HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b
 
 // R rows of the tile; every accumulator is one chain over k.
 template <int R>
-HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, float* HWY_RESTRICT c,
-                              int64_t ldc, bool accumulate) {
+HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
+                              float* HWY_RESTRICT c, int64_t ldc, bool accumulate) {
   const int64_t lanes = int64_t(hn::Lanes(kF));
   hn::Vec<F> low[R], high[R];
   const bool whole = columns == 2 * lanes;
   HWY_ALIGN float edge[2 * hn::MaxLanes(F())];
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     if (!accumulate) {
       low[r] = high[r] = hn::Zero(kF);
@@ -86,12 +89,14 @@ HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_R
   }
   for (int64_t k = 0; k < depth; ++k) {
     const auto b0 = hn::LoadU(kF, b + k * 2 * lanes), b1 = hn::LoadU(kF, b + k * 2 * lanes + lanes);
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const auto x = hn::Set(kF, a[k * kRows + r]);
       low[r] = hn::MulAdd(x, b0, low[r]);
       high[r] = hn::MulAdd(x, b1, high[r]);
     }
   }
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     if (whole) {
       hn::StoreU(low[r], kF, c + r * ldc), hn::StoreU(high[r], kF, c + r * ldc + lanes);
@@ -102,7 +107,8 @@ HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_R
   }
 }
 
-HWY_ATTR void block(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc, bool accumulate) {
+HWY_ATTR void block(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc,
+                    bool accumulate) {
   int64_t r = 0;
   for (; r + kRows <= rows; r += kRows) tile<kRows>(columns, depth, packed_a + r * depth, packed_b, c + r * ldc, ldc, accumulate);
   const float* a = packed_a + r * depth;

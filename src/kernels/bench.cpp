@@ -1,0 +1,116 @@
+#include "kernels/bench.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "base/timer.h"
+#include "kernels/machine_probe_cpu.h"
+#include "kernels/variant.h"
+
+namespace finback {
+namespace {
+
+constexpr double kSecondsASide = 0.25;  // long enough for a median on a busy machine
+constexpr int kMaxCalls = 400;
+
+double seconds_of(const std::function<void()>& call) {
+  const Timer timer;
+  call();
+  return timer.seconds();
+}
+
+double median(std::vector<double>& values) {
+  std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+// Best of several runs of 5 ms: a neighbour slows some of them, not all.
+double fma_peak_gflops() {
+  const ProbeLoops& loops = probe_loops();
+  constexpr int64_t kRounds = 500'000;
+  double best = 1e30;
+  volatile float sink = 0;
+  for (int run = 0; run < 20; ++run) {
+    best = std::min(best, seconds_of([&] { parallel_for(threads(), [&](int64_t) { sink = loops.fma(kRounds); }); }));
+  }
+  return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
+}
+
+// Memory that is mapped for the probe alone: returned to the system at once, so it does not stay in the process.
+double stream_gb_per_s() {
+  constexpr int64_t kFloats = int64_t{48} << 20;  // 192 MiB
+  constexpr int64_t kPiece = int64_t{1} << 18;    // floats a chunk
+  void* memory = mmap(nullptr, size_t(kFloats) * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  FB_CHECK(memory != MAP_FAILED, "expected 192 MiB of free memory to measure its bandwidth");
+  float* floats = static_cast<float*>(memory);
+  parallel_ranges(kFloats, kPiece, [&](int64_t begin, int64_t end) { std::fill(floats + begin, floats + end, 1.0f); });
+  double best = 1e30;
+  volatile float sink = 0;
+  for (int run = 0; run < 6; ++run) {
+    best = std::min(best, seconds_of([&] {
+                      parallel_for(kFloats / kPiece, [&](int64_t piece) { sink = probe_loops().read(floats + piece * kPiece, kPiece); });
+                    }));
+  }
+  munmap(memory, size_t(kFloats) * sizeof(float));
+  return double(kFloats) * sizeof(float) / best / 1e9;
+}
+
+}  // namespace
+
+void Bench::row(const std::string& name, double flops, double bytes, const std::function<void()>& fast, const std::function<void()>& ref) {
+  fast();  // warm-up: page faults, packing buffers
+  if (ref) ref();
+  std::vector<double> fast_seconds, ref_seconds;
+  for (double spent = 0; spent < kSecondsASide && fast_seconds.size() < kMaxCalls;) {
+    fast_seconds.push_back(seconds_of(fast));
+    spent += fast_seconds.back();
+    if (ref && ref_seconds.size() < 15) ref_seconds.push_back(seconds_of(ref));
+  }
+  const double seconds = median(fast_seconds);
+  Json row = {{"name", name}, {"seconds", seconds}};
+  std::string rate = "-";
+  if (flops > 0) {
+    const double gflops = flops / seconds / 1e9;
+    row["gflops"] = gflops;
+    row["share_of_peak"] = gflops / fma_peak_;
+    rate = fmt::format("{:7.1f} GFLOP/s ({:3.0f} %)", gflops, 100 * gflops / fma_peak_);
+  } else if (bytes > 0) {
+    const double gb_per_s = bytes / seconds / 1e9;
+    row["gb_per_s"] = gb_per_s;
+    row["share_of_stream"] = gb_per_s / stream_;
+    rate = fmt::format("{:7.1f} GB/s    ({:3.0f} %)", gb_per_s, 100 * gb_per_s / stream_);
+  }
+  std::string ratio = "-";
+  if (ref) {
+    row["x_ref"] = median(ref_seconds) / seconds;
+    ratio = fmt::format("{:.1f} x ref", row["x_ref"].get<double>());
+  }
+  fmt::print(stderr, "{:<44} {:9.1f} us | {} | {}\n", name, seconds * 1e6, rate, ratio);
+  results_.push_back(row);
+}
+
+MachineProbe probe_machine() {
+  MachineProbe probe;
+  probe.processor = processor_name();
+  probe.kernels = kernel_label();
+  probe.threads = threads();
+  probe.fma_peak_gflops = fma_peak_gflops();
+  probe.stream_gb_per_s = stream_gb_per_s();
+  return probe;
+}
+
+}  // namespace finback

@@ -1,0 +1,14 @@
+// The instruction-set half of probe_machine: one loop that only multiplies and adds in registers, one that only reads. Knows no threads.
+#pragma once
+#include <cstdint>
+
+namespace finback {
+
+struct ProbeLoops {
+  int64_t flops_a_round;
+  float (*fma)(int64_t rounds);                       // the result depends on every round, so none can be removed
+  float (*read)(const float* floats, int64_t count);  // sum of count floats; count a multiple of 256
+};
+const ProbeLoops& probe_loops();
+
+}  // namespace finback
