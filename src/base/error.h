@@ -26,14 +26,16 @@ class UsageError : public Error {
 
 }  // namespace finback
 
-#define FB_CHECK(condition, ...)                                                   \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]] throw ::finback::Error(fmt::format(__VA_ARGS__)); \
+#define FB_CHECK(condition, ...)                        \
+  do {                                                  \
+    if (!(condition)) [[unlikely]]                      \
+      throw ::finback::Error(fmt::format(__VA_ARGS__)); \
   } while (0)
 
 #define FB_FAIL(...) throw ::finback::Error(fmt::format(__VA_ARGS__))
 
-#define FB_ASSERT(condition, ...)                                                                                        \
-  do {                                                                                                                   \
-    if (!(condition)) [[unlikely]] ::finback::assert_failed(#condition, __FILE__, __LINE__, fmt::format("" __VA_ARGS__)); \
+#define FB_ASSERT(condition, ...)                                                            \
+  do {                                                                                       \
+    if (!(condition)) [[unlikely]]                                                           \
+      ::finback::assert_failed(#condition, __FILE__, __LINE__, fmt::format("" __VA_ARGS__)); \
   } while (0)

@@ -30,7 +30,9 @@ struct AnyVisitor {
 };
 
 template <class T>
-concept Section = requires(T& t, AnyVisitor& v) { visit_fields(t, v); };
+concept Section = requires(T& t, AnyVisitor& v) {
+  visit_fields(t, v);
+};
 
 template <class T>
 struct is_vector : std::false_type {};
@@ -82,7 +84,12 @@ struct Setter {
     found = true;
     if constexpr (Section<T>) {
       FB_CHECK(!tail.empty(), "{}: \"{}\" is a section. Hint: --{}.KEY=VALUE", what, head, head);
-      Setter inner{tail.substr(0, tail.find('.')), tail.find('.') == std::string::npos ? "" : tail.substr(tail.find('.') + 1), text, what, false, {}};
+      Setter inner{tail.substr(0, tail.find('.')),
+                   tail.find('.') == std::string::npos ? "" : tail.substr(tail.find('.') + 1),
+                   text,
+                   what,
+                   false,
+                   {}};
       visit_fields(value, inner);
       if (!inner.found) fail_unknown_key(inner.head, what + " section " + head, inner.known);
     } else {
@@ -98,18 +105,18 @@ struct Setter {
   }
 };
 
-struct Helper {
+struct HelpText {
   std::string prefix, text;
   template <class T>
   void operator()(const char* name, T& value, const char* help) {
     if constexpr (Section<T>) {
-      Helper inner{prefix + name + ".", ""};
+      HelpText inner{prefix + name + ".", ""};
       visit_fields(value, inner);
       text += inner.text;
     } else if constexpr (is_vector<T>::value && Section<typename T::value_type>) {
       text += fmt::format("  [[{}]]  {}\n", prefix + name, help);
       typename T::value_type item{};
-      Helper inner{prefix + name + "[].", ""};
+      HelpText inner{prefix + name + "[].", ""};
       visit_fields(item, inner);
       text += inner.text;
     } else {
@@ -152,7 +159,8 @@ void assign(T& out, const Json& in, const std::string& what) {
     const bool whole = in.is_number_integer() || (in.is_number_float() && std::floor(in.get<double>()) == in.get<double>());
     if (!whole) fail_type(what, "an integer", in);
     const double wide = in.get<double>();
-    if (wide < double(std::numeric_limits<T>::min()) || wide > double(std::numeric_limits<T>::max())) fail_type(what, "an integer in range", in);
+    if (wide < double(std::numeric_limits<T>::min()) || wide > double(std::numeric_limits<T>::max()))
+      fail_type(what, "an integer in range", in);
     out = in.is_number_integer() ? in.get<T>() : T(wide);
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!in.is_number()) fail_type(what, "a number", in);
@@ -209,7 +217,7 @@ void set_field(T& config, const std::string& path, const std::string& text) {
 // A line per field: dotted name, help, default.
 template <class T>
 std::string help_fields(T& config) {
-  fields_internal::Helper helper{"", ""};
+  fields_internal::HelpText helper{"", ""};
   visit_fields(config, helper);
   return helper.text;
 }

@@ -77,7 +77,8 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
 void make_directories(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  FB_CHECK(!error && fs::is_directory(path), "{}: cannot make this folder: {}", path.string(), error ? error.message() : "a file has that name");
+  FB_CHECK(!error && fs::is_directory(path), "{}: cannot make this folder: {}", path.string(),
+           error ? error.message() : "a file has that name");
 }
 
 void sync_directory(const fs::path& folder) {

@@ -6,8 +6,8 @@
 namespace finback {
 
 std::array<uint32_t, 4> philox(Stream stream, uint64_t seed, uint64_t a, uint32_t b, uint32_t c) {
-  constexpr uint64_t kMul0 = 0xD2511F53, kMul1 = 0xCD9E8D57;        // Philox4x32 multipliers
-  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;      // key increments
+  constexpr uint64_t kMul0 = 0xD2511F53, kMul1 = 0xCD9E8D57;    // Philox4x32 multipliers
+  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;  // key increments
   uint32_t x0 = uint32_t(a), x1 = uint32_t(a >> 32), x2 = b, x3 = c;
   // The stream is mixed into the high key word by an odd multiplier, so that neighbouring seeds and streams never share a key.
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32) ^ (uint32_t(stream) * 0x85EBCA6Bu);
@@ -24,7 +24,7 @@ std::array<uint32_t, 4> philox(Stream stream, uint64_t seed, uint64_t a, uint32_
 }
 
 std::array<float, 2> normal_pair(uint32_t first, uint32_t second) {
-  const double u = (double(first) + 1.0) * 0x1p-32;                 // (0, 1]: the logarithm stays finite
+  const double u = (double(first) + 1.0) * 0x1p-32;  // (0, 1]: the logarithm stays finite
   const double radius = std::sqrt(-2.0 * std::log(u)), angle = 2.0 * std::numbers::pi * double(second) * 0x1p-32;
   return {float(radius * std::cos(angle)), float(radius * std::sin(angle))};
 }

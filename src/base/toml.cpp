@@ -45,7 +45,8 @@ std::string scalar(const Json& value) {
 bool is_table_list(const Json& value) { return value.is_array() && !value.empty() && value[0].is_object(); }
 
 std::string bare_key(const std::string& key) {
-  const bool bare = !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
+  const bool bare =
+      !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
   return bare ? key : dump_json_line(key);
 }
 
@@ -80,7 +81,8 @@ Json parse_toml(std::string_view text, const std::string& what) {
   try {
     return to_json(toml::parse(text));
   } catch (const toml::parse_error& e) {
-    throw Error(fmt::format("{}:{}:{}: expected TOML, got an error: {}", what, e.source().begin.line, e.source().begin.column, e.description()));
+    throw Error(
+        fmt::format("{}:{}:{}: expected TOML, got an error: {}", what, e.source().begin.line, e.source().begin.column, e.description()));
   }
 }
 

@@ -46,8 +46,8 @@ bool Args::parse(std::span<const std::string> words) {
     const bool override_shaped = accepts_overrides_ && !declared && equals != std::string::npos;
     if (!declared && !override_shaped) {
       const std::string near = nearest_word(name, known);
-      throw UsageError(fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)",
-                                   usage_.substr(0, usage_.find(' '))));
+      throw UsageError(fmt::format("unknown flag --{}{}. Hint: finback {} --help", name,
+                                   near.empty() ? "" : " (did you mean --" + near + "?)", usage_.substr(0, usage_.find(' '))));
     }
     std::string value;
     if (equals != std::string::npos) {
@@ -107,9 +107,10 @@ std::string Args::help() const {
     text += fmt::format("  {:<28} {}\n", "--" + flag.name + (flag.value_name.empty() ? "" : " " + flag.value_name), flag.help);
   }
   if (accepts_overrides_) text += "\nrecipe keys, each also a flag --section.key=value\n" + override_help_;
-  text += "\nevery verb also takes\n"
-          "  --threads N                  threads of the kernel pool (default: the cores of this process)\n"
-          "  --kernels NAME               auto, ref, portable, avx2 or avx512\n";
+  text +=
+      "\nevery verb also takes\n"
+      "  --threads N                  threads of the kernel pool (default: the cores of this process)\n"
+      "  --kernels NAME               auto, ref, portable, avx2 or avx512\n";
   return text + "\nexample\n  " + example_ + "\n";
 }
 

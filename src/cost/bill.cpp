@@ -23,7 +23,8 @@ void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
   bill.usd_per_million_tokens = bill.tokens > 0 ? bill.usd / double(bill.tokens) * 1e6 : 0;
   const double capacity = bill.wall_hours * 3600 * bill.peak_flops_per_s;
   bill.share_of_peak = capacity > 0 ? bill.flops / capacity : 0;
-  bill.not_included = {"building the program", "fetching and tokenising the corpus", "runs that were thrown away", "people", "storage and network"};
+  bill.not_included = {"building the program", "fetching and tokenising the corpus", "runs that were thrown away", "people",
+                       "storage and network"};
 }
 
 void write_bill(const std::filesystem::path& path, Bill& bill) { write_file_atomic(path, dump_json(dump_fields(bill))); }
@@ -45,7 +46,8 @@ std::string bill_table(const Bill& bill) {
   line("tokens", human_count(double(bill.tokens)));
   line("work", fmt::format("{}FLOP, {:.1f} % of the measured f32 peak ({}FLOP/s)", human_count(bill.flops), 100 * bill.share_of_peak,
                            human_count(bill.peak_flops_per_s)));
-  line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source, bill.price_date));
+  line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source,
+                           bill.price_date));
   line("total", fmt::format("${:.4f}  (${:.4f} a million tokens)", bill.usd, bill.usd_per_million_tokens));
   line("not included", left_out);
   return text;

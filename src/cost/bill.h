@@ -10,22 +10,22 @@ namespace finback {
 
 struct Bill {
   int64_t format_version = 1;
-  std::string kind = "train";          // train | sft | rl | serve
-  std::string run;                     // run name
-  std::string device;                  // price-table name: "cpu", "h200"
-  std::string device_name;             // "AMD EPYC ..."
-  int64_t devices = 1;                 // vCPUs used, or accelerators
-  double wall_hours = 0;               // of the run, every attempt included
-  double device_hours = 0;             // wall_hours * devices
-  int64_t tokens = 0;                  // trained tokens
-  double flops = 0;                    // useful: train_flops_per_token (causal, MTP included) * tokens
-  double peak_flops_per_s = 0;         // measured f32 FMA peak of the devices used
-  double share_of_peak = 0;            // flops / (wall seconds * peak)
+  std::string kind = "train";   // train | sft | rl | serve
+  std::string run;              // run name
+  std::string device;           // price-table name: "cpu", "h200"
+  std::string device_name;      // "AMD EPYC ..."
+  int64_t devices = 1;          // vCPUs used, or accelerators
+  double wall_hours = 0;        // of the run, every attempt included
+  double device_hours = 0;      // wall_hours * devices
+  int64_t tokens = 0;           // trained tokens
+  double flops = 0;             // useful: train_flops_per_token (causal, MTP included) * tokens
+  double peak_flops_per_s = 0;  // measured f32 FMA peak of the devices used
+  double share_of_peak = 0;     // flops / (wall seconds * peak)
   double usd_per_device_hour = 0;
   std::string price_what, price_source, price_date;
   double usd = 0;
   double usd_per_million_tokens = 0;
-  std::string started, ended;          // UTC
+  std::string started, ended;  // UTC
   std::vector<std::string> not_included;
 };
 template <class V>

@@ -18,9 +18,10 @@ TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens) {
   const double attention = 2.0 * double(c.hidden_size) + double(c.q_lora_rank.value_or(0) + c.latent_dim()) +
                            h * double(c.qk_head_dim() + c.qk_nope_head_dim + 2 * c.v_head_dim);
   for (int64_t layer = 0; layer < c.total_layers(); ++layer) {
-    const double ffn = c.is_moe_layer(layer) ? double((c.num_experts_per_tok + c.n_shared_experts) * 2 * c.moe_intermediate_size +
-                                                      c.num_experts_per_tok * 2 * c.hidden_size)
-                                             : double(2 * c.intermediate_size);
+    const double ffn =
+        c.is_moe_layer(layer)
+            ? double((c.num_experts_per_tok + c.n_shared_experts) * 2 * c.moe_intermediate_size + c.num_experts_per_tok * 2 * c.hidden_size)
+            : double(2 * c.intermediate_size);
     memory.activations += 4 * t * (attention + ffn);
   }
   return memory;

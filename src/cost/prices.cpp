@@ -12,7 +12,8 @@ const std::vector<Price>& price_table() {
   static const std::vector<Price> table = [] {
     std::vector<Price> rows;
     const Json file = parse_toml(kPricesToml, "configs/prices.toml");
-    for (const Json& row : json_at(file, "price", "configs/prices.toml")) load_fields(rows.emplace_back(), row, "configs/prices.toml [[price]]");
+    for (const Json& row : json_at(file, "price", "configs/prices.toml"))
+      load_fields(rows.emplace_back(), row, "configs/prices.toml [[price]]");
     return rows;
   }();
   return table;

@@ -6,8 +6,8 @@
 namespace finback {
 
 struct Price {
-  std::string device;        // "cpu" (one vCPU), "h100", ...
-  double usd_per_hour = 0;   // of one device
+  std::string device;       // "cpu" (one vCPU), "h100", ...
+  double usd_per_hour = 0;  // of one device
   std::string what, source, date;
 };
 template <class V>
