@@ -44,6 +44,7 @@ Mixture::Mixture(const std::vector<double>& weights, uint64_t seed) {
     const bool last = k + 1 == weights.size();
     shares_.push_back(last ? uint64_t(1) << 32 : uint64_t(std::llround(weights[k] / rest * 0x1p32)));
     phases_.push_back(last ? 0 : philox(Stream::kMix, seed, k)[0]);
+    FB_CHECK(shares_.back() > 0, "data.corpora: expected a weight of at least 2^-32 of the rest, got {}", weights[k]);
     rest -= weights[k];
   }
 }

@@ -1,6 +1,7 @@
 // Which row of which corpus stands at a place of the endless global order: pure functions, no state, nothing to save or restore.
 // Shared by every process: the order does not know world size or micro-batch.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -13,7 +13,7 @@
 
 namespace finback {
 
-// Why: `tokenizer` counts ids, `tokens.json` counts tokens; both say which file made which.
+// tokenizer_info.json: what a model must know of the tokenizer, and which tokenizer.json it was.
 struct TokenizerInfo {
   int64_t vocab_size = 0;
   std::optional<int64_t> bos_token_id, eos_token_id;
