@@ -1,0 +1,70 @@
+// The tokens that are cut out of a text as wholes, before the pre-tokenizer and BPE see it: special ones, chat markers. Knows nothing of
+// JSON. Follows Hugging Face tokenizers to the letter, also where that is odd (see Note [Added tokens]). Immutable: any thread.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "tokenizer/bpe_model.h"
+#include "tokenizer/normalizer.h"
+
+namespace finback {
+
+struct AddedToken {
+  std::string content;
+  bool single_word = false;  // only where no word character touches it
+  bool lstrip = false;       // takes the white space before it along
+  bool rstrip = false;       // takes the white space after it along
+  bool normalized = true;    // found in the normalized text, else in the text as given
+  bool special = false;      // left out by decode(skip_special)
+  bool operator==(const AddedToken&) const = default;
+};
+
+// A stretch of a text: an added token (id >= 0) or ordinary text (id < 0).
+struct TextPart {
+  int32_t id;
+  std::string_view text;
+};
+
+class AddedTokens {
+ public:
+  AddedTokens() = default;
+  // `tokens` in the file's order. Ids are assigned: see the note.
+  AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& model, const Normalizer& normalizer);
+
+  // Cuts a text by the tokens that are not, and by those that are, normalized. Ordinary parts are not empty. REQUIRES: valid UTF-8.
+  std::vector<TextPart> split_raw(std::string_view text) const { return split(text, raw_); }
+  std::vector<TextPart> split_normalized(std::string_view text) const { return split(text, normalized_); }
+
+  const std::map<int32_t, AddedToken>& by_id() const { return by_id_; }
+  std::optional<int32_t> id_of(const std::string& content) const;
+  bool is_special(const std::string& content) const { return special_.count(content) > 0; }
+
+ private:
+  // A trie of contents; the longest match from a place wins.
+  struct Trie {
+    struct Node {
+      int32_t first_child = -1, sibling = -1, id = -1;
+      uint8_t byte = 0;
+    };
+    std::vector<Node> nodes = std::vector<Node>(1);
+    bool starts[256] = {};
+    void insert(std::string_view content, int32_t id);
+    // Length and id of the longest content that starts at `at`; length 0: none.
+    std::pair<size_t, int32_t> longest(std::string_view text, size_t at) const;
+    size_t find_start(std::string_view text, size_t from) const;
+  };
+  std::vector<TextPart> split(std::string_view text, const Trie& trie) const;
+
+  std::map<int32_t, AddedToken> by_id_;
+  std::unordered_map<std::string, int32_t> ids_;
+  std::unordered_set<std::string> special_;
+  Trie raw_, normalized_;
+};
+
+}  // namespace finback
