@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -38,6 +39,11 @@ template <class T>
 struct is_vector : std::false_type {};
 template <class T>
 struct is_vector<std::vector<T>> : std::true_type {};
+// A list whose items are sections: an array of tables.
+template <class T>
+struct is_table_list : std::false_type {};
+template <class T>
+struct is_table_list<std::vector<T>> : std::bool_constant<Section<T>> {};
 template <class T>
 struct is_optional : std::false_type {};
 template <class T>
@@ -113,7 +119,7 @@ struct HelpText {
       HelpText inner{prefix + name + ".", ""};
       visit_fields(value, inner);
       text += inner.text;
-    } else if constexpr (is_vector<T>::value && Section<typename T::value_type>) {
+    } else if constexpr (is_table_list<T>::value) {
       text += fmt::format("  [[{}]]  {}\n", prefix + name, help);
       typename T::value_type item{};
       HelpText inner{prefix + name + "[].", ""};
@@ -137,6 +143,15 @@ void load_object(T& config, const Json& json, const std::string& what) {
   }
 }
 
+// Whether a whole number lies in T's range, compared exactly: double(max) of 64 bits is already one too many.
+template <class T>
+bool fits(const Json& number) {
+  if (number.is_number_unsigned()) return std::in_range<T>(number.get<uint64_t>());
+  if (number.is_number_integer()) return std::in_range<T>(number.get<int64_t>());
+  const double wide = number.get<double>();
+  return wide >= double(std::numeric_limits<T>::min()) && wide < std::ldexp(1.0, std::numeric_limits<T>::digits);
+}
+
 template <class T>
 void assign(T& out, const Json& in, const std::string& what) {
   if constexpr (Section<T>) {
@@ -158,10 +173,8 @@ void assign(T& out, const Json& in, const std::string& what) {
     // 1e6 and 2048.0 are integers to a person; 0.5 is not.
     const bool whole = in.is_number_integer() || (in.is_number_float() && std::floor(in.get<double>()) == in.get<double>());
     if (!whole) fail_type(what, "an integer", in);
-    const double wide = in.get<double>();
-    if (wide < double(std::numeric_limits<T>::min()) || wide > double(std::numeric_limits<T>::max()))
-      fail_type(what, "an integer in range", in);
-    out = in.is_number_integer() ? in.get<T>() : T(wide);
+    if (!fits<T>(in)) fail_type(what, "an integer in range", in);
+    out = in.get<T>();
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!in.is_number()) fail_type(what, "a number", in);
     out = in.get<T>();

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -153,10 +154,12 @@ void arm_failpoint(std::string_view specification) {
   FB_CHECK(shaped, "--failpoint: expected NAME:COUNT:ACTION, got \"{}\"", specification);
   Failpoint& point = armed();
   point.name = specification.substr(0, first);
-  point.countdown = std::atoi(std::string(specification.substr(first + 1, last - first - 1)).c_str());
+  const std::string_view count = specification.substr(first + 1, last - first - 1);
+  const auto [stop, error] = std::from_chars(count.data(), count.data() + count.size(), point.countdown);
   point.action = specification.substr(last + 1);
   const bool known = point.action == "kill" || point.action == "short" || point.action == "full";
-  FB_CHECK(known && point.countdown >= 1, "--failpoint: expected COUNT >= 1 and ACTION kill, short or full, got \"{}\"", specification);
+  const bool counted = error == std::errc() && stop == count.data() + count.size() && point.countdown >= 1;
+  FB_CHECK(known && counted, "--failpoint: expected COUNT >= 1 and ACTION kill, short or full, got \"{}\"", specification);
 }
 
 FailAction failpoint(std::string_view name) {

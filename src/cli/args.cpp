@@ -31,6 +31,9 @@ bool Args::parse(std::span<const std::string> words) {
       fmt::print("{}", help());
       return false;
     }
+    // "-" is standard input and "-5" a number; any other single dash is a flag that nobody declared.
+    const bool short_flag = word.size() > 1 && word[0] == '-' && word[1] != '-' && !(word[1] >= '0' && word[1] <= '9');
+    if (short_flag) throw UsageError(fmt::format("unknown flag {}. Hint: flags have two dashes; finback {} --help", word, verb()));
     if (word.size() < 3 || word.substr(0, 2) != "--") {
       positional_.push_back(word);
       continue;
@@ -46,8 +49,8 @@ bool Args::parse(std::span<const std::string> words) {
     const bool override_shaped = accepts_overrides_ && !declared && equals != std::string::npos;
     if (!declared && !override_shaped) {
       const std::string near = nearest_word(name, known);
-      throw UsageError(fmt::format("unknown flag --{}{}. Hint: finback {} --help", name,
-                                   near.empty() ? "" : " (did you mean --" + near + "?)", usage_.substr(0, usage_.find(' '))));
+      throw UsageError(
+          fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
     }
     std::string value;
     if (equals != std::string::npos) {
@@ -61,6 +64,8 @@ bool Args::parse(std::span<const std::string> words) {
   }
   return true;
 }
+
+std::string Args::verb() const { return usage_.substr(0, usage_.find(' ')); }
 
 const std::string& Args::required(size_t index, const std::string& what) const {
   if (index >= positional_.size()) throw UsageError(fmt::format("expected {}. Usage: finback {}", what, usage_));

@@ -37,6 +37,7 @@ class Args {
     std::string name, value_name, help;
   };
   std::string help() const;
+  std::string verb() const;
   std::string usage_, about_, example_, override_help_;
   bool accepts_overrides_ = false;
   std::vector<Declared> declared_;

@@ -2,7 +2,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
@@ -37,7 +40,8 @@ constexpr Verb kVerbs[] = {
 };
 
 void print_help() {
-  fmt::print("finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [WORDS] [--flags]\n\n");
+  fmt::print(
+      "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [WORDS] [--flags]\n\n");
   for (const Verb& verb : kVerbs) fmt::print("  {:<10} {}\n", verb.name, verb.about);
   fmt::print(
       "\nfinback VERB --help explains a verb with an example. Reports go to stdout (--json: one JSON document), progress to stderr.\n"
@@ -69,8 +73,9 @@ std::vector<std::string> apply_global_flags(const std::vector<std::string>& word
     if (name == "--kernels") kernels = value;
     if (name == "--failpoint") arm_failpoint(value);
     if (name == "--threads") {
-      thread_count = std::atoi(value.c_str());
-      FB_CHECK(thread_count >= 1 && thread_count <= 1024, "--threads: expected 1 to 1024, got \"{}\"", value);
+      const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), thread_count);
+      const bool whole = error == std::errc() && stop == value.data() + value.size();
+      FB_CHECK(whole && thread_count >= 1 && thread_count <= 1024, "--threads: expected 1 to 1024, got \"{}\"", value);
     }
   }
   at::set_num_threads(1);  // all parallelism is our pool's
@@ -92,7 +97,8 @@ int run(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const Verb& verb : kVerbs) names.push_back(verb.name);
   const std::string near = nearest_word(words[0], names);
-  throw UsageError(fmt::format("unknown verb \"{}\"{}. Hint: finback --help", words[0], near.empty() ? "" : ", did you mean " + near + "?"));
+  throw UsageError(
+      fmt::format("unknown verb \"{}\"{}. Hint: finback --help", words[0], near.empty() ? "" : ", did you mean " + near + "?"));
 }
 
 // libtorch's messages carry a backtrace after the first line.
@@ -107,7 +113,9 @@ int fail(int code, const std::string& message) {
 
 int main(int argc, char** argv) {
   try {
-    return finback::run({argv + 1, argv + argc});
+    const int code = finback::run({argv + 1, argv + argc});
+    if (std::fflush(stdout) != 0) return finback::fail(1, fmt::format("standard output: cannot write: {}", std::strerror(errno)));
+    return code;
   } catch (const finback::UsageError& e) {
     return finback::fail(2, e.what());
   } catch (const finback::Error& e) {

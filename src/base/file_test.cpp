@@ -1,0 +1,129 @@
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace finback {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Files : testing::Test {
+  fs::path folder = fs::temp_directory_path() / fmt::format("finback-file-{}", ::getpid());
+  void SetUp() override {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+  }
+  void TearDown() override {
+    arm_failpoint("nowhere:1:kill");
+    fs::remove_all(folder);
+  }
+  size_t entries() const { return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+};
+
+TEST_F(Files, AtomicWriteReplacesTheWholeFile) {
+  write_file_atomic(folder / "a", "first, longer");
+  write_file_atomic(folder / "a", "second");
+  EXPECT_EQ(read_file(folder / "a"), "second");
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(Files, AnUncommittedFileLeavesNothing) {
+  {
+    AtomicFile file(folder / "a");
+    file.write("half");
+    EXPECT_EQ(file.size(), 4u);
+  }
+  EXPECT_EQ(entries(), 0u);
+}
+
+TEST_F(Files, EarlierBytesCanBeOverwrittenBeforeCommit) {
+  AtomicFile file(folder / "a");
+  file.write("....body");
+  file.write_at(0, "head", 4);
+  file.commit();
+  EXPECT_EQ(read_file(folder / "a"), "headbody");
+}
+
+TEST_F(Files, AShortWriteAndAFullDiskKeepTheOldFileAndSaySo) {
+  write_file_atomic(folder / "a", "old");
+  for (const char* action : {"short", "full"}) {
+    arm_failpoint(fmt::format("write:1:{}", action));
+    try {
+      write_file_atomic(folder / "a", "new and longer");
+      FAIL() << "wrote";
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("No space left on device"), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find((folder / "a").string()), std::string::npos) << e.what();
+    }
+    EXPECT_EQ(read_file(folder / "a"), "old");
+    EXPECT_EQ(entries(), 1u);
+  }
+}
+
+TEST_F(Files, AFailpointFiresAtItsPassageAndOnlyOnce) {
+  arm_failpoint("spot:3:full");
+  EXPECT_EQ(failpoint("spot"), FailAction::kNone);
+  EXPECT_EQ(failpoint("other"), FailAction::kNone);
+  EXPECT_EQ(failpoint("spot"), FailAction::kNone);
+  EXPECT_EQ(failpoint("spot"), FailAction::kFull);
+  EXPECT_EQ(failpoint("spot"), FailAction::kNone);
+  for (const char* bad : {"", "spot", "spot:1", "spot:0:kill", "spot:x:kill", "spot:1x:kill", "spot:1:melt", ":1:kill:"}) {
+    EXPECT_THROW(arm_failpoint(bad), Error) << bad;
+  }
+}
+
+using FilesDeathTest = Files;
+
+TEST_F(FilesDeathTest, KilledAtEachFailpointTheFileIsOldOrNew) {
+  for (const std::string point : {"write", "before-fsync", "before-rename", "after-rename"}) {
+    write_file_atomic(folder / "a", "old");
+    const auto write_and_die = [&] {
+      arm_failpoint(point + ":1:kill");
+      write_file_atomic(folder / "a", "new");
+    };
+    EXPECT_EXIT(write_and_die(), testing::KilledBySignal(SIGKILL), "") << point;
+    EXPECT_EQ(read_file(folder / "a"), point == "after-rename" ? "new" : "old") << point;
+  }
+}
+
+TEST_F(Files, ErrorsNameThePathAndTheReason) {
+  const auto message = [](const std::function<void()>& body) -> std::string {
+    try {
+      body();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message([&] { read_file(folder / "none"); }).find("none: cannot open: No such file"), std::string::npos);
+  EXPECT_NE(message([&] { read_file(folder); }).find("cannot read: Is a directory"), std::string::npos);
+  EXPECT_NE(message([&] { write_file_atomic(folder / "no" / "a", "x"); }).find("cannot create"), std::string::npos);
+  EXPECT_NE(message([&] { MappedFile map(folder); }).find("expected a regular file"), std::string::npos);
+  write_file_atomic(folder / "a", "x");
+  EXPECT_NE(message([&] { make_directories(folder / "a"); }).find("cannot make this folder"), std::string::npos);
+}
+
+TEST_F(Files, MapsShowTheBytesAndMove) {
+  write_file_atomic(folder / "a", "hello");
+  MappedFile first(folder / "a");
+  const MappedFile map(std::move(first));
+  EXPECT_TRUE(first.bytes().empty());
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()), "hello");
+  write_file_atomic(folder / "empty", "");
+  EXPECT_TRUE(MappedFile(folder / "empty").bytes().empty());
+}
+
+// xxh3_64 of the empty input with seed 0 is a published value.
+TEST_F(Files, HashesAreXxh3) {
+  EXPECT_EQ(xxhash64(std::string_view("")), 0x2d06800538d394c2u);
+  write_file_atomic(folder / "a", "hello");
+  EXPECT_EQ(hash_file(folder / "a"), xxhash64(std::string_view("hello")));
+  EXPECT_NE(xxhash64(std::string_view("hello")), xxhash64(std::string_view("hello"), 1));
+}
+
+}  // namespace
+}  // namespace finback
