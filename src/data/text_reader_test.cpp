@@ -1,0 +1,145 @@
+#include "data/text_reader.h"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/jsonl_writer.h"
+
+namespace finback {
+namespace {
+namespace fs = std::filesystem;
+
+fs::path fresh(const std::string& name) {
+  const fs::path folder = fs::path(testing::TempDir()) / ("text_reader_" + name);
+  fs::remove_all(folder);
+  make_directories(folder);
+  return folder;
+}
+
+void write_gzip(const fs::path& path, const std::string& text) {
+  gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, text.data(), unsigned(text.size()));
+  gzclose(file);
+}
+
+std::vector<Document> read_all(const fs::path& path, const std::string& split = "train") {
+  TextReader reader(path, split);
+  std::vector<Document> documents;
+  for (Document document; reader.next(document);) documents.push_back(document);
+  EXPECT_EQ(reader.consumed_bytes(), reader.total_bytes());
+  return documents;
+}
+
+// The message of what reading throws; empty when it does not.
+std::string failure(const fs::path& path) {
+  try {
+    read_all(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// Incompressible lines, so that a file cut in half is cut inside its data.
+std::string noise(size_t bytes) {
+  std::string text;
+  for (uint64_t x = 1; text.size() < bytes; x = x * 6364136223846793005u + 1442695040888963407u) text += fmt::format("{:016x}\n", x);
+  return text;
+}
+
+TEST(TextReader, ReadsEveryFormOfAFolderInNameOrder) {
+  const fs::path folder = fresh("forms");
+  make_directories(folder / "b");
+  write_file_atomic(folder / "a.txt", "plain");
+  write_gzip(folder / "b" / "c.md.gz", "zipped");
+  write_file_atomic(folder / "d.jsonl", "{\"text\": \"one\", \"source\": \"s\", \"id\": \"i\"}\n\n{\"text\": \"two\"}");
+  write_file_atomic(folder / "ignored.png", "x");
+  fs::create_symlink(folder / "a.txt", folder / "link.txt");
+  const std::vector<Document> documents = read_all(folder);
+  ASSERT_EQ(documents.size(), 4u);
+  EXPECT_EQ(documents[0].text, "plain");
+  EXPECT_EQ(documents[0].id, "a.txt");
+  EXPECT_EQ(documents[1].text, "zipped");
+  EXPECT_EQ(documents[1].id, "b/c.md.gz");
+  EXPECT_EQ(documents[2].text + documents[2].source + documents[2].id, "onesi");
+  EXPECT_EQ(documents[3].text, "two");
+  EXPECT_EQ(documents[3].id, "d.jsonl:3");
+}
+
+TEST(TextReader, JsonlWriterAndReaderAgreeOnAnyText) {
+  const fs::path folder = fresh("round_trip");
+  const std::vector<std::string> texts = {"", "\n\t\"\\", std::string("nul \0 inside", 12), "h\u00e9 \U0001F600", noise(300000)};
+  JsonlWriter writer(folder / "x.jsonl.zst");
+  for (const std::string& text : texts) writer.write({text, "s", "i"});
+  writer.commit();
+  const std::vector<Document> documents = read_all(folder / "x.jsonl.zst");
+  ASSERT_EQ(documents.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(documents[i].text, texts[i]);
+}
+
+TEST(TextReader, ACorpusFolderHasTwoSplits) {
+  const fs::path folder = fresh("corpus");
+  write_file_atomic(folder / "manifest.json", "{}");
+  for (const std::string split : {"train", "validation"}) {
+    JsonlWriter writer(folder / (split + ".jsonl.zst"));
+    writer.write({split, "s", "i"});
+    writer.commit();
+  }
+  EXPECT_EQ(read_all(folder).at(0).text, "train");
+  EXPECT_EQ(read_all(folder, "validation").at(0).text, "validation");
+}
+
+TEST(TextReader, BrokenUtf8BecomesTheReplacementCharacter) {
+  const fs::path folder = fresh("utf8");
+  write_file_atomic(folder / "a.txt",
+                    "fa\xe7"
+                    "ade");
+  write_file_atomic(folder / "b.jsonl", "{\"text\": \"\xff\"}\n");
+  const std::vector<Document> documents = read_all(folder);
+  EXPECT_EQ(documents[0].text, "fa\uFFFDade");
+  EXPECT_EQ(documents[1].text, "\uFFFD");
+}
+
+TEST(TextReader, JoinedGzipMembersAreOneText) {
+  const fs::path folder = fresh("members");
+  write_gzip(folder / "a.gz", "first ");
+  write_gzip(folder / "b.gz", "second");
+  write_file_atomic(folder / "ab.txt.gz", read_file(folder / "a.gz") + read_file(folder / "b.gz"));
+  EXPECT_EQ(read_all(folder / "ab.txt.gz").at(0).text, "first second");
+}
+
+TEST(TextReader, HostileFilesGiveOneLineWithTheirPlace) {
+  const fs::path folder = fresh("hostile");
+  write_gzip(folder / "whole.gz", noise(100000));
+  const std::string whole = read_file(folder / "whole.gz");
+  write_file_atomic(folder / "cut.txt.gz", whole.substr(0, whole.size() / 2));
+  EXPECT_NE(failure(folder / "cut.txt.gz").find("truncated"), std::string::npos);
+  std::string flipped = whole;
+  for (size_t i = 1000; i < 1100; ++i) flipped[i] = char(~flipped[i]);
+  write_file_atomic(folder / "flipped.txt.gz", flipped);
+  EXPECT_NE(failure(folder / "flipped.txt.gz").find("damaged"), std::string::npos);
+
+  JsonlWriter writer(folder / "whole.jsonl.zst");
+  writer.write({noise(100000), "", ""});
+  writer.commit();
+  const std::string packed = read_file(folder / "whole.jsonl.zst");
+  write_file_atomic(folder / "cut.jsonl.zst", packed.substr(0, packed.size() - 7));
+  EXPECT_NE(failure(folder / "cut.jsonl.zst").find("truncated"), std::string::npos);
+
+  for (const std::string line : {"{\"text\": ", "[1]", "{}", "{\"text\": 3}", "nonsense"}) {
+    write_file_atomic(folder / "bad.jsonl", "{\"text\": \"fine\"}\n" + line + "\n");
+    const std::string message = failure(folder / "bad.jsonl");
+    EXPECT_NE(message.find("bad.jsonl: line 2"), std::string::npos) << line << ": " << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  }
+  EXPECT_NE(failure(folder / "none.txt"), "");
+  EXPECT_NE(failure(folder / "whole.gz"), "");
+  EXPECT_NE(failure(fresh("nothing")), "");
+}
+
+}  // namespace
+}  // namespace finback
