@@ -2,18 +2,101 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "kernels/adamw_cpu.h"
+#include "kernels/variant.h"
+
 namespace finback {
+namespace {
+
+constexpr int64_t kFloatsAChunk = int64_t{1} << 16;
+
+// A piece of the flat buffer that decays or does not, at most a chunk long.
+struct Piece {
+  int64_t begin, end;
+  bool decays;
+};
+
+std::vector<Piece> cut_pieces(int64_t numel, std::vector<FlatRange> decayed) {
+  std::sort(decayed.begin(), decayed.end(), [](const FlatRange& a, const FlatRange& b) { return a.begin < b.begin; });
+  decayed.push_back({numel, numel});
+  std::vector<Piece> pieces;
+  const auto cut = [&](int64_t begin, int64_t end, bool decays) {
+    for (; begin < end; begin += kFloatsAChunk) pieces.push_back({begin, std::min(end, begin + kFloatsAChunk), decays});
+  };
+  int64_t at = 0;
+  for (const FlatRange& range : decayed) {
+    FB_ASSERT(range.begin >= at && range.end >= range.begin && range.end <= numel, "ranges lie in the buffer and do not overlap");
+    cut(at, range.begin, false);
+    cut(range.begin, range.end, true);
+    at = range.end;
+  }
+  return pieces;
+}
+
+AdamwRanges::Numbers numbers_of(const AdamwOptions& o) {
+  const double correction1 = 1.0 - std::pow(o.beta1, double(o.step)), correction2 = 1.0 - std::pow(o.beta2, double(o.step));
+  return {float(o.grad_scale),       float(o.beta1),           float(o.beta2), float(1.0 - o.beta1), float(1.0 - o.beta2),
+          float(o.lr / correction1), float(1.0 / correction2), float(o.eps)};
+}
+
+const float* flat(const at::Tensor& x_P) {
+  FB_ASSERT(x_P.scalar_type() == at::kFloat && x_P.is_contiguous(), "a flat buffer of f32");
+  return x_P.const_data_ptr<float>();
+}
+
+}  // namespace
 
 void adamw_(const at::Tensor& values_P, const at::Tensor& grads_P, const at::Tensor& m_P, const at::Tensor& v_P,
             const std::vector<FlatRange>& decayed, const AdamwOptions& options) {
-  adamw_ref_(values_P, grads_P, m_P, v_P, decayed, options);
+  if (use_ref(values_P)) return adamw_ref_(values_P, grads_P, m_P, v_P, decayed, options);
+  const int64_t numel = values_P.numel();
+  FB_ASSERT(grads_P.numel() == numel && m_P.numel() == numel && v_P.numel() == numel, "four buffers of one layout");
+  const float* grads = flat(grads_P);
+  flat(values_P), flat(m_P), flat(v_P);
+  float *values = values_P.mutable_data_ptr<float>(), *m = m_P.mutable_data_ptr<float>(), *v = v_P.mutable_data_ptr<float>();
+  const AdamwRanges::Numbers numbers = numbers_of(options);
+  const float keep = float(1.0 - options.lr * options.weight_decay);
+  const std::vector<Piece> pieces = cut_pieces(numel, decayed);
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const auto [begin, end, decays] = pieces[size_t(i)];
+    adamw_ranges().update(end - begin, numbers, decays ? keep : 1.0f, grads + begin, values + begin, m + begin, v + begin);
+  });
 }
 
-double sum_of_squares(const at::Tensor& flat_P) { return flat_P.to(at::kDouble).square().sum().item<double>(); }
+double sum_of_squares(const at::Tensor& flat_P) {
+  if (use_ref(flat_P)) return flat_P.to(at::kDouble).square().sum().item<double>();
+  const float* x = flat(flat_P);
+  std::vector<double> sums(size_t((flat_P.numel() + kFloatsAChunk - 1) / kFloatsAChunk));
+  parallel_ranges(flat_P.numel(), kFloatsAChunk, [&](int64_t begin, int64_t end) {
+    sums[size_t(begin / kFloatsAChunk)] = adamw_ranges().sum_of_squares(end - begin, x + begin);
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
 
 int64_t first_nonfinite(const at::Tensor& flat_P) {
-  const at::Tensor bad = at::isfinite(flat_P).logical_not().nonzero();
-  return bad.size(0) > 0 ? bad[0][0].item<int64_t>() : -1;
+  if (use_ref(flat_P)) {
+    const at::Tensor bad = at::isfinite(flat_P).logical_not().nonzero();
+    return bad.size(0) > 0 ? bad[0][0].item<int64_t>() : -1;
+  }
+  const float* x = flat(flat_P);
+  std::atomic<int64_t> first{flat_P.numel()};
+  parallel_ranges(flat_P.numel(), kFloatsAChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end && i < first.load(std::memory_order_relaxed); ++i) {
+      if (std::isfinite(x[i])) continue;
+      for (int64_t seen = first.load(); i < seen && !first.compare_exchange_weak(seen, i);) {
+      }
+      return;
+    }
+  });
+  return first.load() < flat_P.numel() ? first.load() : -1;
 }
 
 }  // namespace finback

@@ -10,8 +10,8 @@ namespace finback {
 
 struct AdamwOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
-  int64_t step = 1;          // 1 for the first update (bias correction)
-  double grad_scale = 1.0;   // multiplies the gradient first: clipping
+  int64_t step = 1;         // 1 for the first update (bias correction)
+  double grad_scale = 1.0;  // multiplies the gradient first: clipping
 };
 // Ranges [begin, end) of the flat buffer that decay (matrices); others do not.
 struct FlatRange {

@@ -1,8 +1,39 @@
 #include "kernels/dispatch.h"
 
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "kernels/dispatch_cpu.h"
 #include "kernels/ref_grad.h"
+#include "kernels/rows.h"
+#include "kernels/variant.h"
 
 namespace finback {
+namespace {
+
+constexpr int64_t kTokensAChunk = 64;
+
+// y_TD[t] = sum over k of weights[t][k] * rows[slots[t][k]]; weights may be undefined.
+at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK) {
+  const Rows rows = rows_of(rows_SD);
+  const int64_t tokens = token_slots_TK.size(0), k = token_slots_TK.size(1), d = rows.columns;
+  FB_ASSERT(token_slots_TK.is_contiguous() && (!weights_TK.defined() || weights_TK.is_contiguous()), "slots and weights are contiguous");
+  at::Tensor y_TD = at::empty({tokens, d}, rows_SD.options());
+  float* y = y_TD.mutable_data_ptr<float>();
+  const int64_t* slots = token_slots_TK.const_data_ptr<int64_t>();
+  const float* weights = weights_TK.defined() ? weights_TK.const_data_ptr<float>() : nullptr;
+  parallel_ranges(tokens, kTokensAChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      dispatch_rows().combine(k, d, rows.data, rows.stride, slots + t * k, weights == nullptr ? nullptr : weights + t * k, y + t * d);
+    }
+  });
+  return y_TD;
+}
+
+}  // namespace
 
 Dispatch make_dispatch(const at::Tensor& topk_ids_TK, int64_t n_experts) {
   // A counting sort on the host: slots of an expert are in token order.
@@ -11,37 +42,71 @@ Dispatch make_dispatch(const at::Tensor& topk_ids_TK, int64_t n_experts) {
   const int64_t* ids = ids_TK.const_data_ptr<int64_t>();
   Dispatch dispatch;
   dispatch.offsets.assign(size_t(n_experts) + 1, 0);
-  for (int64_t i = 0; i < tokens * k; ++i) ++dispatch.offsets[size_t(ids[i]) + 1];
+  for (int64_t i = 0; i < tokens * k; ++i) {
+    FB_ASSERT(ids[i] >= 0 && ids[i] < n_experts, "the router chose an expert that exists");
+    ++dispatch.offsets[size_t(ids[i]) + 1];
+  }
   for (int64_t e = 0; e < n_experts; ++e) dispatch.offsets[size_t(e) + 1] += dispatch.offsets[size_t(e)];
   std::vector<int64_t> next(dispatch.offsets.begin(), dispatch.offsets.end() - 1);
   at::Tensor slot_token_S = at::empty({tokens * k}, at::kLong), token_slots_TK = at::empty({tokens, k}, at::kLong);
   int64_t* slot_token = slot_token_S.mutable_data_ptr<int64_t>();
   int64_t* token_slots = token_slots_TK.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; i < tokens * k; ++i) {
-    const int64_t slot = next[size_t(ids[i])]++;
-    slot_token[slot] = i / k;
-    token_slots[i] = slot;
+  for (int64_t t = 0, i = 0; t < tokens; ++t) {
+    for (const int64_t end = i + k; i < end; ++i) {
+      const int64_t slot = next[size_t(ids[i])]++;
+      slot_token[slot] = t;
+      token_slots[i] = slot;
+    }
   }
   dispatch.slot_token_S = slot_token_S.to(topk_ids_TK.device());
   dispatch.token_slots_TK = token_slots_TK.to(topk_ids_TK.device());
   return dispatch;
 }
 
-at::Tensor gather_rows(const at::Tensor& x_TD, const at::Tensor& slot_token_S) { return gather_rows_ref(x_TD, slot_token_S); }
+at::Tensor gather_rows(const at::Tensor& x_TD, const at::Tensor& slot_token_S) {
+  if (use_ref(x_TD)) return gather_rows_ref(x_TD, slot_token_S);
+  const Rows x = rows_of(x_TD);
+  FB_ASSERT(slot_token_S.is_contiguous(), "slots are contiguous");
+  at::Tensor y_SD = at::empty({slot_token_S.size(0), x.columns}, x_TD.options());
+  float* y = y_SD.mutable_data_ptr<float>();
+  const int64_t* tokens = slot_token_S.const_data_ptr<int64_t>();
+  parallel_ranges(slot_token_S.size(0), kTokensAChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) std::memcpy(y + s * x.columns, x.at(tokens[s]), size_t(x.columns) * sizeof(float));
+  });
+  return y_SD;
+}
 
 at::Tensor gather_rows_backward(const at::Tensor& dx_SD, const at::Tensor& token_slots_TK) {
-  return combine_ref(dx_SD, at::ones(token_slots_TK.sizes(), dx_SD.options()), token_slots_TK);
+  if (use_ref(dx_SD)) return combine_ref(dx_SD, at::ones(token_slots_TK.sizes(), dx_SD.options()), token_slots_TK);
+  return weighted_sums(dx_SD, {}, token_slots_TK);
 }
 
 at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK) {
-  return combine_ref(y_SD, weights_TK, token_slots_TK);
+  if (use_ref(y_SD)) return combine_ref(y_SD, weights_TK, token_slots_TK);
+  return weighted_sums(y_SD, weights_TK, token_slots_TK);
 }
 
-CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK) {
-  const auto grads = gradients_of(
-      [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{combine_ref(in[0], in[1], token_slots_TK)}; }, {y_SD, weights_TK},
-      {dy_TD});
-  return {grads[0], grads[1]};
+CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK,
+                             const at::Tensor& token_slots_TK) {
+  if (use_ref(y_SD)) {
+    const auto grads =
+        gradients_of([&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{combine_ref(in[0], in[1], token_slots_TK)}; },
+                     {y_SD, weights_TK}, {dy_TD});
+    return {grads[0], grads[1]};
+  }
+  const Rows y = rows_of(y_SD), dy = rows_of(dy_TD);
+  FB_ASSERT(token_slots_TK.is_contiguous() && weights_TK.is_contiguous(), "slots and weights are contiguous");
+  const int64_t k = token_slots_TK.size(1);
+  CombineGrad grad{at::empty({y.count, y.columns}, y_SD.options()), at::empty(weights_TK.sizes(), weights_TK.options())};
+  float *dy_S = grad.dy_SD.mutable_data_ptr<float>(), *d_weights = grad.d_weights_TK.mutable_data_ptr<float>();
+  const float* weights = weights_TK.const_data_ptr<float>();
+  const int64_t* slots = token_slots_TK.const_data_ptr<int64_t>();
+  parallel_ranges(dy.count, kTokensAChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      dispatch_rows().combine_backward(k, y.columns, dy.at(t), y.data, y.stride, slots + t * k, weights + t * k, dy_S, d_weights + t * k);
+    }
+  });
+  return grad;
 }
 
 }  // namespace finback

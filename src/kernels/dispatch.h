@@ -1,5 +1,5 @@
-// Rows to experts and back. S = T * K slots sorted by expert, within an expert by token, so every sum over an expert's tokens has one order.
-// No token is dropped, no expert is padded.
+// Rows to experts and back. S = T * K slots sorted by expert, within an expert by token, so every sum over an expert's tokens has one
+// order. No token is dropped, no expert is padded.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,9 +9,9 @@
 namespace finback {
 
 struct Dispatch {
-  at::Tensor slot_token_S;        // i64: the token of each slot
-  at::Tensor token_slots_TK;      // i64: where (token, k) went
-  std::vector<int64_t> offsets;   // [E + 1]: expert e owns slots offsets[e]..offsets[e+1]
+  at::Tensor slot_token_S;       // i64: the token of each slot
+  at::Tensor token_slots_TK;     // i64: where (token, k) went
+  std::vector<int64_t> offsets;  // [E + 1]: expert e owns slots offsets[e]..offsets[e+1]
 };
 Dispatch make_dispatch(const at::Tensor& topk_ids_TK, int64_t n_experts);
 
@@ -23,7 +23,8 @@ at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const a
 struct CombineGrad {
   at::Tensor dy_SD, d_weights_TK;
 };
-CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK);
+CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK,
+                             const at::Tensor& token_slots_TK);
 
 at::Tensor gather_rows_ref(const at::Tensor& x_TD, const at::Tensor& slot_token_S);
 at::Tensor combine_ref(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK);

@@ -13,7 +13,8 @@ struct HeadLoss {
   at::Tensor argmax_T;  // i64, the greedy guess; -1 where masked
   at::Tensor dh_TD;     // defined when gradients were asked for
 };
-// targets_T i64, -1 = masked. d_head_WD defined: gradients of  nll_scale * sum(nll) + z_scale * sum(lse^2)  go into d_head_WD (added) and dh_TD.
+// targets_T i64, -1 = masked. d_head_WD defined: gradients of  nll_scale * sum(nll) + z_scale * sum(lse^2)  go into d_head_WD (added) and
+// dh_TD.
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                    double nll_scale, double z_scale);
 HeadLoss head_loss_ref(const at::Tensor& h_TD, const at::Tensor& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,

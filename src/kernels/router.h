@@ -1,5 +1,5 @@
-// The MoE gate after its linear: scores, group-limited top-k with stable ties (the lower index wins), weights.  V3 eq. 12-16, V2 section 2.2.
-// Everything f32; the bias only selects and never enters a weight. Each row depends on itself alone.
+// The MoE gate after its linear: scores, group-limited top-k with stable ties (the lower index wins), weights.  V3 eq. 12-16, V2
+// section 2.2. Everything f32; the bias only selects and never enters a weight. Each row depends on itself alone.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -11,9 +11,9 @@ namespace finback {
 struct RouterOptions {
   int64_t num_experts_per_tok = 1;
   int64_t n_group = 1, topk_group = 1;
-  bool sigmoid = true;            // scoring_func: sigmoid (V3) or softmax (V2)
-  bool group_sum_top2 = true;     // group score: sum of the two best (noaux_tc) or the best (group_limited_greedy)
-  bool norm_topk_prob = true;     // divide by (sum of the chosen + 1e-20)
+  bool sigmoid = true;         // scoring_func: sigmoid (V3) or softmax (V2)
+  bool group_sum_top2 = true;  // group score: sum of the two best (noaux_tc) or the best (group_limited_greedy)
+  bool norm_topk_prob = true;  // divide by (sum of the chosen + 1e-20)
   double routed_scaling_factor = 1.0;
 };
 
@@ -26,11 +26,12 @@ struct Routing {
 // bias_E: e_score_correction_bias, may be undefined. Groups that are not chosen are masked with -inf (differs from old transformers: 0).
 Routing route(const at::Tensor& logits_TE, const at::Tensor& bias_E, const RouterOptions& options);
 // d_logits from the gradient of the weights, plus d_scores_TE (of the balance loss; may be undefined).
-at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK, const at::Tensor& d_scores_TE, const RouterOptions& options);
+at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK, const at::Tensor& d_scores_TE,
+                          const RouterOptions& options);
 Routing route_ref(const at::Tensor& logits_TE, const at::Tensor& bias_E, const RouterOptions& options);
 
-// V3 eq. 17-20 over the rows [starts[r], starts[r+1]): loss_R[r] = sum_i f_i P_i with realised selections; alpha and averaging are the caller's.
-// Returns loss_R (f32); when d_scores_TE is defined, adds coefficient * d(sum_r loss_r)/d(scores) into it.
+// V3 eq. 17-20 over the rows [starts[r], starts[r+1]): loss_R[r] = sum_i f_i P_i with realised selections; alpha and averaging are the
+// caller's. Returns loss_R (f32); when d_scores_TE is defined, adds coefficient * d(sum_r loss_r)/d(scores) into it.
 at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const std::vector<int64_t>& starts_R1,
                             double coefficient, const at::Tensor& d_scores_TE);
 at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const std::vector<int64_t>& starts_R1);

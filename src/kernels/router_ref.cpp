@@ -40,9 +40,9 @@ at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& t
     const at::Tensor scores = scores_TE.slice(0, starts_R1[r], starts_R1[r + 1]);
     const at::Tensor ids = topk_ids_TK.slice(0, starts_R1[r], starts_R1[r + 1]).reshape({-1});
     const at::Tensor counts_E = at::zeros({experts}, scores.options()).index_add_(0, ids, at::ones({ids.size(0)}, scores.options()));
-    const at::Tensor f_E = counts_E * (double(experts) / double(k * rows));          // V3 eq. 18, realised selections
-    const at::Tensor p_E = (scores / scores.sum(-1, true)).mean(0);                  // V3 eq. 19-20
-    losses.push_back((f_E * p_E).sum());                                             // V3 eq. 17 without alpha
+    const at::Tensor f_E = counts_E * (double(experts) / double(k * rows));  // V3 eq. 18, realised selections
+    const at::Tensor p_E = (scores / scores.sum(-1, true)).mean(0);          // V3 eq. 19-20
+    losses.push_back((f_E * p_E).sum());                                     // V3 eq. 17 without alpha
   }
   return losses.empty() ? at::zeros({0}, scores_TE.options()) : at::stack(losses);
 }
