@@ -32,8 +32,8 @@ const std::vector<BenchEntry>& bench_list();
 struct MachineProbe {
   std::string processor, kernels;  // model name; kernel label
   int threads = 1;
-  double fma_peak_gflops = 0;      // f32 FMA in registers
-  double stream_gb_per_s = 0;      // reading memory far beyond the caches
+  double fma_peak_gflops = 0;  // f32 FMA in registers
+  double stream_gb_per_s = 0;  // reading memory far beyond the caches
 };
 MachineProbe probe_machine();
 

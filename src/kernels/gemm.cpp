@@ -15,8 +15,8 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kBlockK = 384;     // a block of A (kBlockM x kBlockK) stays in L2, one B panel's block in L1
-constexpr int64_t kBlockM = 96;      // rows a chunk of work
+constexpr int64_t kBlockK = 384;  // a block of A (kBlockM x kBlockK) stays in L2, one B panel's block in L1
+constexpr int64_t kBlockM = 96;   // rows a chunk of work
 constexpr int64_t kPanelsAChunk = 8;
 
 std::vector<float>& scratch() {
@@ -35,8 +35,10 @@ int64_t packed_floats(int64_t k, int64_t n) {
 
 void pack_panels(int64_t k, int64_t n, Operand b, float* packed) {
   const int64_t width = panel_width(), panels = (n + width - 1) / width;
-  parallel_for(panels, [&](int64_t panel) { gemm_tile().pack_b(k, std::min(width, n - panel * width), b.data + panel * width * b.column_stride,
-                                                               b.row_stride, b.column_stride, packed + panel * width * k); });
+  parallel_for(panels, [&](int64_t panel) {
+    gemm_tile().pack_b(k, std::min(width, n - panel * width), b.data + panel * width * b.column_stride, b.row_stride, b.column_stride,
+                       packed + panel * width * k);
+  });
 }
 
 void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a, const float* packed_b, float* c, int64_t ldc, bool accumulate) {

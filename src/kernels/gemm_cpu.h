@@ -11,7 +11,8 @@ struct GemmTile {
   // One panel [depth][tile.columns], columns beyond `columns` zero.
   void (*pack_b)(int64_t depth, int64_t columns, const float* b, int64_t row_stride, int64_t column_stride, float* packed);
   // c[rows, columns] (+)= packed_a * one packed panel; columns <= tile.columns.
-  void (*block)(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc, bool accumulate);
+  void (*block)(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc,
+                bool accumulate);
 };
 const GemmTile& gemm_tile();
 

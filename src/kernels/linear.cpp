@@ -80,7 +80,8 @@ at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const s
   for (int64_t e = 0; e < w.groups(); ++e) {
     const int64_t begin = offsets[size_t(e)], rows = offsets[size_t(e) + 1] - begin;
     if (rows == 0) continue;
-    gemm_packed(rows, w.n(), w.k(), rows_of(x_SK.slice(0, begin)), w.forward_panels(e), y_SN.mutable_data_ptr<float>() + begin * w.n(), w.n(), false);
+    gemm_packed(rows, w.n(), w.k(), rows_of(x_SK.slice(0, begin)), w.forward_panels(e), y_SN.mutable_data_ptr<float>() + begin * w.n(),
+                w.n(), false);
   }
   return y_SN;
 }
@@ -91,7 +92,8 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
   for (int64_t e = 0; e < w.groups(); ++e) {
     const int64_t begin = offsets[size_t(e)], rows = offsets[size_t(e) + 1] - begin;
     if (rows == 0) continue;
-    gemm_packed(rows, w.k(), w.n(), rows_of(dy_SN.slice(0, begin)), w.backward_panels(e), dx_SK.mutable_data_ptr<float>() + begin * w.k(), w.k(), false);
+    gemm_packed(rows, w.k(), w.n(), rows_of(dy_SN.slice(0, begin)), w.backward_panels(e), dx_SK.mutable_data_ptr<float>() + begin * w.k(),
+                w.k(), false);
   }
   return dx_SK;
 }

@@ -33,10 +33,14 @@ void apply(Variant variant) {
 
 const char* label(Variant variant) {
   switch (variant) {
-    case Variant::kRef: return "ref";
-    case Variant::kPortable: return "portable";
-    case Variant::kAvx2: return "avx2";
-    case Variant::kAvx512: return "avx512";
+    case Variant::kRef:
+      return "ref";
+    case Variant::kPortable:
+      return "portable";
+    case Variant::kAvx2:
+      return "avx2";
+    case Variant::kAvx512:
+      return "avx512";
   }
   return "ref";
 }

@@ -1,0 +1,146 @@
+#include "kernels/linear.h"
+
+#include "kernels/op_check.h"
+#include "kernels/ref_grad.h"
+
+namespace finback {
+namespace {
+
+constexpr uint64_t kStamp = 1;
+
+struct Case {
+  int64_t tokens, n, k;
+};
+constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
+
+// The layouts of parameters: rows of a wider buffer, as one expert after another leaves them.
+at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
+  return at::full({groups, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({groups, n, k}, seed));
+}
+
+TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
+    const Tensors in = {in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)),
+                        normal({c.n, c.k}, 4)};
+    check_op(
+        in,
+        [](const Tensors& x) {
+          const PackedWeight w(x[1], &kStamp);
+          const at::Tensor dw = x[3].clone();
+          linear_wgrad_(dw, x[2], x[0]);
+          return Tensors{linear(x[0], w), linear_dgrad(x[2], w), dw};
+        },
+        [](const Tensors& x) {
+          const Tensors grads =
+              gradients_of([](const Tensors& leaves) { return Tensors{linear_ref(leaves[0], leaves[1])}; }, {x[0], x[1]}, {x[2]});
+          return Tensors{linear_ref(x[0], x[1]), grads[0], x[3] + grads[1]};
+        },
+        std::max({c.tokens, c.n, c.k}));
+  }
+}
+
+struct GroupedCase {
+  const char* what;
+  std::vector<int64_t> offsets;
+};
+const GroupedCase kGroupedCases[] = {
+    {"no rows", {0, 0, 0, 0}}, {"an empty group", {0, 5, 5, 103}}, {"all to one", {0, 0, 50, 50}}, {"one row each", {0, 1, 2, 3}}};
+
+TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
+  for (const GroupedCase& c : kGroupedCases) {
+    SCOPED_TRACE(c.what);
+    const int64_t rows = c.offsets.back(), n = 33, k = 20;
+    check_op(
+        {in_wider(normal({rows, k}, 1)), stacked(3, n, k, 2), in_wider(normal({rows, n}, 3)), normal({3, n, k}, 4)},
+        [&](const Tensors& x) {
+          const PackedWeight w(x[1], &kStamp);
+          const at::Tensor dw = stacked(3, n, k, 4);
+          grouped_linear_wgrad_(dw, x[2], x[0], c.offsets);
+          return Tensors{grouped_linear(x[0], w, c.offsets), grouped_linear_dgrad(x[2], w, c.offsets), dw.contiguous()};
+        },
+        [&](const Tensors& x) {
+          const Tensors grads = gradients_of(
+              [&](const Tensors& leaves) { return Tensors{grouped_linear_ref(leaves[0], leaves[1], c.offsets)}; }, {x[0], x[1]}, {x[2]});
+          return Tensors{grouped_linear_ref(x[0], x[1], c.offsets), grads[0], x[3] + grads[1]};
+        },
+        std::max(rows, n));
+  }
+}
+
+// Bits of a row in a group are those of the row alone in a plain linear layer of that group's weight.
+TEST(GroupedLinear, RowDoesNotKnowItsGroup) {
+  const at::Tensor x = normal({50, 20}, 1), w_ENK = stacked(3, 33, 20, 2);
+  const std::vector<int64_t> offsets = {0, 7, 7, 50};
+  for_each_variant([&] {
+    const at::Tensor y = grouped_linear(x, PackedWeight(w_ENK, &kStamp), offsets);
+    EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), PackedWeight(w_ENK[2], &kStamp))));
+    EXPECT_TRUE(same_bits(y.slice(0, 0, 7), linear(x.slice(0, 0, 7), PackedWeight(w_ENK[0], &kStamp))));
+  });
+}
+
+TEST(Linear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
+  const at::Tensor dy = normal({500, 30}, 1), x = normal({500, 40}, 2);
+  check_micro_batches(normal({30, 40}, 3), 500, [&](const at::Tensor& sum, int64_t first, int64_t end) {
+    linear_wgrad_(sum, dy.slice(0, first, end), x.slice(0, first, end));
+  });
+}
+
+TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
+  // Each micro-batch has its own share of every expert's tokens: the first third of the rows here.
+  const at::Tensor dy = normal({90, 30}, 1), x = normal({90, 40}, 2);
+  for_each_variant([&] {
+    const at::Tensor whole = normal({3, 30, 40}, 3), halves = whole.clone();
+    grouped_linear_wgrad_(whole, dy, x, {0, 30, 60, 90});
+    const auto piece = [&](const at::Tensor& t, int64_t first, int64_t end) {
+      return at::cat({t.slice(0, first, end), t.slice(0, 30 + first, 30 + end), t.slice(0, 60 + first, 60 + end)});
+    };
+    grouped_linear_wgrad_(halves, piece(dy, 0, 11), piece(x, 0, 11), {0, 11, 22, 33});
+    grouped_linear_wgrad_(halves, piece(dy, 11, 30), piece(x, 11, 30), {0, 19, 38, 57});
+    EXPECT_TRUE(same_bits(whole, halves));
+  });
+}
+
+TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
+    const int64_t heads = 3;
+    check_op(
+        {normal({c.tokens, heads, c.k}, 1), stacked(heads, c.n, c.k, 2), normal({c.tokens, heads, c.n}, 3), normal({heads, c.n, c.k}, 4)},
+        [&](const Tensors& x) {
+          const at::Tensor dw = x[3].clone();
+          heads_linear_wgrad_(dw, x[2], x[0]);
+          return Tensors{heads_linear(x[0], x[1]), heads_linear_t(x[2], x[1]), dw};
+        },
+        [](const Tensors& x) {
+          return Tensors{at::einsum("thk,hnk->thn", {x[0], x[1]}), at::einsum("thn,hnk->thk", {x[2], x[1]}),
+                         x[3] + at::einsum("thn,thk->hnk", {x[2], x[0]})};
+        },
+        std::max({c.tokens, c.n, c.k}));
+  }
+}
+
+TEST(PackedWeight, RepacksWhenTheStampMoved) {
+  uint64_t stamp = 1;
+  const at::Tensor x = normal({3, 5}, 1), w = normal({4, 5}, 2);
+  for_each_variant([&] {
+    const PackedWeight packed(w, &stamp);
+    const at::Tensor before = linear(x, packed), d_before = linear_dgrad(before, packed);
+    w.mul_(2);
+    EXPECT_TRUE(same_bits(linear(x, packed), before)) << "values changed without a stamp are not seen";
+    ++stamp;
+    EXPECT_TRUE(same_bits(linear(x, packed), before * 2));
+    EXPECT_TRUE(same_bits(linear_dgrad(before, packed), d_before * 2));
+    w.div_(2);
+  });
+}
+
+TEST(PackedWeight, RefusesPrecisionsThatAreNotBuilt) {
+  uint64_t stamp = 1;
+  for (const Precision precision : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
+    EXPECT_THROW(PackedWeight(normal({2, 2}, 1), &stamp, precision), Error);
+  }
+}
+
+}  // namespace
+}  // namespace finback
