@@ -1,20 +1,134 @@
 #include "kernels/mla_attention.h"
 
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "kernels/mla_attention_cpu.h"
 #include "kernels/ref_grad.h"
+#include "kernels/variant.h"
 
 namespace finback {
+namespace {
+
+constexpr int64_t kChunkRows = 256;  // query rows a piece of forward work; each copies its keys again, 1/256 of their use
+
+void check_shapes(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR, const std::vector<int64_t>& starts_B1) {
+  FB_ASSERT(q_THX.dim() == 3 && kv_THY.dim() == 3 && k_rope_TR.dim() == 2, "q is [T, H, N + R], kv [T, H, N + V], k_rope [T, R]");
+  const int64_t tokens = q_THX.size(0), n = q_THX.size(2) - k_rope_TR.size(1);
+  FB_ASSERT(kv_THY.size(0) == tokens && k_rope_TR.size(0) == tokens && kv_THY.size(1) == q_THX.size(1),
+            "q, kv, k_rope of the same tokens and heads");
+  FB_ASSERT(n > 0 && kv_THY.size(2) > n, "q has N + R channels, kv N + V");
+  FB_ASSERT(starts_B1.empty() ? tokens == 0 : starts_B1.front() == 0 && starts_B1.back() == tokens, "segments cover the tokens");
+  FB_ASSERT(std::is_sorted(starts_B1.begin(), starts_B1.end()), "segments are in order");
+}
+
+at::Tensor unit_columns(const at::Tensor& x) {
+  FB_ASSERT(x.scalar_type() == at::kFloat, "f32");
+  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
+}
+
+// Row `begin` of head h onwards.
+MlaRows rows_of(const at::Tensor& x, int64_t begin, int64_t h) {
+  return {x.const_data_ptr<float>() + begin * x.stride(0) + h * x.stride(1), x.stride(0)};
+}
+MlaTarget target_of(const at::Tensor& x, int64_t begin, int64_t h) {
+  return {x.mutable_data_ptr<float>() + begin * x.stride(0) + h * x.stride(1), x.stride(0)};
+}
+
+// The tensors of one call with unit column stride.
+struct Operands {
+  at::Tensor q_THX, kv_THY, k_rope_TR;
+  double scale;
+  int64_t heads() const { return q_THX.size(1); }
+  int64_t r() const { return k_rope_TR.size(1); }
+  int64_t n() const { return q_THX.size(2) - r(); }
+  int64_t v() const { return kv_THY.size(2) - n(); }
+  MlaHead head(int64_t begin, int64_t rows, int64_t h) const {
+    const MlaRows k_rope = {k_rope_TR.const_data_ptr<float>() + begin * k_rope_TR.stride(0), k_rope_TR.stride(0)};
+    return {rows_of(q_THX, begin, h), rows_of(kv_THY, begin, h), k_rope, rows, n(), r(), v(), float(scale)};
+  }
+};
+
+// A piece of work: query rows [first, last) of a segment's head.
+struct Piece {
+  int64_t begin, rows, head, first, last;
+};
+std::vector<Piece> pieces_of(const std::vector<int64_t>& starts_B1, int64_t heads, int64_t chunk_rows) {
+  std::vector<Piece> pieces;
+  for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {
+    const int64_t begin = starts_B1[b], rows = starts_B1[b + 1] - begin, step = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
+    for (int64_t first = 0; first < rows; first += step) {
+      for (int64_t h = 0; h < heads; ++h) pieces.push_back({begin, rows, h, first, std::min(rows, first + step)});
+    }
+  }
+  return pieces;
+}
+
+// Head order, whatever the threads did.
+at::Tensor sum_over_heads(const at::Tensor& x_THR) {
+  at::Tensor sum_TR = at::empty({x_THR.size(0), x_THR.size(2)}, x_THR.options());
+  const int64_t heads = x_THR.size(1), width = x_THR.size(2);
+  const float* in = x_THR.const_data_ptr<float>();
+  float* out = sum_TR.mutable_data_ptr<float>();
+  parallel_ranges(x_THR.size(0), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t i = 0; i < width; ++i) {
+        float sum = 0.0f;
+        for (int64_t h = 0; h < heads; ++h) sum += in[(t * heads + h) * width + i];
+        out[t * width + i] = sum;
+      }
+    }
+  });
+  return sum_TR;
+}
+
+}  // namespace
 
 MlaAttention mla_attention(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
                            const std::vector<int64_t>& starts_B1, double scale) {
-  return mla_attention_ref(q_THX, kv_THY, k_rope_TR, starts_B1, scale);
+  check_shapes(q_THX, kv_THY, k_rope_TR, starts_B1);
+  if (use_ref(q_THX)) return mla_attention_ref(q_THX, kv_THY, k_rope_TR, starts_B1, scale);
+  const Operands x = {unit_columns(q_THX), unit_columns(kv_THY), unit_columns(k_rope_TR), scale};
+  const MlaAttention out = {at::empty({q_THX.size(0), x.heads(), x.v()}, q_THX.options()),
+                            at::empty({q_THX.size(0), x.heads()}, q_THX.options())};
+  const std::vector<Piece> pieces = pieces_of(starts_B1, x.heads(), kChunkRows);
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const Piece& p = pieces[size_t(i)];
+    mla_head_forward(x.head(p.begin, p.rows, p.head), p.first, p.last, target_of(out.o_THV, p.begin, p.head),
+                     target_of(out.lse_TH, p.begin, p.head));
+  });
+  return out;
 }
 
-MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                                        const MlaAttention& saved, const std::vector<int64_t>& starts_B1, double scale) {
-  const auto grads = gradients_of(
-      [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{mla_attention_ref(in[0], in[1], in[2], starts_B1, scale).o_THV}; },
-      {q_THX, kv_THY, k_rope_TR}, {do_THV});
-  return {grads[0], grads[1], grads[2]};
+MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY,
+                                        const at::Tensor& k_rope_TR, const MlaAttention& saved, const std::vector<int64_t>& starts_B1,
+                                        double scale) {
+  check_shapes(q_THX, kv_THY, k_rope_TR, starts_B1);
+  if (use_ref(q_THX)) {
+    const auto grads = gradients_of(
+        [&](const std::vector<at::Tensor>& in) {
+          return std::vector<at::Tensor>{mla_attention_ref(in[0], in[1], in[2], starts_B1, scale).o_THV};
+        },
+        {q_THX, kv_THY, k_rope_TR}, {do_THV});
+    return {grads[0], grads[1], grads[2]};
+  }
+  const Operands x = {unit_columns(q_THX), unit_columns(kv_THY), unit_columns(k_rope_TR), scale};
+  const at::Tensor d_o_THV = unit_columns(do_THV);
+  FB_ASSERT(d_o_THV.sizes() == saved.o_THV.sizes() && saved.o_THV.size(2) == x.v(), "do and the saved o are [T, H, V]");
+  const int64_t tokens = q_THX.size(0);
+  const at::Tensor dq_THX = at::empty(q_THX.sizes(), q_THX.options()), dkv_THY = at::empty(kv_THY.sizes(), q_THX.options());
+  const at::Tensor dk_rope_THR = at::empty({tokens, x.heads(), x.r()}, q_THX.options());
+  const std::vector<Piece> pieces = pieces_of(starts_B1, x.heads(), 0);
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const Piece& p = pieces[size_t(i)];
+    MlaHeadGrad grad = {rows_of(d_o_THV, p.begin, p.head),  rows_of(saved.o_THV, p.begin, p.head), rows_of(saved.lse_TH, p.begin, p.head),
+                        target_of(dq_THX, p.begin, p.head), target_of(dkv_THY, p.begin, p.head),   target_of(dk_rope_THR, p.begin, p.head)};
+    mla_head_backward(x.head(p.begin, p.rows, p.head), grad);
+  });
+  return {dq_THX, dkv_THY, sum_over_heads(dk_rope_THR)};
 }
 
 }  // namespace finback
