@@ -1,0 +1,47 @@
+#include "data/corpus_recipe.h"
+
+#include <set>
+
+#include "base/error.h"
+#include "base/toml.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+void check_source(const CorpusSource& source, const std::string& what) {
+  FB_CHECK(!source.name.empty(), "{}: expected a name for every source, got none", what);
+  FB_CHECK(source.package.empty() != source.path.empty(), "{}: source {}: expected exactly one of package and path", what, source.name);
+  const std::vector<std::string> formats = {"text", "r-strings", "dictd", "wordnet"};
+  const bool known = std::find(formats.begin(), formats.end(), source.format) != formats.end();
+  FB_CHECK(known, "{}: source {}: expected format text, r-strings, dictd or wordnet, got \"{}\"", what, source.name, source.format);
+  FB_CHECK(source.package.empty() || !source.files.empty(), "{}: source {}: expected the package's files to read, got none", what,
+           source.name);
+  const bool share = source.validation_share >= 0 && source.validation_share < 1;
+  FB_CHECK(share, "{}: source {}: expected validation_share from 0 to below 1, got {}", what, source.name, source.validation_share);
+  FB_CHECK(source.document_bytes >= 0 && source.unindent >= 0, "{}: source {}: expected document_bytes and unindent from 0", what,
+           source.name);
+  for (const std::string& file : source.files) {
+    const fs::path inside = fs::path(file).lexically_normal();
+    FB_CHECK(!file.empty() && inside.is_relative() && *inside.begin() != "..",
+             "{}: source {}: expected a path inside the source, got \"{}\"", what, source.name, file);
+  }
+}
+
+}  // namespace
+
+CorpusRecipe load_corpus_recipe(const fs::path& path) {
+  CorpusRecipe recipe;
+  load_fields(recipe, read_toml(path), path.string());
+  FB_CHECK(!recipe.sources.empty(), "{}: expected at least one [[sources]], got none", path.string());
+  std::set<std::string> names;
+  for (CorpusSource& source : recipe.sources) {
+    check_source(source, path.string());
+    FB_CHECK(names.insert(source.name).second, "{}: expected different names, got two sources \"{}\"", path.string(), source.name);
+    if (!source.path.empty()) source.path = (fs::absolute(path).parent_path() / source.path).lexically_normal().string();
+  }
+  if (recipe.name.empty()) recipe.name = path.stem().string();
+  return recipe;
+}
+
+}  // namespace finback
