@@ -1,0 +1,96 @@
+"""Text to corpus to tokenizer to shards to model to text to bill, on generated words."""
+import json
+import os
+
+import small_run
+from small_run import STEPS, run_folder, train_words
+
+
+class PipelineTest(small_run.ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.run_name = "pipeline"
+        cls.folder = run_folder(cls.run_name)
+        cls.trained = small_run.must(small_run.finback(*train_words(cls.run_name)))
+        cls.latest = os.path.join(cls.folder, "latest")
+        with open(os.path.join(cls.folder, "metrics.jsonl"), encoding="utf-8") as f:
+            cls.lines = [json.loads(line) for line in f]
+
+    def test_tokenizer_round_trips_text_it_has_never_seen(self):
+        text = "Zebra crossing, 12345 times; naïve café — 漢字 🐋\n"
+        ids = self.good("tokenizer", "encode", small_run.tokenizer(), "--jsonl", input=json.dumps(text) + "\n").stdout
+        self.assertEqual(json.loads(self.good("tokenizer", "decode", small_run.tokenizer(), "--jsonl", input=ids).stdout), text)
+
+    def test_every_step_has_its_line_with_every_field(self):
+        steps = [line for line in self.lines if line["kind"] == "step"]
+        self.assertEqual([line["step"] for line in steps], list(range(1, STEPS + 1)))
+        for key in ("tokens", "loss", "main_loss", "mtp_loss", "balance_loss", "bpb", "lr", "grad_norm", "clip_scale", "router", "tokens_per_s",
+                    "peak_share", "usd", "mtp_acceptance"):
+            self.assertIn(key, steps[0])
+        self.assertLess(steps[-1]["main_loss"], steps[0]["main_loss"], "nothing was learnt")
+        self.assertEqual(len([line for line in self.lines if line["kind"] == "sample"]), 2)
+        evals = [line for line in self.lines if line["kind"] == "eval"]
+        self.assertEqual([line["step"] for line in evals], [0, 4, 8, 12])
+        self.assertLess(evals[-1]["val_bpb"], evals[0]["val_bpb"])
+
+    def test_the_run_folder_holds_what_it_promises(self):
+        names = set(os.listdir(self.folder))
+        self.assertLessEqual({"config.toml", "metrics.jsonl", "bill.json", "latest", f"step-{STEPS:06}", f"step-{STEPS - 3:06}"}, names)
+        self.assertFalse({name for name in names if name.endswith(".tmp")})
+        self.assertTrue(any("tfevents" in name and os.path.getsize(os.path.join(self.folder, name)) > 100 for name in names))
+        self.assertLessEqual({"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "trainer.json", "DONE"},
+                             set(os.listdir(self.latest)))
+
+    def test_the_resolved_recipe_trains_the_same_again(self):
+        self.good("train", os.path.join(self.folder, "config.toml"), "--run.name=again")
+        self.assertEqual(small_run.difference(self.folder, run_folder("again")), "")
+
+    def test_greedy_is_repeatable_and_seeds_matter(self):
+        def ids(*more):
+            done = self.good("generate", self.latest, "--prompt", "Ba", "--max-tokens", 16, "--ignore-eos", "--json", *more)
+            answer = json.loads(done.stdout)
+            self.assertEqual(len(answer["ids"]), 16)
+            self.assertEqual(len(answer["logprobs"]), 16)
+            return answer["ids"]
+        greedy = ids("--temperature", 0)
+        self.assertEqual(greedy, ids("--temperature", 0, "--seed", 9))
+        self.assertEqual(ids("--temperature", 1, "--seed", 5), ids("--temperature", 1, "--seed", 5))
+        self.assertNotEqual(ids("--temperature", 1, "--seed", 5), ids("--temperature", 1, "--seed", 6))
+
+    def test_a_prompt_may_come_from_standard_input(self):
+        flags = ["--max-tokens", 5, "--temperature", 0]
+        piped = self.good("generate", self.latest, *flags, input="Ba").stdout
+        self.assertTrue(piped.startswith("Ba"))
+        self.assertEqual(piped, self.good("generate", self.latest, "--prompt", "Ba", *flags).stdout)
+
+    def test_inspect_reads_the_checkpoint_and_v3(self):
+        small = json.loads(self.good("inspect", self.latest, "--json").stdout)
+        self.assertGreater(small["parameters"]["total"], 10_000)
+        v3 = json.loads(self.good("inspect", "configs/models/v3/config.json", "--json").stdout)
+        self.assertEqual(v3["parameters"]["total"], 671_026_419_200)
+        self.assertEqual(v3["cache_bytes_per_token"]["bf16"], 70_272)
+
+    def test_the_bill_adds_up(self):
+        document = json.loads(self.good("bill", self.folder, "--json").stdout)
+        bill = document["runs"][0]
+        self.assertEqual(bill["tokens"], STEPS * 512)
+        self.assertAlmostEqual(bill["usd"], bill["device_hours"] * bill["usd_per_device_hour"])
+        self.assertTrue(bill["price_source"] and bill["price_date"] and bill["not_included"])
+        self.assertIn("$", self.good("bill", self.folder, self.folder).stdout)
+
+    def test_converted_weights_still_generate(self):
+        for dtype in ("f32", "bf16"):
+            out = os.path.join(small_run.work_folder(), "converted-" + dtype)
+            self.good("convert", self.latest, "--dtype", dtype, "--out", out)
+            self.good("generate", out, "--prompt", "Ba", "--max-tokens", 3)
+
+    def test_parity_writes_logits_and_gradients(self):
+        ids, out = os.path.join(small_run.work_folder(), "ids.json"), os.path.join(small_run.work_folder(), "parity.safetensors")
+        with open(ids, "w", encoding="utf-8") as f:
+            json.dump([[5, 6, 7, 8, 9, 10, 11, 12]], f)
+        self.good("parity", self.latest, "--ids", ids, "--out", out, "--grads")
+        with open(out, "rb") as f:
+            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        self.assertEqual(header["logits"]["shape"][:2], [1, 8])
+        self.assertIn("grad.model.embed_tokens.weight", header)
+        self.assertEqual(header["loss"]["shape"], [1])

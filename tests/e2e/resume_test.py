@@ -1,0 +1,169 @@
+"""Exact resume: a run killed at any instant and resumed ends in the bits of a run never interrupted; and the comparison would notice.
+Thirty random kills and more failpoints with --full, a handful otherwise."""
+import glob
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import small_run
+from small_run import FINBACK, ROOT, difference, finback, metrics_difference, run_folder, train_words
+
+# Between the temporary name and DONE lie the first ten; kills there leave an unfinished folder that a resume must not trust.
+# NAME:COUNT counts passages in the whole process: every checkpoint passes each once, and every atomic file its four.
+BEFORE_DONE = ["checkpoint-begun:2", "write:14", "write:20", "before-fsync:9", "before-rename:10", "after-rename:9", "model-saved:2",
+               "before-rename:12", "checkpoint-written:2", "before-done:2"]
+ELSEWHERE = ["after-done:2", "before-latest:3", "mid-removal:1", "checkpoint-begun:1", "before-done:1", "write:1", "after-rename:1"]
+
+
+class ResumeTest(small_run.ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.straight = run_folder("straight")
+        begun = time.monotonic()
+        small_run.must(finback(*train_words("straight")))
+        cls.seconds = time.monotonic() - begun
+
+    def resumed(self, name, *more):
+        self.good(*train_words(name, "--resume", *more))
+        self.assertEqual(difference(self.straight, run_folder(name)), "")
+        leftovers = [p for p in glob.glob(os.path.join(run_folder(name), "*")) if p.endswith(".tmp")]
+        self.assertEqual(leftovers, [])
+
+    def killed_by(self, name, failpoint):
+        done = finback(*train_words(name, "--resume", f"--failpoint={failpoint}:kill"))
+        self.assertEqual(done.returncode, -signal.SIGKILL, f"{failpoint} was never passed\n{done.stderr}")
+
+    def test_killed_at_failpoints(self):
+        chosen = BEFORE_DONE + ELSEWHERE if small_run.full else ["checkpoint-begun:2", "write:20", "before-done:2", "mid-removal:1"]
+        for number, failpoint in enumerate(chosen):
+            with self.subTest(failpoint=failpoint):
+                name = f"failpoint-{number}"
+                self.killed_by(name, failpoint)
+                self.resumed(name)
+                shutil.rmtree(run_folder(name))
+
+    def test_killed_twice_in_a_row(self):
+        self.killed_by("twice", "before-done:2")
+        self.killed_by("twice", "checkpoint-written:1")
+        self.resumed("twice")
+
+    def test_killed_at_random_instants(self):
+        rng = random.Random(1)
+        landed = 0
+        for number in range(30 if small_run.full else 2):
+            name = f"random-{number}"
+            words = [FINBACK, *train_words(name, "--resume")]
+            for _ in range(rng.randint(1, 3)):
+                process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(rng.uniform(0.1, self.seconds))
+                process.kill()
+                landed += process.wait() == -signal.SIGKILL
+            with self.subTest(run=name):
+                self.resumed(name)
+                shutil.rmtree(run_folder(name))
+        self.assertGreater(landed, 0, "every run had ended before its kill: no instant was tried")
+
+    def test_the_comparison_notices_a_difference(self):
+        self.good(*train_words("other-seed", "--run.seed=2"))
+        self.assertIn("differs at byte", difference(self.straight, run_folder("other-seed")))
+        self.assertNotEqual(metrics_difference(self.straight, run_folder("other-seed")), "")
+        # One bit of one moment, in a copy; then one digit of one metric.
+        copy = run_folder("copy")
+        shutil.copytree(self.straight, copy, symlinks=True)
+        self.assertEqual(difference(self.straight, copy), "")
+        flip_bit(os.path.join(copy, "latest", "trainer.safetensors"), -5)
+        self.assertIn("trainer.safetensors differs", difference(self.straight, copy))
+        flip_bit(os.path.join(copy, "latest", "trainer.safetensors"), -5)
+        path = os.path.join(copy, "metrics.jsonl")
+        with open(path, encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        lines[3]["loss"] = float(repr(lines[3]["loss"])[:-1])
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(line) + "\n" for line in lines)
+        self.assertIn("loss is", metrics_difference(self.straight, copy))
+
+    def test_a_flipped_bit_in_a_checkpoint_is_refused(self):
+        for pattern, where in (("trainer.safetensors", -5), ("model*.safetensors", -5)):
+            name = "flip-" + pattern[:5]
+            self.killed_by(name, "after-done:3")
+            newest = sorted(glob.glob(os.path.join(run_folder(name), "step-*")))[-1]
+            flip_bit(glob.glob(os.path.join(newest, pattern))[0], where)
+            self.bad(1, *train_words(name, "--resume"), says=["expected", newest])
+            # Its hint works: without that folder the run goes on from the one before.
+            shutil.rmtree(newest)
+            self.resumed(name)
+
+    def test_other_settings_data_and_kernels_are_refused(self):
+        self.killed_by("refuse", "after-done:2")
+        for more, says in ((["--optimizer.lr=1e-3"], "optimizer.lr"), (["--run.seed=3"], "run.seed"), (["--train.steps=20"], "train.steps"),
+                           (["--kernels=ref"], "--allow-other-kernels"), (["--data.seq_len=32"], "data.seq_len")):
+            self.bad(1, *train_words("refuse", "--resume", *more), says=says)
+        self.bad(1, *train_words("refuse"), says="--resume")
+        self.good(*train_words("refuse", "--resume", "--kernels=ref", "--allow-other-kernels"))
+        self.killed_by("freely", "after-done:2")
+        self.good(*train_words("freely", "--resume", "--checkpoint.keep_last=9"))
+        self.assertEqual(metrics_difference(self.straight, run_folder("freely")), "")
+
+    def test_signals_save_and_end_orderly(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number.name):
+                name = f"signal-{number.name}"
+                process = subprocess.Popen([FINBACK, *train_words(name)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+                process.stderr.readline()      # the run's first line: the handlers stand
+                process.send_signal(number)
+                out, err = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 0, err)
+                self.assertIn("stopped at step", out)
+                self.assertIn("--resume", out)
+                self.resumed(name)
+
+    def test_a_full_disk_keeps_the_last_good_checkpoint(self):
+        for number, action in enumerate(["full", "short"]):
+            with self.subTest(action=action):
+                name = f"disk-{number}"
+                done = finback(*train_words(name, f"--failpoint=write:20:{action}"))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("No space left on device", done.stderr.splitlines()[-1])
+                self.assertNotIn("terminate", done.stderr)
+                finished = glob.glob(os.path.join(run_folder(name), "step-*", "DONE"))
+                self.assertEqual(len(finished), 1, "expected one finished checkpoint before the disk was full")
+                self.good("generate", os.path.join(run_folder(name), "latest"), "--prompt", "Ba", "--max-tokens", 3)
+                self.resumed(name)
+
+    def test_a_folder_that_cannot_be_written_is_one_line(self):
+        self.bad(1, *train_words("x", f"--run.dir={small_run.recipe()}"), says="small.toml")
+        self.bad(1, *train_words("x", "--run.dir=/proc/self"), says="/proc/self")
+
+    def test_a_run_in_use_is_refused(self):
+        process = subprocess.Popen([FINBACK, *train_words("busy", "--train.steps=2000")], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   encoding="utf-8")
+        try:
+            process.stderr.readline()
+            self.bad(1, *train_words("busy", "--train.steps=2000", "--resume"), says="another process")
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_a_non_finite_loss_stops_before_the_update_and_leaves_a_loadable_checkpoint(self):
+        done = finback(*train_words("explode", "--optimizer.lr=1e30", "--schedule.kind=constant", "--train.grad_clip=0", "--schedule.warmup_steps=0"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr.splitlines()[-1], r"^finback: step \d+: .*Hint")
+        self.assertTrue(glob.glob(os.path.join(run_folder("explode"), "step-*", "DONE")))
+        self.good("inspect", os.path.join(run_folder("explode"), "latest"))
+
+
+def flip_bit(path, offset):
+    with open(path, "r+b") as f:
+        f.seek(offset, os.SEEK_END)
+        byte = f.read(1)[0]
+        f.seek(offset, os.SEEK_END)
+        f.write(bytes([byte ^ 1]))
+
+
+if __name__ == "__main__":
+    unittest.main()
