@@ -1,0 +1,95 @@
+#include "data/tokenize.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/progress.h"
+#include "data/text_reader.h"
+#include "tokenizer/tokenizer.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// Documents encoded at a time: enough that every thread has many, little enough to stay in memory.
+constexpr size_t kBatchBytes = size_t(16) << 20, kBatchDocuments = 8192;
+
+struct Ends {
+  std::optional<int32_t> bos, eos;
+};
+
+std::vector<uint32_t> encode_document(const Tokenizer& tokenizer, const Ends& ends, const std::string& text) {
+  std::vector<uint32_t> ids;
+  if (ends.bos) ids.push_back(uint32_t(*ends.bos));
+  const std::vector<int32_t> body = tokenizer.encode(text);
+  ids.insert(ids.end(), body.begin(), body.end());
+  if (ends.eos) ids.push_back(uint32_t(*ends.eos));
+  return ids;
+}
+
+void tokenize_split(const fs::path& corpus, const std::string& split, const Tokenizer& tokenizer, const Ends& ends, TokenWriter& writer) {
+  writer.begin_split(split);
+  TextReader reader(corpus, split);
+  Progress progress("tokenize " + split, double(reader.total_bytes()) / 1e6, "MB");
+  for (bool more = true; more;) {
+    std::vector<std::string> texts;
+    size_t bytes = 0;
+    Document document;
+    while (bytes < kBatchBytes && texts.size() < kBatchDocuments && (more = reader.next(document))) {
+      bytes += document.text.size();
+      texts.push_back(std::move(document.text));
+    }
+    std::vector<std::vector<uint32_t>> ids(texts.size());
+    parallel_for(int64_t(texts.size()), [&](int64_t i) { ids[size_t(i)] = encode_document(tokenizer, ends, texts[size_t(i)]); });
+    for (size_t i = 0; i < texts.size(); ++i) writer.add(ids[i], texts[i].size());
+    progress.update(double(reader.consumed_bytes()) / 1e6);
+  }
+  progress.finish();
+}
+
+void copy_file_bytes(const fs::path& from, const fs::path& to) {
+  if (!fs::exists(from) || fs::weakly_canonical(from) == fs::weakly_canonical(to)) return;
+  write_file_atomic(to, read_file(from));
+}
+
+}  // namespace
+
+TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer_folder, const fs::path& out) {
+  FB_CHECK(is_corpus_folder(corpus),
+           "{}: expected a corpus folder with manifest.json and train.jsonl.zst. Hint: finback corpus build RECIPE --out {}",
+           corpus.string(), corpus.string());
+  FB_CHECK(fs::exists(tokenizer_folder / "tokenizer.json"),
+           "{}: expected a folder with tokenizer.json. Hint: finback tokenizer train {} --out {}", tokenizer_folder.string(),
+           corpus.string(), tokenizer_folder.string());
+  const Tokenizer tokenizer = Tokenizer::load(tokenizer_folder);
+  const Ends ends{tokenizer.bos_id(), tokenizer.eos_id()};
+  FB_CHECK(ends.bos || ends.eos,
+           "{}: expected a begin- or end-of-text token, got neither. Hint: name bos_token or eos_token in tokenizer_config.json",
+           tokenizer_folder.string());
+  make_directories(out);
+  fs::remove(out / "tokens.json");  // nothing below is whole until the new one is written
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) copy_file_bytes(tokenizer_folder / name, out / name);
+
+  TokenizerInfo info;
+  info.vocab_size = tokenizer.vocab_size();
+  info.bos_token_id = ends.bos;
+  info.eos_token_id = ends.eos;
+  info.hash = hash_file(out / "tokenizer.json");
+  std::vector<uint32_t> bytes_of_id(size_t(info.vocab_size), 0);
+  for (size_t id = 0; id < bytes_of_id.size(); ++id) {
+    const bool end = ends.bos == int32_t(id) || ends.eos == int32_t(id);
+    if (!end) bytes_of_id[id] = uint32_t(tokenizer.token_bytes(int32_t(id)).size());
+  }
+  TokenWriter writer(out, info, std::move(bytes_of_id));
+  tokenize_split(corpus, "train", tokenizer, ends, writer);
+  tokenize_split(corpus, "validation", tokenizer, ends, writer);
+  TokenizeReport report;
+  report.fingerprint = writer.finish();
+  report.train = writer.count("train");
+  report.validation = writer.count("validation");
+  return report;
+}
+
+}  // namespace finback
