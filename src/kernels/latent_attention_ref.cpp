@@ -18,8 +18,8 @@ LatentAttention latent_attention_ref(const at::Tensor& q_THY, const LatentKeys& 
       const int64_t row = keys.key_rows[size_t(first + i)];
       key_list.push_back(row >= 0 ? keys.pool_SY[row] : keys.self_TY[-1 - row]);
     }
-    const at::Tensor k = at::stack(key_list);                                                       // [count, C + R]
-    const at::Tensor q = q_THY.slice(0, begin, begin + rows).transpose(0, 1);                       // [H, rows, C + R]
+    const at::Tensor k = at::stack(key_list);                                  // [count, C + R]
+    const at::Tensor q = q_THY.slice(0, begin, begin + rows).transpose(0, 1);  // [H, rows, C + R]
     // The last row sees all keys, the row before one less.
     const at::Tensor hidden = at::ones({rows, count}, q.options().dtype(at::kBool)).triu(count - rows + 1);
     const at::Tensor scores = (at::matmul(q, k.t()) * scale).masked_fill(hidden, -std::numeric_limits<double>::infinity());

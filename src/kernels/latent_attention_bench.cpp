@@ -1,0 +1,44 @@
+#include <ATen/ATen.h>
+
+#include "kernels/bench.h"
+#include "kernels/latent_attention.h"
+
+namespace finback {
+namespace {
+
+// `rows` query rows at the end of each of `sequences` sequences of `count` keys.
+struct Shape {
+  const char* what;
+  int64_t heads, c, r, sequences, rows, count;
+};
+constexpr Shape kShapes[] = {{"tiny, training", 8, 128, 16, 8, 256, 256},    {"tiny, prefill", 8, 128, 16, 1, 512, 2048},
+                             {"tiny, decode", 8, 128, 16, 1, 1, 2048},       {"tiny, decode 16", 8, 128, 16, 16, 1, 512},
+                             {"small, training", 12, 192, 32, 4, 256, 256},  {"V3 heads, decode", 128, 512, 64, 1, 1, 2048},
+                             {"V3 heads, prefill", 16, 512, 64, 1, 128, 512}};
+
+void bench_one(Bench& bench, const Shape& s) {
+  const int64_t y = s.c + s.r, tokens = s.sequences * s.rows, total = s.sequences * s.count;
+  const at::Tensor q_THY = at::randn({tokens, s.heads, y}), do_THC = at::randn({tokens, s.heads, s.c});
+  LatentKeys keys;
+  (s.rows == s.count ? keys.self_TY : keys.pool_SY) = at::randn({total, y});
+  for (int64_t i = 0; i < total; ++i) keys.key_rows.push_back(s.rows == s.count ? -1 - i : i);
+  for (int64_t b = 0; b <= s.sequences; ++b) keys.key_starts.push_back(b * s.count), keys.row_starts.push_back(b * s.rows);
+  const double scale = 1 / std::sqrt(double(y));
+  const double pairs = double(s.sequences * s.heads * s.rows) * (double(s.count) - double(s.rows - 1) / 2);
+  bench.row(
+      fmt::format("latent_attention {} H{} {}+{} {}x{} of {}", s.what, s.heads, s.c, s.r, s.sequences, s.rows, s.count),
+      pairs * 2 * double(y + s.c), double(total * y) * 4, [&] { latent_attention(q_THY, keys, s.c, scale); },
+      [&] { latent_attention_ref(q_THY, keys, s.c, scale); });
+  if (s.rows != s.count) return;
+  const LatentAttention saved = latent_attention(q_THY, keys, s.c, scale);
+  bench.row(fmt::format("latent_attention backward {}", s.what), pairs * 2 * double(3 * y + 2 * s.c), 0,
+            [&] { latent_attention_backward(do_THC, q_THY, keys, s.c, saved, scale); }, {});
+}
+
+}  // namespace
+
+void bench_latent_attention(Bench& bench) {
+  for (const Shape& shape : kShapes) bench_one(bench, shape);
+}
+
+}  // namespace finback
