@@ -1,11 +1,10 @@
 #include "tokenizer/chat_format.h"
 
 #include "base/error.h"
+#include "tokenizer/special_tokens.h"
 
 namespace finback {
 namespace {
-
-constexpr const char *kUser = "<｜User｜>", *kAssistant = "<｜Assistant｜>", *kEndOfSentence = "<｜end▁of▁sentence｜>";
 
 // What follows the last closing tag of the reasoning.
 std::string without_reasoning(const std::string& content) {
@@ -30,19 +29,19 @@ std::string format_chat(const std::vector<ChatMessage>& messages, ChatFormat for
       system += (first_system ? "" : "\n\n") + message.content;
       first_system = false;
     } else if (message.role == "user") {
-      turns += kUser + message.content;
+      turns += kUserToken + message.content;
     } else if (message.role == "assistant") {
-      turns += kAssistant + (format == ChatFormat::kR1 ? without_reasoning(message.content) : message.content) + kEndOfSentence;
+      turns += kAssistantToken + (format == ChatFormat::kR1 ? without_reasoning(message.content) : message.content) + kEosToken;
     } else {
       FB_FAIL("expected a chat role system, user or assistant, got \"{}\"", message.role);
     }
   }
-  return system + turns + kAssistant + (format == ChatFormat::kR1 ? "<think>\n" : "");
+  return system + turns + kAssistantToken + (format == ChatFormat::kR1 ? "<think>\n" : "");
 }
 
 std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, ChatFormat format) {
   FB_CHECK(tokenizer.bos_id().has_value(), "expected a tokenizer with a beginning-of-sentence token for chat, got none");
-  for (const char* token : {kUser, kAssistant, kEndOfSentence}) {
+  for (const char* token : {kUserToken, kAssistantToken, kEosToken}) {
     FB_CHECK(tokenizer.token_id(token).has_value(), "expected a tokenizer with DeepSeek's chat token {}, got one without it", token);
   }
   std::vector<int32_t> ids = tokenizer.encode(format_chat(messages, format));

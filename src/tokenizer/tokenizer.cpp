@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "tokenizer/byte_symbols.h"
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 // A long text is cut about here, at places where every known pattern starts a new word. Never depends on the thread count.
 constexpr size_t kChunkBytes = 64 << 10;
-
-constexpr std::string_view kDeepSeekBos = "<｜begin▁of▁sentence｜>", kDeepSeekEos = "<｜end▁of▁sentence｜>";
 
 std::vector<std::string_view> cut_text(std::string_view text) {
   std::vector<std::string_view> chunks;
@@ -93,8 +92,8 @@ Tokenizer::Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const st
                                              {},
                                              {}});
   parts_ = parts;
-  parts->bos = token_id(config.bos_token ? *config.bos_token : kDeepSeekBos);
-  parts->eos = token_id(config.eos_token ? *config.eos_token : kDeepSeekEos);
+  parts->bos = token_id(config.bos_token ? *config.bos_token : kBosToken);
+  parts->eos = token_id(config.eos_token ? *config.eos_token : kEosToken);
   FB_CHECK(!config.bos_token || parts->bos, "{}: expected bos_token \"{}\" of tokenizer_config.json among the tokens", where,
            *config.bos_token);
   FB_CHECK(!config.eos_token || parts->eos, "{}: expected eos_token \"{}\" of tokenizer_config.json among the tokens", where,
