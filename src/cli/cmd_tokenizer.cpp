@@ -4,8 +4,12 @@
 #include <iterator>
 
 #include "base/json.h"
+#include "base/progress.h"
+#include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
+#include "data/text_reader.h"
+#include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
 
 namespace finback {
@@ -78,20 +82,68 @@ void decode(const Args& args) {
   });
 }
 
+constexpr size_t kBatchBytes = 32 << 20;  // text held in memory while its words are counted
+
+void count_input(const std::string& path, BpeTrainer& trainer) {
+  TextReader reader(path);
+  Progress progress("counting words of " + path, double(reader.total_bytes()) / 1e6, "MB");
+  std::vector<std::string> batch;
+  size_t bytes = 0;
+  const auto flush = [&] {
+    const std::vector<std::string_view> views(batch.begin(), batch.end());
+    trainer.add(views);
+    batch.clear();
+    bytes = 0;
+    progress.update(double(reader.consumed_bytes()) / 1e6);
+  };
+  for (Document document; reader.next(document);) {
+    bytes += document.text.size();
+    batch.push_back(std::move(document.text));
+    if (bytes >= kBatchBytes) flush();
+  }
+  flush();
+  progress.finish();
+}
+
+void train(const Args& args) {
+  args.required(1, "an input: text files, a folder or a corpus");
+  const int64_t vocab_size = args.integer("vocab-size", 0, 0, int64_t{1} << 40);
+  if (!args.has("vocab-size") || !args.has("out")) throw UsageError("tokenizer train expects --vocab-size N and --out DIR");
+  FB_CHECK(vocab_size >= minimum_vocab_size(), "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}",
+           minimum_vocab_size(), vocab_size);
+  Timer timer;
+  BpeTrainer trainer;
+  for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer);
+  FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none");
+  const std::vector<MergePair> merges = trainer.train(vocab_size);
+  const std::string out = *args.get("out");
+  write_tokenizer(out, merges, vocab_size);
+  const int64_t unused = vocab_size - minimum_vocab_size() - int64_t(merges.size());
+  fmt::print("{}: {} merges from {:.1f} MB in {:.1f} s, vocabulary {}{}\n", out, merges.size(), double(trainer.bytes()) / 1e6,
+             timer.seconds(), vocab_size, unused ? fmt::format(" ({} placeholders: the text has no more pairs)", unused) : "");
+}
+
 }  // namespace
 
 int cmd_tokenizer(Words words) {
-  Args args("tokenizer encode DIR | decode DIR",
-            "Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, Llama-3, Qwen and GPT-2 "
-            "families).",
-            "echo \"It was\" | finback tokenizer encode runs/quickstart/latest");
-  args.toggle("jsonl", "one JSON string (encode) or list of ids (decode) a line, one answer a line")
+  Args args(
+      "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR",
+      "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "
+      "split of a corpus folder. Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, "
+      "Llama-3, Qwen and GPT-2 "
+      "families).",
+      "finback tokenizer train notes.txt --vocab-size 4096 --out runs/tokenizer");
+  args.flag("vocab-size", "N", "train: ids in all, so the rows of the embedding")
+      .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
+      .toggle("jsonl", "one JSON string (encode) or list of ids (decode) a line, one answer a line")
       .toggle("add-special", "encode: with what the post-processor adds")
       .toggle("skip-special", "decode: without special tokens");
   if (!args.parse(words)) return 0;
   const std::string& what = args.required(0, "train, encode or decode");
-  args.at_most(2);
-  if (what == "encode") {
+  if (what != "train") args.at_most(2);
+  if (what == "train") {
+    train(args);
+  } else if (what == "encode") {
     encode(args);
   } else if (what == "decode") {
     decode(args);

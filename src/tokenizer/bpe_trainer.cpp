@@ -14,7 +14,7 @@ namespace finback {
 namespace {
 
 constexpr size_t kChunkBytes = 256 << 10;  // what one thread counts at a time
-constexpr int64_t kMaxVocabSize = 1 << 24;
+constexpr int64_t kMaxVocabSize = 1 << 21;  // what Tokenizer::load accepts
 
 // Documents as stretches of about kChunkBytes, cut only where no word can reach across.
 std::vector<std::string_view> cut_documents(std::span<const std::string_view> documents) {

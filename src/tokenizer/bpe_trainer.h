@@ -22,7 +22,7 @@ class BpeTrainer {
   // Counts the words of some documents; invalid UTF-8 counts as U+FFFD. Many at a time are shared among the threads.
   void add(std::span<const std::string_view> documents);
   int64_t bytes() const { return bytes_; }  // of all documents so far
-  // The merges for a vocabulary of this total size. Throws Error below minimum_vocab_size() and above 16 million.
+  // The merges for a vocabulary of this total size. Throws Error below minimum_vocab_size() and above 2 million.
   std::vector<MergePair> train(int64_t vocab_size);
 
  private:

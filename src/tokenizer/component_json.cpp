@@ -1,5 +1,7 @@
 #include "tokenizer/component_json.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace finback {
@@ -107,6 +109,7 @@ std::vector<int32_t> read_template(const WideJson& json, const std::string& wher
       ids.insert(ids.end(), special.begin(), special.end());
     }
   }
+  FB_CHECK(std::count(ids.begin(), ids.end(), -1) == 1, "{}: expected Sequence A once in \"single\"", where);
   return ids;
 }
 

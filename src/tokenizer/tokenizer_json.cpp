@@ -8,7 +8,7 @@ namespace finback {
 namespace {
 
 constexpr int kMaxDepth = 64;
-constexpr int32_t kMaxId = (1 << 24) - 1;  // tables are as long as the highest id
+constexpr int32_t kMaxId = (1 << 21) - 1;  // tables are as long as the highest id, and a file of a few bytes could name any
 
 // Throws Error in one line for anything that is not JSON.
 WideJson parse_wide_json(std::string_view text, const std::string& where) {
