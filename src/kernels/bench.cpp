@@ -99,7 +99,7 @@ void Bench::row(const std::string& name, double flops, double bytes, const std::
     row["x_ref"] = median(ref_seconds) / seconds;
     ratio = fmt::format("{:.1f} x ref", row["x_ref"].get<double>());
   }
-  fmt::print(stderr, "{:<44} {:9.1f} us | {} | {}\n", name, seconds * 1e6, rate, ratio);
+  fmt::print(out_, "{:<44} {:9.1f} us | {} | {}\n", name, seconds * 1e6, rate, ratio);
   results_.push_back(row);
 }
 

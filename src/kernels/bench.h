@@ -1,6 +1,7 @@
 // What a <op>_bench.cpp needs: it defines `void bench_<op>(Bench&)` and is found by CMake. A bench prints
 // time | rate (% of measured peak) | x ref, and ends with one JSON line. Times are medians of repeated calls in this process.
 #pragma once
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,13 +12,16 @@ namespace finback {
 
 class Bench {
  public:
-  Bench(double fma_peak_gflops, double stream_gb_per_s) : fma_peak_(fma_peak_gflops), stream_(stream_gb_per_s) {}
+  // Rows are printed to `out` as they are measured.
+  Bench(double fma_peak_gflops, double stream_gb_per_s, std::FILE* out = stdout)
+      : fma_peak_(fma_peak_gflops), stream_(stream_gb_per_s), out_(out) {}
   // Times `fast` and `ref` (may be empty) in turns and prints one row. flops and bytes of one call; 0: not stated.
   void row(const std::string& name, double flops, double bytes, const std::function<void()>& fast, const std::function<void()>& ref);
   const Json& results() const { return results_; }
 
  private:
   double fma_peak_, stream_;
+  std::FILE* out_;
   Json results_ = Json::array();
 };
 

@@ -1,0 +1,124 @@
+// finback bench: kernels by name, a whole training step, decoding; each beside this machine's limits measured in the same process.
+#include <algorithm>
+
+#include "base/fields.h"
+#include "cli/args.h"
+#include "cli/verbs.h"
+#include "infer/bench_decode.h"
+#include "kernels/bench.h"
+#include "train/bench_step.h"
+
+namespace finback {
+namespace {
+
+constexpr int64_t kMany = int64_t{1} << 30;
+
+void print_report(const Args& args, const Json& json) {
+  if (args.has("json")) {
+    fmt::print("{}", dump_json(json));
+    return;
+  }
+  for (const auto& [key, value] : json.items()) fmt::print("{:<22} {}\n", key, dump_json_line(value));
+}
+
+void refuse_other_than(const Args& args, const std::string& flag, const std::string& built) {
+  const std::string value = args.get_or(flag, built);
+  FB_CHECK(value == built, "--{}: expected {}, got \"{}\": nothing else is built yet", flag, built, value);
+}
+
+int bench_step(Words words) {
+  Args args("bench step --config FILE|FOLDER [--batch-tokens N] [--seq-len S] [--steps N] [--json]",
+            "Whole training steps (forward, loss, backward, clipping, AdamW) on random ids. share_of_peak counts causal attention.",
+            "finback bench step --config configs/models/tiny/config.json --batch-tokens 2048 --seq-len 256");
+  const StepBench defaults;
+  args.flag("config", "FILE|FOLDER", "config.json of a model")
+      .flag("batch-tokens", "N", fmt::format("tokens a step (default {})", defaults.batch_tokens))
+      .flag("seq-len", "S", fmt::format("tokens a row (default {})", defaults.seq_len))
+      .flag("precision", "NAME", "f32")
+      .flag("steps", "N", fmt::format("timed steps, after two that are not (default {})", defaults.steps))
+      .flag("mla-algebra", "NAME", "expanded (default) or absorbed")
+      .toggle("no-mtp", "without the MTP modules of the config")
+      .toggle("json", "one JSON document");
+  if (!args.parse(words)) return 0;
+  args.at_most(0);
+  refuse_other_than(args, "precision", "f32");
+  StepBench options;
+  options.batch_tokens = args.integer("batch-tokens", options.batch_tokens, 2, kMany);
+  options.seq_len = args.integer("seq-len", options.seq_len, 2, kMany);
+  options.steps = args.integer("steps", options.steps, 1, kMany);
+  options.with_mtp = !args.has("no-mtp");
+  const std::string algebra = args.get_or("mla-algebra", "expanded");
+  FB_CHECK(algebra == "expanded" || algebra == "absorbed", "--mla-algebra: expected expanded or absorbed, got \"{}\"", algebra);
+  options.algebra = algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
+  FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
+  print_report(args, bench_training_step(load_model_config(*args.get("config")), options));
+  return 0;
+}
+
+int bench_decode_verb(Words words) {
+  Args args("bench decode --config FILE|FOLDER [--prompt N] [--new N] [--json]",
+            "The engine on random weights: reading a prompt, then greedy decoding behind it.",
+            "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
+  const DecodeBench defaults;
+  args.flag("config", "FILE|FOLDER", "config.json of a model")
+      .flag("weights", "NAME", "f32")
+      .flag("batch", "N", "1")
+      .flag("prompt", "N", fmt::format("tokens of the prompt (default {})", defaults.prompt_tokens))
+      .flag("new", "N", fmt::format("tokens to decode (default {})", defaults.new_tokens))
+      .toggle("json", "one JSON document");
+  if (!args.parse(words)) return 0;
+  args.at_most(0);
+  refuse_other_than(args, "weights", "f32");
+  refuse_other_than(args, "batch", "1");
+  DecodeBench options;
+  options.prompt_tokens = args.integer("prompt", options.prompt_tokens, 1, kMany);
+  options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
+  FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
+  print_report(args, bench_decode(load_model_config(*args.get("config")), options));
+  return 0;
+}
+
+int bench_ops(Words words) {
+  std::vector<std::string> known = {"step", "decode"};
+  for (const BenchEntry& entry : bench_list()) known.push_back(entry.op);
+  Args args(
+      "bench [step|decode|OP...] [--json]",
+      fmt::format("Times kernels (all, or those named): time | rate (% of the measured peak) | x reference, then one JSON line.\nOps: {}.\n"
+                  "`bench step` and `bench decode` time whole models and have a --help of their own.",
+                  fmt::join(known.begin() + 2, known.end(), ", ")),
+      "finback bench gemm rms_norm");
+  args.toggle("json", "only the JSON document");
+  if (!args.parse(words)) return 0;
+  const std::vector<std::string>& names = args.positional();
+  for (const std::string& name : names) {
+    if (std::find(known.begin() + 2, known.end(), name) == known.end()) fail_unknown_key(name, "finback bench", known);
+  }
+  const MachineProbe probe = probe_machine();
+  Bench bench(probe.fma_peak_gflops, probe.stream_gb_per_s, args.has("json") ? stderr : stdout);
+  if (!args.has("json")) {
+    fmt::print("{}, {}, {} threads: {:.1f} GFLOP/s FMA peak, {:.1f} GB/s reading memory\n", probe.processor, probe.kernels, probe.threads,
+               probe.fma_peak_gflops, probe.stream_gb_per_s);
+  }
+  for (const BenchEntry& entry : bench_list()) {
+    if (names.empty() || std::find(names.begin(), names.end(), entry.op) != names.end()) entry.run(bench);
+  }
+  const Json json = {{"figure", "kernels"},
+                     {"processor", probe.processor},
+                     {"kernels", probe.kernels},
+                     {"threads", probe.threads},
+                     {"fma_peak_gflops", probe.fma_peak_gflops},
+                     {"stream_gb_per_s", probe.stream_gb_per_s},
+                     {"rows", bench.results()}};
+  fmt::print("{}", args.has("json") ? dump_json(json) : dump_json_line(json) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+int cmd_bench(Words words) {
+  if (!words.empty() && words[0] == "step") return bench_step(words.subspan(1));
+  if (!words.empty() && words[0] == "decode") return bench_decode_verb(words.subspan(1));
+  return bench_ops(words);
+}
+
+}  // namespace finback
