@@ -66,7 +66,6 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   model.parameters().initialize(1, config.initializer_range);
   OptimizerSection optimizer_config;
   Optimizer optimizer(model.parameters(), optimizer_config);
-  const MachineProbe probe = probe_machine();
   std::vector<double> seconds;
   for (int64_t step = 0; step < options.steps + 2; ++step) {
     const RandomRows rows = random_rows(config, options, step);
@@ -78,6 +77,7 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   const double median = seconds[seconds.size() / 2], rate = double(options.batch_tokens) / median;
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
+  const MachineProbe probe = probe_machine();  // after the peak was read: it maps memory of its own
   const double flops = train_flops_per_token(config, options.seq_len, AttentionCount::kCausal, options.with_mtp);
   Json json;
   json["figure"] = "step";
