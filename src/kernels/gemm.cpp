@@ -15,62 +15,118 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kBlockK = 384;  // a block of A (kBlockM x kBlockK) stays in L2, one B panel's block in L1
-constexpr int64_t kBlockM = 96;   // rows a chunk of work
-constexpr int64_t kPanelsAChunk = 8;
+constexpr int64_t kBlockK = 384;    // a block of A (rows of a chunk x kBlockK) stays in L2 while the panels of B stream through L1
+constexpr int64_t kMinChunks = 16;  // below this a loop is cut finer: the last chunk's wait is at most a few percent on a few threads
 
-std::vector<float>& scratch() {
-  thread_local std::vector<float> floats;
-  return floats;
+// How the jobs of one loop are cut. The cut never changes a bit, and never depends on the thread count all the same.
+struct Cut {
+  int64_t rows, columns;  // of a chunk
+};
+// Rows are multiples of every tile's (4, 6, 12). Fewer columns pack the same rows of A more often.
+constexpr Cut kCuts[] = {{96, 256}, {48, 256}, {24, 256}, {24, 128}};
+
+int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+int64_t chunks_of(const GemmJob& job, const Cut& cut) { return pieces(job.m, cut.rows) * pieces(job.n, cut.columns); }
+
+Cut choose_cut(std::span<const GemmJob> jobs) {
+  for (const Cut& cut : kCuts) {
+    int64_t chunks = 0;
+    for (const GemmJob& job : jobs) chunks += chunks_of(job, cut);
+    if (chunks >= kMinChunks) return cut;
+  }
+  return kCuts[std::size(kCuts) - 1];
+}
+
+void multiply_chunk(const GemmJob& job, const float* packed_b, const Cut& cut, int64_t chunk, bool accumulate) {
+  thread_local std::vector<float> packed_a;
+  const GemmTile& tile = gemm_tile();
+  const int64_t row_blocks = pieces(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
+  const int64_t first = chunk / row_blocks * cut.columns, last = std::min(job.n, first + cut.columns);
+  packed_a.resize(size_t(pieces(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
+  for (int64_t k0 = 0; k0 < std::max<int64_t>(job.k, 1); k0 += kBlockK) {
+    const int64_t depth = std::min(kBlockK, job.k - k0);
+    const Operand& a = job.a_MK;
+    tile.pack_a(rows, depth, a.data + row * a.row_stride + k0 * a.column_stride, a.row_stride, a.column_stride, packed_a.data());
+    for (int64_t column = first; column < last; column += tile.columns) {
+      tile.block(rows, std::min(tile.columns, job.n - column), depth, packed_a.data(), packed_b + column * job.k + k0 * tile.columns,
+                 job.c_MN + row * job.ldc + column, job.ldc, accumulate || k0 > 0);
+    }
+  }
+}
+
+// The panels of every job that brings none, in one buffer; returns where each job's panels are.
+std::vector<const float*> pack_missing(std::span<const GemmJob> jobs, std::vector<float>& buffer) {
+  std::vector<const float*> panels(jobs.size());
+  std::vector<PanelJob> missing;
+  size_t floats = 0;
+  for (const GemmJob& job : jobs) floats += job.packed_b == nullptr ? size_t(packed_floats(job.k, job.n)) : 0;
+  if (buffer.size() < floats) buffer.resize(floats);
+  float* next = buffer.data();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    panels[i] = jobs[i].packed_b;
+    if (panels[i] != nullptr) continue;
+    panels[i] = next;
+    missing.push_back({jobs[i].k, jobs[i].n, jobs[i].b_KN, next});
+    next += packed_floats(jobs[i].k, jobs[i].n);
+  }
+  pack_panels(missing);
+  return panels;
+}
+
+// body(job, index within the job) for every piece of every job, in one loop.
+template <class Job, class CountOf, class Body>
+void for_all_pieces(std::span<const Job> jobs, const CountOf& count_of, const Body& body) {
+  std::vector<int64_t> starts = {0};
+  for (const Job& job : jobs) starts.push_back(starts.back() + count_of(job));
+  parallel_for(starts.back(), [&](int64_t i) {
+    const size_t job = size_t(std::upper_bound(starts.begin(), starts.end(), i) - starts.begin()) - 1;
+    body(job, i - starts[job]);
+  });
 }
 
 }  // namespace
 
 int64_t panel_width() { return gemm_tile().columns; }
 
-int64_t packed_floats(int64_t k, int64_t n) {
+int64_t packed_floats(int64_t k, int64_t n) { return pieces(n, panel_width()) * panel_width() * k; }
+
+void pack_panels(std::span<const PanelJob> jobs) {
   const int64_t width = panel_width();
-  return (n + width - 1) / width * width * k;
+  for_all_pieces(
+      jobs, [&](const PanelJob& job) { return pieces(job.n, width); },
+      [&](size_t i, int64_t panel) {
+        const PanelJob& job = jobs[i];
+        gemm_tile().pack_b(job.k, std::min(width, job.n - panel * width), job.b_KN.data + panel * width * job.b_KN.column_stride,
+                           job.b_KN.row_stride, job.b_KN.column_stride, job.packed + panel * width * job.k);
+      });
 }
 
-void pack_panels(int64_t k, int64_t n, Operand b, float* packed) {
-  const int64_t width = panel_width(), panels = (n + width - 1) / width;
-  parallel_for(panels, [&](int64_t panel) {
-    gemm_tile().pack_b(k, std::min(width, n - panel * width), b.data + panel * width * b.column_stride, b.row_stride, b.column_stride,
-                       packed + panel * width * k);
-  });
+void pack_panels(int64_t k, int64_t n, Operand b_KN, float* packed) {
+  const PanelJob job = {k, n, b_KN, packed};
+  pack_panels({&job, 1});
 }
 
-void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a, const float* packed_b, float* c, int64_t ldc, bool accumulate) {
-  if (m == 0 || n == 0) return;
-  const GemmTile& tile = gemm_tile();
-  const int64_t width = tile.columns, panels = (n + width - 1) / width;
-  const int64_t row_blocks = (m + kBlockM - 1) / kBlockM, panel_groups = (panels + kPanelsAChunk - 1) / kPanelsAChunk;
-  parallel_for(row_blocks * panel_groups, [&](int64_t chunk) {
-    const int64_t row = chunk % row_blocks * kBlockM, rows = std::min(kBlockM, m - row);
-    const int64_t first_panel = chunk / row_blocks * kPanelsAChunk, last_panel = std::min(panels, first_panel + kPanelsAChunk);
-    std::vector<float>& packed_a = scratch();
-    packed_a.resize(size_t((rows + tile.rows - 1) / tile.rows * tile.rows * kBlockK));
-    for (int64_t k0 = 0; k0 < std::max<int64_t>(k, 1); k0 += kBlockK) {
-      const int64_t depth = std::min(kBlockK, k - k0);
-      tile.pack_a(rows, depth, a.data + row * a.row_stride + k0 * a.column_stride, a.row_stride, a.column_stride, packed_a.data());
-      for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-        tile.block(rows, std::min(width, n - panel * width), depth, packed_a.data(), packed_b + panel * width * k + k0 * width,
-                   c + row * ldc + panel * width, ldc, accumulate || k0 > 0);
-      }
-    }
-  });
-}
-
-void gemm(int64_t m, int64_t n, int64_t k, Operand a, Operand b, float* c, int64_t ldc, bool accumulate) {
-  if (m == 0 || n == 0) return;
-  thread_local std::vector<float> packed;
+void gemm_all(std::span<const GemmJob> jobs, bool accumulate) {
+  thread_local std::vector<float> buffer;
   std::vector<float> mine;
-  mine.swap(packed);  // a nested call on this thread gets its own
-  mine.resize(size_t(packed_floats(k, n)));
-  pack_panels(k, n, b, mine.data());
-  gemm_packed(m, n, k, a, mine.data(), c, ldc, accumulate);
-  packed.swap(mine);
+  mine.swap(buffer);  // a nested call on this thread gets its own
+  const std::vector<const float*> panels = pack_missing(jobs, mine);
+  const Cut cut = choose_cut(jobs);
+  for_all_pieces(
+      jobs, [&](const GemmJob& job) { return chunks_of(job, cut); },
+      [&](size_t i, int64_t chunk) { multiply_chunk(jobs[i], panels[i], cut, chunk, accumulate); });
+  mine.swap(buffer);
+}
+
+void gemm(int64_t m, int64_t n, int64_t k, Operand a_MK, Operand b_KN, float* c_MN, int64_t ldc, bool accumulate) {
+  const GemmJob job = {m, n, k, a_MK, b_KN, nullptr, c_MN, ldc};
+  gemm_all({&job, 1}, accumulate);
+}
+
+void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a_MK, const float* packed_b, float* c_MN, int64_t ldc, bool accumulate) {
+  const GemmJob job = {m, n, k, a_MK, {}, packed_b, c_MN, ldc};
+  gemm_all({&job, 1}, accumulate);
 }
 
 }  // namespace finback

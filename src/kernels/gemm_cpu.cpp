@@ -5,120 +5,130 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/gemm_cpu.h"
+#include "kernels/lanes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
 // 32 registers of AVX-512 hold 12 x 2 accumulators, 2 columns of B and a broadcast; 16 of AVX2 hold 6 x 2.
 #if HWY_TARGET == HWY_AVX3
 constexpr int kRows = 12;
-using F = hn::ScalableTag<float>;
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kRows = 6;
-using F = hn::ScalableTag<float>;
 #else
 constexpr int kRows = 4;
-using F = hn::ScalableTag<float>;
 #endif
-constexpr F kF;
-HWY_ATTR inline int64_t width() { return int64_t(2 * hn::Lanes(kF)); }
+
+// packed[k * pitch + r] = source[r * stride + k] for `rows` source rows: 4 x 4 blocks in registers, the last block of rows overlapping the
+// one before. REQUIRES: rows >= 4.
+HWY_ATTR void transpose(int64_t rows, int64_t depth, const float* HWY_RESTRICT source, int64_t stride, float* HWY_RESTRICT packed,
+                        int64_t pitch) {
+  int64_t k = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::Full128<float> d4;
+  for (; k + 4 <= depth; k += 4) {
+    for (int64_t block = 0; block < rows; block += 4) {
+      const int64_t r = std::min(block, rows - 4);
+      const float* HWY_RESTRICT from = source + r * stride + k;
+      const auto r0 = hn::LoadU(d4, from), r1 = hn::LoadU(d4, from + stride), r2 = hn::LoadU(d4, from + 2 * stride),
+                 r3 = hn::LoadU(d4, from + 3 * stride);
+      const auto low02 = hn::InterleaveLower(d4, r0, r2), low13 = hn::InterleaveLower(d4, r1, r3);
+      const auto high02 = hn::InterleaveUpper(d4, r0, r2), high13 = hn::InterleaveUpper(d4, r1, r3);
+      float* HWY_RESTRICT to = packed + k * pitch + r;
+      hn::StoreU(hn::InterleaveLower(d4, low02, low13), d4, to);
+      hn::StoreU(hn::InterleaveUpper(d4, low02, low13), d4, to + pitch);
+      hn::StoreU(hn::InterleaveLower(d4, high02, high13), d4, to + 2 * pitch);
+      hn::StoreU(hn::InterleaveUpper(d4, high02, high13), d4, to + 3 * pitch);
+    }
+  }
+#endif
+  for (; k < depth; ++k) {
+    for (int64_t r = 0; r < rows; ++r) packed[k * pitch + r] = source[r * stride + k];
+  }
+}
 
 HWY_ATTR void pack_a(int64_t rows, int64_t depth, const float* HWY_RESTRICT a, int64_t row_stride, int64_t column_stride,
                      float* HWY_RESTRICT packed) {
-  for (int64_t r0 = 0; r0 < rows; r0 += kRows, packed += kRows * depth) {
-    const int64_t here = std::min<int64_t>(kRows, rows - r0);
-    if (row_stride == 1 && here == kRows) {
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int r = 0; r < kRows; ++r) packed[k * kRows + r] = a[r0 + r + k * column_stride];
-      }
-      continue;
+  const int64_t whole = rows / kRows * kRows;
+  if (row_stride == 1) {  // walk the source along its contiguous direction
+    for (int64_t k = 0; k < depth; ++k) {
+      const float* HWY_RESTRICT from = a + k * column_stride;
+      for (int64_t r0 = 0; r0 < whole; r0 += kRows) std::memcpy(packed + r0 * depth + k * kRows, from + r0, kRows * sizeof(float));
+      for (int64_t r = whole; r < rows; ++r) packed[whole * depth + k * kRows + r - whole] = from[r];
     }
-    for (int64_t r = 0; r < here; ++r) {
-      const float* HWY_RESTRICT source = a + (r0 + r) * row_stride;
-      for (int64_t k = 0; k < depth; ++k) packed[k * kRows + r] = source[k * column_stride];
-    }
-    for (int64_t r = here; r < kRows; ++r) {
-      for (int64_t k = 0; k < depth; ++k) packed[k * kRows + r] = 0.0f;
-    }
+    return;
+  }
+  for (int64_t r0 = 0; r0 < whole; r0 += kRows) transpose(kRows, depth, a + r0 * row_stride, row_stride, packed + r0 * depth, kRows);
+  for (int64_t r = whole; r < rows; ++r) {
+    for (int64_t k = 0; k < depth; ++k) packed[whole * depth + k * kRows + r - whole] = a[r * row_stride + k];
   }
 }
 
 HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b, int64_t row_stride, int64_t column_stride,
                      float* HWY_RESTRICT packed) {
-  const int64_t w = width();
-  if (column_stride == 1) {
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t c = 0; c < columns; ++c) packed[k * w + c] = b[k * row_stride + c];
-      for (int64_t c = columns; c < w; ++c) packed[k * w + c] = 0.0f;
+  const int64_t w = 2 * lanes();
+  if (column_stride != 1 && columns == w && w >= 4) return transpose(w, depth, b, column_stride, packed, w);
+  for (int64_t k = 0; k < depth; ++k) {
+    if (column_stride == 1 && columns == w) {
+      hn::StoreU(hn::LoadU(kF, b + k * row_stride), kF, packed + k * w);
+      hn::StoreU(hn::LoadU(kF, b + k * row_stride + lanes()), kF, packed + k * w + lanes());
+      continue;
     }
-    return;
-  }
-  // A transposed source: walk it along its own rows, in pieces that keep the destination in L1.
-  constexpr int64_t kPiece = 64;
-  for (int64_t k0 = 0; k0 < depth; k0 += kPiece) {
-    const int64_t k1 = std::min(depth, k0 + kPiece);
-    for (int64_t c = 0; c < w; ++c) {
-      const float* HWY_RESTRICT source = b + c * column_stride;
-      for (int64_t k = k0; k < k1; ++k) packed[k * w + c] = c < columns ? source[k * row_stride] : 0.0f;
-    }
+    for (int64_t c = 0; c < w; ++c) packed[k * w + c] = c < columns ? b[k * row_stride + c * column_stride] : 0.0f;
   }
 }
 
-// R rows of the tile; every accumulator is one chain over k.
-template <int R>
+// R rows of the tile, V vectors of its columns; every accumulator is one chain over k.
+template <int R, int V>
 HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
                               float* HWY_RESTRICT c, int64_t ldc, bool accumulate) {
-  const int64_t lanes = int64_t(hn::Lanes(kF));
-  hn::Vec<F> low[R], high[R];
-  const bool whole = columns == 2 * lanes;
-  HWY_ALIGN float edge[2 * hn::MaxLanes(F())];
+  const int64_t step = lanes();
+  VecF low[R], high[R];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    if (!accumulate) {
-      low[r] = high[r] = hn::Zero(kF);
-    } else if (whole) {
-      low[r] = hn::LoadU(kF, c + r * ldc), high[r] = hn::LoadU(kF, c + r * ldc + lanes);
-    } else {
-      for (int64_t j = 0; j < 2 * lanes; ++j) edge[j] = j < columns ? c[r * ldc + j] : 0.0f;
-      low[r] = hn::Load(kF, edge), high[r] = hn::Load(kF, edge + lanes);
-    }
+    low[r] = accumulate ? load_some(c + r * ldc, columns) : hn::Zero(kF);
+    if constexpr (V == 2) high[r] = accumulate ? load_some(c + r * ldc + step, columns - step) : hn::Zero(kF);
   }
   for (int64_t k = 0; k < depth; ++k) {
-    const auto b0 = hn::LoadU(kF, b + k * 2 * lanes), b1 = hn::LoadU(kF, b + k * 2 * lanes + lanes);
+    const auto b0 = hn::LoadU(kF, b + k * 2 * step);
+    [[maybe_unused]] const auto b1 = hn::LoadU(kF, b + k * 2 * step + step);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const auto x = hn::Set(kF, a[k * kRows + r]);
       low[r] = hn::MulAdd(x, b0, low[r]);
-      high[r] = hn::MulAdd(x, b1, high[r]);
+      if constexpr (V == 2) high[r] = hn::MulAdd(x, b1, high[r]);
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    if (whole) {
-      hn::StoreU(low[r], kF, c + r * ldc), hn::StoreU(high[r], kF, c + r * ldc + lanes);
-    } else {
-      hn::Store(low[r], kF, edge), hn::Store(high[r], kF, edge + lanes);
-      for (int64_t j = 0; j < columns; ++j) c[r * ldc + j] = edge[j];
-    }
+    store_some(low[r], c + r * ldc, columns);
+    if constexpr (V == 2) store_some(high[r], c + r * ldc + step, columns - step);
   }
+}
+
+template <int V>
+HWY_ATTR void rows_of_tiles(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c,
+                            int64_t ldc, bool accumulate) {
+  int64_t r = 0;
+  for (; r + kRows <= rows; r += kRows) tile<kRows, V>(columns, depth, packed_a + r * depth, packed_b, c + r * ldc, ldc, accumulate);
+  const float* a = packed_a + r * depth;
+  for (; r + 4 <= rows; r += 4, a += 4) tile<4, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
+  for (; r + 2 <= rows; r += 2, a += 2) tile<2, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
+  for (; r < rows; ++r, ++a) tile<1, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
 }
 
 HWY_ATTR void block(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc,
                     bool accumulate) {
-  int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) tile<kRows>(columns, depth, packed_a + r * depth, packed_b, c + r * ldc, ldc, accumulate);
-  const float* a = packed_a + r * depth;
-  for (; r + 4 <= rows; r += 4, a += 4) tile<4>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
-  for (; r + 2 <= rows; r += 2, a += 2) tile<2>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
-  for (; r < rows; ++r, ++a) tile<1>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
+  if (columns > lanes()) return rows_of_tiles<2>(rows, columns, depth, packed_a, packed_b, c, ldc, accumulate);
+  rows_of_tiles<1>(rows, columns, depth, packed_a, packed_b, c, ldc, accumulate);
 }
 
 HWY_ATTR const GemmTile* get_tile() {
-  static const GemmTile table = {kRows, width(), pack_a, pack_b, block};
+  static const GemmTile table = {kRows, 2 * lanes(), pack_a, pack_b, block};
   return &table;
 }
 

@@ -6,7 +6,7 @@ namespace finback {
 
 struct GemmTile {
   int64_t rows, columns;  // of the register tile
-  // [ceil(rows / tile.rows)][depth][tile.rows], the last panel padded with zeros.
+  // [ceil(rows / tile.rows)][depth][tile.rows]; what pads the last panel is never read.
   void (*pack_a)(int64_t rows, int64_t depth, const float* a, int64_t row_stride, int64_t column_stride, float* packed);
   // One panel [depth][tile.columns], columns beyond `columns` zero.
   void (*pack_b)(int64_t depth, int64_t columns, const float* b, int64_t row_stride, int64_t column_stride, float* packed);

@@ -6,15 +6,43 @@
 
 #include "base/error.h"
 #include "kernels/gemm.h"
+#include "kernels/rows.h"
 #include "kernels/variant.h"
 
 namespace finback {
 namespace {
 
-// The one allowed layout of a row operand: unit column stride; rows may be strided (a column slice).
-Operand rows_of(const at::Tensor& x, bool transposed = false) {
-  FB_ASSERT(x.scalar_type() == at::kFloat && (x.stride(1) == 1 || x.size(1) <= 1), "rows of f32 with unit column stride");
-  return transposed ? Operand{x.const_data_ptr<float>(), 1, x.stride(0)} : Operand{x.const_data_ptr<float>(), x.stride(0), 1};
+// A row operand (rows may be strided, a column slice) and its transpose.
+Operand as_rows(const at::Tensor& x) {
+  const Rows rows = rows_of(x);
+  return {rows.data, rows.stride, 1};
+}
+Operand transposed(const at::Tensor& x) {
+  const Rows rows = rows_of(x);
+  return {rows.data, 1, rows.stride};
+}
+
+// One job a group: `job(e, first row, rows)`; groups without rows have none.
+template <class MakeJob>
+void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const MakeJob& job) {
+  std::vector<GemmJob> jobs;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    if (offsets[e] < offsets[e + 1]) jobs.push_back(job(int64_t(e), offsets[e], offsets[e + 1] - offsets[e]));
+  }
+  gemm_all(jobs, accumulate);
+}
+
+// Panels of every group of `weight`, packed in one loop; `transpose`: of W^T.
+void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
+  const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n);
+  // The width of a panel belongs to the kernel variant.
+  if (!panels.defined() || panels.size(1) != floats) panels = at::empty({groups, floats}, weight.options().device(at::kCPU));
+  std::vector<PanelJob> jobs;
+  for (int64_t e = 0; e < groups; ++e) {
+    const at::Tensor w_NK = weight.dim() == 3 ? weight[e] : weight;
+    jobs.push_back({k, n, transpose ? transposed(w_NK) : as_rows(w_NK), panels.mutable_data_ptr<float>() + e * floats});
+  }
+  pack_panels(jobs);
 }
 
 }  // namespace
@@ -26,42 +54,28 @@ PackedWeight::PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision p
 }
 
 const float* PackedWeight::forward_panels(int64_t group) const {
-  const int64_t floats = packed_floats(k(), n());
-  if (!forward_.defined()) forward_ = at::empty({groups(), floats}, weight_.options().device(at::kCPU));
-  if (forward_stamp_ != *stamp_) {
-    for (int64_t e = 0; e < groups(); ++e) {
-      const at::Tensor w_NK = weight_.dim() == 3 ? weight_[e] : weight_;
-      pack_panels(k(), n(), {w_NK.const_data_ptr<float>(), 1, w_NK.stride(0)}, forward_.mutable_data_ptr<float>() + e * floats);
-    }
-    forward_stamp_ = *stamp_;
-  }
-  return forward_.const_data_ptr<float>() + group * floats;
+  if (forward_stamp_ != *stamp_) pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
+  forward_stamp_ = *stamp_;
+  return forward_.const_data_ptr<float>() + group * forward_.size(1);
 }
 
 const float* PackedWeight::backward_panels(int64_t group) const {
-  const int64_t floats = packed_floats(n(), k());
-  if (!backward_.defined()) backward_ = at::empty({groups(), floats}, weight_.options().device(at::kCPU));
-  if (backward_stamp_ != *stamp_) {
-    for (int64_t e = 0; e < groups(); ++e) {
-      const at::Tensor w_NK = weight_.dim() == 3 ? weight_[e] : weight_;
-      pack_panels(n(), k(), {w_NK.const_data_ptr<float>(), w_NK.stride(0), 1}, backward_.mutable_data_ptr<float>() + e * floats);
-    }
-    backward_stamp_ = *stamp_;
-  }
-  return backward_.const_data_ptr<float>() + group * floats;
+  if (backward_stamp_ != *stamp_) pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
+  backward_stamp_ = *stamp_;
+  return backward_.const_data_ptr<float>() + group * backward_.size(1);
 }
 
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
   if (use_ref(x_TK)) return linear_ref(x_TK, w.weight());
   at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
-  gemm_packed(x_TK.size(0), w.n(), w.k(), rows_of(x_TK), w.forward_panels(), y_TN.mutable_data_ptr<float>(), w.n(), false);
+  gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_panels(), y_TN.mutable_data_ptr<float>(), w.n(), false);
   return y_TN;
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
   if (use_ref(dy_TN)) return at::matmul(dy_TN, w.weight());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
-  gemm_packed(dy_TN.size(0), w.k(), w.n(), rows_of(dy_TN), w.backward_panels(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
+  gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_panels(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
   return dx_TK;
 }
 
@@ -70,58 +84,74 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
     dw_NK.add_(at::matmul(dy_TN.t(), x_TK));
     return;
   }
-  gemm(dw_NK.size(0), dw_NK.size(1), dy_TN.size(0), rows_of(dy_TN, /*transposed=*/true), rows_of(x_TK), dw_NK.mutable_data_ptr<float>(),
-       dw_NK.stride(0), true);
+  gemm(dw_NK.size(0), dw_NK.size(1), dy_TN.size(0), transposed(dy_TN), as_rows(x_TK), dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0),
+       true);
 }
 
 at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets) {
   if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.weight(), offsets);
   at::Tensor y_SN = at::empty({x_SK.size(0), w.n()}, x_SK.options());
-  for (int64_t e = 0; e < w.groups(); ++e) {
-    const int64_t begin = offsets[size_t(e)], rows = offsets[size_t(e) + 1] - begin;
-    if (rows == 0) continue;
-    gemm_packed(rows, w.n(), w.k(), rows_of(x_SK.slice(0, begin)), w.forward_panels(e), y_SN.mutable_data_ptr<float>() + begin * w.n(),
-                w.n(), false);
-  }
+  const Rows x = rows_of(x_SK);
+  float* y = y_SN.mutable_data_ptr<float>();
+  run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
+    return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_panels(e), y + first * w.n(), w.n()};
+  });
   return y_SN;
 }
 
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets) {
   if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.weight().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
-  for (int64_t e = 0; e < w.groups(); ++e) {
-    const int64_t begin = offsets[size_t(e)], rows = offsets[size_t(e) + 1] - begin;
-    if (rows == 0) continue;
-    gemm_packed(rows, w.k(), w.n(), rows_of(dy_SN.slice(0, begin)), w.backward_panels(e), dx_SK.mutable_data_ptr<float>() + begin * w.k(),
-                w.k(), false);
-  }
+  const Rows dy = rows_of(dy_SN);
+  float* dx = dx_SK.mutable_data_ptr<float>();
+  run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
+    return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward_panels(e), dx + first * w.k(), w.k()};
+  });
   return dx_SK;
 }
 
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets) {
-  for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
-    const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
-    if (begin < end) linear_wgrad_(dw_ENK[e], dy_SN.slice(0, begin, end), x_SK.slice(0, begin, end));
+  if (use_ref(dy_SN)) {
+    for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
+      const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
+      if (begin < end) linear_wgrad_(dw_ENK[e], dy_SN.slice(0, begin, end), x_SK.slice(0, begin, end));
+    }
+    return;
   }
+  const Rows dy = rows_of(dy_SN), x = rows_of(x_SK);
+  run_groups(offsets, true, [&](int64_t e, int64_t first, int64_t rows) {
+    return GemmJob{dy.columns,
+                   x.columns,
+                   rows,
+                   {dy.at(first), 1, dy.stride},
+                   {x.at(first), x.stride, 1},
+                   nullptr,
+                   dw_ENK[e].mutable_data_ptr<float>(),
+                   dw_ENK.stride(1)};
+  });
 }
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK) {
   if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w_HNK});
-  at::Tensor y_THN = at::empty({x_THK.size(0), w_HNK.size(0), w_HNK.size(1)}, x_THK.options());
-  for (int64_t h = 0; h < w_HNK.size(0); ++h) {
-    gemm(x_THK.size(0), w_HNK.size(1), w_HNK.size(2), rows_of(x_THK.select(1, h)), rows_of(w_HNK[h], /*transposed=*/true),
-         y_THN.mutable_data_ptr<float>() + h * w_HNK.size(1), y_THN.stride(0), false);
-  }
+  const int64_t tokens = x_THK.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
+  at::Tensor y_THN = at::empty({tokens, heads, n}, x_THK.options());
+  float* y = y_THN.mutable_data_ptr<float>();
+  std::vector<GemmJob> jobs;
+  for (int64_t h = 0; h < heads; ++h)
+    jobs.push_back({tokens, n, k, as_rows(x_THK.select(1, h)), transposed(w_HNK[h]), nullptr, y + h * n, heads * n});
+  gemm_all(jobs, false);
   return y_THN;
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK) {
   if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w_HNK});
-  at::Tensor y_THK = at::empty({x_THN.size(0), w_HNK.size(0), w_HNK.size(2)}, x_THN.options());
-  for (int64_t h = 0; h < w_HNK.size(0); ++h) {
-    gemm(x_THN.size(0), w_HNK.size(2), w_HNK.size(1), rows_of(x_THN.select(1, h)), rows_of(w_HNK[h]),
-         y_THK.mutable_data_ptr<float>() + h * w_HNK.size(2), y_THK.stride(0), false);
-  }
+  const int64_t tokens = x_THN.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
+  at::Tensor y_THK = at::empty({tokens, heads, k}, x_THN.options());
+  float* y = y_THK.mutable_data_ptr<float>();
+  std::vector<GemmJob> jobs;
+  for (int64_t h = 0; h < heads; ++h)
+    jobs.push_back({tokens, k, n, as_rows(x_THN.select(1, h)), as_rows(w_HNK[h]), nullptr, y + h * k, heads * k});
+  gemm_all(jobs, false);
   return y_THK;
 }
 
@@ -130,7 +160,12 @@ void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, con
     dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));
     return;
   }
-  for (int64_t h = 0; h < dw_HNK.size(0); ++h) linear_wgrad_(dw_HNK[h], dy_THN.select(1, h), x_THK.select(1, h));
+  std::vector<GemmJob> jobs;
+  for (int64_t h = 0; h < dw_HNK.size(0); ++h) {
+    jobs.push_back({dw_HNK.size(1), dw_HNK.size(2), dy_THN.size(0), transposed(dy_THN.select(1, h)), as_rows(x_THK.select(1, h)), nullptr,
+                    dw_HNK[h].mutable_data_ptr<float>(), dw_HNK.stride(1)});
+  }
+  gemm_all(jobs, true);
 }
 
 }  // namespace finback
