@@ -77,7 +77,7 @@ def corpus():
             f.write(generated_text(i, 500))
     recipe = os.path.join(work_folder(), "words.toml")
     with open(recipe, "w", encoding="utf-8") as f:
-        f.write(f'name = "words"\n[[source]]\nname = "words"\npath = "{texts}"\n')
+        f.write(f'name = "words"\n[[sources]]\nname = "words"\npath = "{texts}"\nvalidation_share = 0.1\n')
     must(finback("corpus", "build", recipe, "--out", out))
     return out
 
