@@ -26,6 +26,7 @@ struct SplitCount {
 // What one source gave.
 struct SourceReport {
   Json inputs = Json::array();
+  int64_t files = 0;
   ExtractionCounts extracted;
   SplitCount train, validation, duplicates;
   std::set<std::string> unused_held_out;
@@ -91,18 +92,19 @@ class CorpusBuild {
 
   void extract(const CorpusSource& source, const fs::path& root, const std::vector<fs::path>& files, SourceReport& report) {
     report.unused_held_out.insert(source.held_out.begin(), source.held_out.end());
-    double total = 0;
+    double total = 0, done = 0;
     for (const fs::path& file : files) total += double(fs::file_size(file)) / 1e6;
     Progress progress("extract " + source.name, total, "MB");
-    double done = 0;
     for (const fs::path& file : files) {
-      const ExtractionCounts counts =
-          extract_documents(source, root, {file}, [&](Document&& document) { add(source, std::move(document), report); });
-      report.extracted.files += counts.files;
+      const double size = double(fs::file_size(file)) / 1e6;
+      const ExtractionCounts counts = extract_documents(
+          source, root, file, [&](Document&& document) { add(source, std::move(document), report); },
+          [&](double share) { progress.update(done + share * size); });
+      ++report.files;
       report.extracted.pieces += counts.pieces;
       report.extracted.repaired += counts.repaired;
       report.extracted.dropped_lines += counts.dropped_lines;
-      progress.update(done += double(fs::file_size(file)) / 1e6);
+      progress.update(done += size);
     }
     progress.finish();
     FB_CHECK(report.train.documents + report.validation.documents + report.duplicates.documents > 0,
@@ -134,7 +136,7 @@ class CorpusBuild {
             {"train", report.train.json()},
             {"validation", report.validation.json()},
             {"duplicates_dropped", report.duplicates.json()},
-            {"files", report.extracted.files},
+            {"files", report.files},
             {"pieces", report.extracted.pieces},
             {"pieces_with_repaired_utf8", report.extracted.repaired},
             {"lines_dropped", report.extracted.dropped_lines},

@@ -61,7 +61,6 @@ bool begins_with_any_case(std::string_view line, std::string_view start) {
 class DocumentCutter {
  public:
   DocumentCutter(const CorpusSource& source, const DocumentSink& sink) : source_(source), sink_(sink) {}
-  ~DocumentCutter() = default;
 
   void piece(const std::string& id, std::string&& raw) {
     ++counts.pieces;
@@ -126,11 +125,11 @@ class DocumentCutter {
     end_part(text.size());
   }
 
-  void join(const std::string& id, const std::string& text) {
+  void join(const std::string& id, std::string_view text) {
+    text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
     if (text.empty()) return;
     if (joined_.empty()) joined_id_ = id;
-    joined_ += text;
-    if (joined_.back() != '\n') joined_ += '\n';
+    joined_.append(text).append(source_.format == "dictd" ? "\n\n" : "\n");  // an entry has lines of its own, a gloss is one line
     if (int64_t(joined_.size()) < source_.document_bytes) return;
     give(joined_id_, joined_);
     joined_.clear();
@@ -151,16 +150,30 @@ class DocumentCutter {
   std::string joined_, joined_id_;
 };
 
-void read_pieces(const CorpusSource& source, const fs::path& file, const std::string& id, DocumentCutter& cutter) {
+// on_progress: share of the file done.
+void read_pieces(const CorpusSource& source, const fs::path& file, const std::string& id, DocumentCutter& cutter,
+                 const ShareSink& on_progress) {
+  const auto report = [&](uint64_t done, uint64_t total) {
+    if (on_progress && done % 256 == 0) on_progress(double(done) / double(total));
+  };
   if (source.format == "r-strings") {
-    for (std::string& text : read_r_strings(file)) cutter.piece(slug(first_line_of(text)), std::move(text));
-  } else if (source.format == "dictd" || source.format == "wordnet") {
-    for (DictionaryEntry& entry : source.format == "dictd" ? read_dictd(file) : read_wordnet(file)) {
-      cutter.piece(entry.headword, std::move(entry.text));
+    for (std::string& text : read_r_strings(file)) {
+      const std::string title = slug(first_line_of(text));
+      cutter.piece(title, std::move(text));
     }
-  } else if (id.find(".jsonl") != std::string::npos) {
+  } else if (source.format == "dictd" || source.format == "wordnet") {
+    std::vector<DictionaryEntry> entries = source.format == "dictd" ? read_dictd(file) : read_wordnet(file);
+    for (size_t i = 0; i < entries.size(); ++i) {
+      cutter.piece(entries[i].headword, std::move(entries[i].text));
+      report(i, entries.size());
+    }
+  } else if (is_jsonl(file)) {
     TextReader reader(file);
-    for (Document document; reader.next(document);) cutter.piece(document.id, std::move(document.text));
+    int64_t documents = 0;
+    for (Document document; reader.next(document); ++documents) {
+      cutter.piece(document.id, std::move(document.text));
+      if (on_progress && documents % 256 == 0) on_progress(double(reader.consumed_bytes()) / double(reader.total_bytes()));
+    }
   } else {
     cutter.piece(id, read_decompressed(file));
   }
@@ -189,14 +202,13 @@ std::vector<fs::path> source_files(const CorpusSource& source, const fs::path& r
   return files;
 }
 
-ExtractionCounts extract_documents(const CorpusSource& source, const fs::path& root, const std::vector<fs::path>& files,
-                                   const DocumentSink& sink) {
+ExtractionCounts extract_documents(const CorpusSource& source, const fs::path& root, const fs::path& file, const DocumentSink& sink,
+                                   const ShareSink& on_progress) {
+  // Ids begin below the one folder that the recipe names, so that they do not change with the version in its path.
+  const fs::path base = source.files.size() == 1 ? root / source.files[0] : root;
+  const std::string id = file == base || file == root ? file.filename().string() : file.lexically_relative(base).string();
   DocumentCutter cutter(source, sink);
-  for (const fs::path& file : files) {
-    const std::string id = file == root ? file.filename().string() : file.lexically_relative(root).string();
-    read_pieces(source, file, id, cutter);
-    ++cutter.counts.files;
-  }
+  read_pieces(source, file, id, cutter, on_progress);
   cutter.finish();
   return cutter.counts;
 }

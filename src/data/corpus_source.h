@@ -16,13 +16,15 @@ namespace finback {
 std::vector<std::filesystem::path> source_files(const CorpusSource& source, const std::filesystem::path& root);
 
 struct ExtractionCounts {
-  int64_t files = 0, pieces = 0;
+  int64_t pieces = 0;    // files, entries, glosses, books
   int64_t repaired = 0;  // pieces with bytes that were not UTF-8 and became U+FFFD
   int64_t dropped_lines = 0;
 };
+using ShareSink = std::function<void(double share_done)>;
 
-// Gives every document of `files` to `sink`, in order. Documents have no blank lines at their ends, and text; ids are unique if entries' names are.
-ExtractionCounts extract_documents(const CorpusSource& source, const std::filesystem::path& root,
-                                   const std::vector<std::filesystem::path>& files, const DocumentSink& sink);
+// Gives every document of one of the source's files to `sink`, in order: never empty, no blank lines at the ends, one newline behind. on_progress
+// may be null. Throws Error for a file that is not of the source's format, naming the place.
+ExtractionCounts extract_documents(const CorpusSource& source, const std::filesystem::path& root, const std::filesystem::path& file,
+                                   const DocumentSink& sink, const ShareSink& on_progress);
 
 }  // namespace finback

@@ -1,6 +1,7 @@
 #include "data/debian_package.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 #include <vector>
 
@@ -36,12 +37,21 @@ std::vector<fs::path> cached_files(const std::string& name, const fs::path& fold
 
 double megabytes_in(const fs::path& folder) {
   double bytes = 0;
-  std::error_code gone;  // apt renames while we look
-  for (const auto& entry : fs::directory_iterator(folder, gone)) {
-    const auto size = entry.file_size(gone);
-    if (!gone) bytes += double(size);
+  std::error_code gone;  // files come and go while we look
+  for (fs::recursive_directory_iterator entry(folder, gone), end; !gone && entry != end; entry.increment(gone)) {
+    std::error_code no_file;
+    const auto size = entry->file_size(no_file);
+    if (!no_file) bytes += double(size);
   }
   return bytes / 1e6;
+}
+
+// A field of the package's control file, empty when it has none.
+std::string control_field(const fs::path& file, const std::string& field) {
+  const ChildResult result = run_program({"dpkg-deb", "-f", fs::absolute(file).string(), field}, file.parent_path());
+  FB_CHECK(result.found, "{}: expected dpkg-deb on this machine, got none. {}", file.string(), kNoApt);
+  FB_CHECK(result.exit_code == 0, "{}: expected a Debian package, got: {}. Hint: remove the file", file.string(), result.last_line());
+  return result.output.substr(0, result.output.find('\n'));
 }
 
 // What apt means to fetch, in bytes; 0 when it does not say. The line reads 'URI' FILE SIZE HASH.
@@ -79,20 +89,17 @@ DebianPackage fetch_package(const std::string& name, const fs::path& cache, bool
   DebianPackage package;
   package.name = name;
   package.file = cached_files(name, cache).back();
-  const ChildResult version = run_program({"dpkg-deb", "-f", fs::absolute(package.file).string(), "Version"}, cache);
-  FB_CHECK(version.found, "{}: expected dpkg-deb on this machine, got none. {}", name, kNoApt);
-  FB_CHECK(version.exit_code == 0, "{}: expected a Debian package, got: {}. Hint: remove the file", package.file.string(),
-           version.last_line());
-  package.version = version.last_line();
+  package.version = control_field(package.file, "Version");
   return package;
 }
 
 UnpackedPackage::UnpackedPackage(const DebianPackage& package, const fs::path& cache) : root_(cache / (package.name + ".unpacked")) {
   fs::remove_all(root_);
   make_directories(root_);
-  Progress progress("unpack " + package.name, 0, "MB");
+  const double installed_kib = std::atof(control_field(package.file, "Installed-Size").c_str());
+  Progress progress("unpack " + package.name, installed_kib * 1024 / 1e6, "MB");
   const std::vector<std::string> words = {"dpkg-deb", "-x", fs::absolute(package.file).string(), fs::absolute(root_).string()};
-  const ChildResult result = run_program(words, cache, [&] { progress.update(0); });
+  const ChildResult result = run_program(words, cache, [&] { progress.update(megabytes_in(root_)); });
   progress.finish();
   if (result.exit_code == 0) return;
   std::error_code ignored;

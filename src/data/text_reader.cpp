@@ -15,13 +15,14 @@ std::string inner_extension(const fs::path& path) {
   const std::string last = path.extension().string();
   return last == ".gz" || last == ".zst" ? path.stem().extension().string() : last;
 }
-bool is_lines(const fs::path& path) { return inner_extension(path) == ".jsonl"; }
 bool is_text(const fs::path& path) {
   const std::string extension = inner_extension(path);
   return extension == ".txt" || extension == ".md" || extension == ".rst" || extension == ".jsonl";
 }
 
 }  // namespace
+
+bool is_jsonl(const fs::path& path) { return inner_extension(path) == ".jsonl"; }
 
 bool is_corpus_folder(const fs::path& path) { return fs::exists(path / "manifest.json") && fs::exists(path / "train.jsonl.zst"); }
 
@@ -57,7 +58,7 @@ bool TextReader::next(Document& document) {
     }
     if (next_file_ == files_.size()) return false;
     const fs::path& file = files_[next_file_++];
-    if (is_lines(file)) {
+    if (is_jsonl(file)) {
       lines_ = std::make_unique<LineReader>(file);
       continue;
     }

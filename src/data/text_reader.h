@@ -22,6 +22,7 @@ using DocumentSink = std::function<void(Document&&)>;
 
 // Files of text at `path` in name order: the file itself, or those below a folder whose names end as listed above. Throws Error when there are none.
 std::vector<std::filesystem::path> text_files(const std::filesystem::path& path);
+bool is_jsonl(const std::filesystem::path& path);  // by name, plain or compressed
 bool is_corpus_folder(const std::filesystem::path& path);
 
 class TextReader {
