@@ -13,7 +13,7 @@
 namespace finback {
 namespace {
 
-constexpr size_t kChunkBytes = 256 << 10;  // what one thread counts at a time
+constexpr size_t kChunkBytes = 256 << 10;   // what one thread counts at a time
 constexpr int64_t kMaxVocabSize = 1 << 21;  // what Tokenizer::load accepts
 
 // Documents as stretches of about kChunkBytes, cut only where no word can reach across.

@@ -1,0 +1,158 @@
+#include "tokenizer/bpe_trainer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/timer.h"
+#include "tokenizer/random_text.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/tokenizer.h"
+
+namespace finback {
+namespace {
+namespace fs = std::filesystem;
+
+std::array<int32_t, 256> plain_byte_ids() {
+  std::array<int32_t, 256> ids;
+  for (size_t b = 0; b < 256; ++b) ids[b] = int32_t(b);
+  return ids;
+}
+
+// The definition: count all pairs anew for each merge.
+std::vector<MergePair> merges_by_definition(const WordCounts& counts, int64_t limit) {
+  std::vector<std::vector<int32_t>> words;
+  for (size_t w = 0; w < counts.words.size(); ++w) {
+    words.emplace_back();
+    for (const char c : counts.words[w]) words.back().push_back(uint8_t(c));
+  }
+  std::vector<MergePair> merges;
+  while (int64_t(merges.size()) < limit) {
+    std::map<std::pair<int32_t, int32_t>, int64_t> pairs;
+    for (size_t w = 0; w < words.size(); ++w) {
+      for (size_t i = 0; i + 1 < words[w].size(); ++i) pairs[{words[w][i], words[w][i + 1]}] += counts.counts[w];
+    }
+    if (pairs.empty()) break;
+    auto best = pairs.begin();
+    for (auto it = pairs.begin(); it != pairs.end(); ++it) {
+      if (it->second > best->second) best = it;
+    }
+    const auto [left, right] = best->first;
+    for (std::vector<int32_t>& word : words) {
+      std::vector<int32_t> merged;
+      for (size_t i = 0; i < word.size(); ++i) {
+        const bool match = i + 1 < word.size() && word[i] == left && word[i + 1] == right;
+        merged.push_back(match ? 256 + int32_t(merges.size()) : word[i]);
+        i += match;
+      }
+      word = merged;
+    }
+    merges.push_back({left, right});
+  }
+  return merges;
+}
+
+TEST(MergeSearch, EqualsTheDefinition) {
+  RandomText random(8);
+  for (int round = 0; round < 40; ++round) {
+    WordCounts counts;
+    for (int i = 0; i < 60; ++i) {
+      std::string word;
+      for (uint64_t length = 1 + random.below(12); length > 0; --length) word += "aabc"[random.below(4)];
+      counts.add(word, 1 + int64_t(random.below(5)));
+    }
+    ASSERT_EQ(find_merges(counts, plain_byte_ids(), 256, 60), merges_by_definition(counts, 60)) << round;
+  }
+}
+
+TEST(MergeSearch, EndsWhenNoPairIsLeft) {
+  WordCounts counts;
+  counts.add("abc", 1);
+  EXPECT_EQ(find_merges(counts, plain_byte_ids(), 256, 100), (std::vector<MergePair>{{'a', 'b'}, {256, 'c'}}));
+  EXPECT_TRUE(find_merges(WordCounts{}, plain_byte_ids(), 256, 100).empty());
+}
+
+// A word of a megabyte and thousands of merges. Going over the word once a merge would take 4 * 10^9 steps for each of the two.
+TEST(MergeSearch, LongWordsStayNearLinear) {
+  RandomText random(9);
+  std::string noise;
+  for (int i = 0; i < 1'000'000; ++i) noise += char('a' + random.below(26));
+  for (const std::string& word : {noise, std::string(1'000'000, 'a')}) {
+    WordCounts counts;
+    counts.add(word, 1);
+    const Timer timer;
+    EXPECT_GE(find_merges(counts, plain_byte_ids(), 256, 4000).size(), 19u);
+    EXPECT_LT(timer.seconds(), 60);
+  }
+}
+
+class BpeTrainerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("finback-bpe-" + std::to_string(::getpid()));
+    RandomText random(10);
+    for (int i = 0; i < 3000; ++i) documents_.push_back("The documents are many, and the words in them are few. " + random.next(150));
+  }
+  void TearDown() override {
+    set_threads(1);
+    fs::remove_all(folder_);
+  }
+  std::vector<MergePair> train(int thread_count, int64_t vocab_size, bool reversed = false) {
+    set_threads(thread_count);
+    std::vector<std::string_view> views(documents_.begin(), documents_.end());
+    if (reversed) std::reverse(views.begin(), views.end());
+    BpeTrainer trainer;
+    const size_t half = views.size() / 2;
+    trainer.add(std::span(views).first(half));
+    trainer.add(std::span(views).subspan(half));
+    return trainer.train(vocab_size);
+  }
+  fs::path folder_;
+  std::vector<std::string> documents_;
+};
+
+TEST_F(BpeTrainerTest, GivesTheSameMergesAtEveryThreadCountAndOrder) {
+  const std::vector<MergePair> one = train(1, 1000);
+  EXPECT_EQ(one.size(), size_t(1000 - minimum_vocab_size()));
+  EXPECT_EQ(train(2, 1000), one);
+  EXPECT_EQ(train(3, 1000), one);
+  EXPECT_EQ(train(2, 1000, true), one);
+}
+
+TEST_F(BpeTrainerTest, WritesATokenizerInDeepSeeksLayout) {
+  write_tokenizer(folder_, train(1, 600), 600);
+  const Tokenizer tokenizer = Tokenizer::load(folder_);
+  EXPECT_EQ(tokenizer.vocab_size(), 600);
+  EXPECT_EQ(tokenizer.bos_id(), 0);
+  EXPECT_EQ(tokenizer.eos_id(), 1);
+  EXPECT_EQ(tokenizer.token_id(kPadToken), 2);
+  EXPECT_EQ(tokenizer.token_bytes(223), " ");
+  EXPECT_EQ(tokenizer.token_bytes(201), "\n");
+  EXPECT_EQ(tokenizer.token_id("<｜tool▁sep｜>"), 599);
+  EXPECT_EQ(tokenizer.token_id("<think>"), 600 - 17);
+  EXPECT_FALSE(tokenizer.is_special(600 - 17));
+  EXPECT_TRUE(tokenizer.is_special(*tokenizer.token_id("<|EOT|>")));
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(documents_[0])), documents_[0]);
+  EXPECT_LT(tokenizer.encode("The documents are many").size(), 6u);
+  EXPECT_EQ(tokenizer.encode("x", true), tokenizer.encode("x"));  // documents are trained on without bos
+  EXPECT_EQ(tokenizer.encode("<｜User｜>"), (std::vector<int32_t>{*tokenizer.token_id(kUserToken)}));
+}
+
+TEST_F(BpeTrainerTest, FillsUpWithPlaceholdersWhenTheTextIsSmall) {
+  documents_ = {"abc abc"};
+  write_tokenizer(folder_, train(1, 300), 300);
+  const Tokenizer tokenizer = Tokenizer::load(folder_);
+  EXPECT_EQ(tokenizer.vocab_size(), 300);
+  EXPECT_EQ(tokenizer.token_id("<｜tool▁sep｜>"), 299);
+  EXPECT_TRUE(tokenizer.token_id("<｜place▁holder▁no▁0｜>").has_value());
+  for (int32_t id = 0; id < 300; ++id) EXPECT_FALSE(tokenizer.token_bytes(id).empty()) << id;
+}
+
+TEST_F(BpeTrainerTest, RefusesAVocabularyWithoutRoom) { EXPECT_THROW(train(1, minimum_vocab_size() - 1), Error); }
+
+}  // namespace
+}  // namespace finback

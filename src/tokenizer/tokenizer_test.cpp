@@ -1,0 +1,156 @@
+#include "tokenizer/tokenizer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/timer.h"
+#include "tokenizer/random_text.h"
+#include "tokenizer/utf8.h"
+
+namespace finback {
+namespace {
+namespace fs = std::filesystem;
+
+Tokenizer golden(const std::string& name) { return Tokenizer::load(FINBACK_SOURCE_DIR "/tests/golden/tokenizer/" + name + ".json"); }
+
+std::string long_text(size_t bytes) {
+  RandomText random(5);
+  std::string text;
+  while (text.size() < bytes) text += random.next(60) + " some words here, and <\uFF5CUser\uFF5C> more ";
+  return text;
+}
+
+TEST(Tokenizer, GivesTheSameIdsAtEveryThreadCountAndOfEveryPart) {
+  const std::string text = long_text(400'000);
+  for (const char* name : {"deepseek", "llama3", "qwen", "gpt2", "prefix_space"}) {
+    const Tokenizer tokenizer = golden(name);
+    set_threads(1);
+    const std::vector<int32_t> one = tokenizer.encode(text);
+    set_threads(2);
+    EXPECT_EQ(tokenizer.encode(text), one) << name;
+    set_threads(3);
+    EXPECT_EQ(tokenizer.encode(text), one) << name;
+    set_threads(1);
+  }
+}
+
+// The chunks in which a long text is encoded do not show: a text cut into short ones at line ends between added tokens gives the same ids.
+TEST(Tokenizer, LongTextsEncodeAsShortOnes) {
+  const Tokenizer tokenizer = golden("deepseek");
+  const std::string sentence = "It was the best of times, 12345 times; na\u00EFve \u4F60\u597D.<\uFF5CUser\uFF5C>";
+  std::string text;
+  std::vector<int32_t> expected;
+  while (text.size() < 300'000) {
+    text += sentence;
+    const std::vector<int32_t> ids = tokenizer.encode(sentence);
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  }
+  EXPECT_EQ(tokenizer.encode(text), expected);
+}
+
+TEST(Tokenizer, DecodesWhatItEncoded) {
+  RandomText random(6);
+  for (const char* name : {"deepseek", "llama3", "gpt2"}) {
+    const Tokenizer tokenizer = golden(name);
+    for (int i = 0; i < 500; ++i) {
+      const std::string text = random.next(30);
+      ASSERT_EQ(tokenizer.decode(tokenizer.encode(text)), text) << name;
+    }
+  }
+}
+
+TEST(Tokenizer, ReadsInvalidUtf8AsReplacementCharacters) {
+  const Tokenizer tokenizer = golden("deepseek");
+  EXPECT_EQ(tokenizer.encode("a\xFF\xE4\xBD"), tokenizer.encode("a\uFFFD\uFFFD"));
+}
+
+// Any ids, also those that break characters apart.
+TEST(StreamDecoder, IsDecodePieceByPieceAndNeverHalfACharacter) {
+  const Tokenizer tokenizer = golden("deepseek");
+  RandomText random(7);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<int32_t> ids = tokenizer.encode(random.next(12));
+    for (int32_t& id : ids) {
+      if (random.below(4) == 0) id = int32_t(random.below(700));
+    }
+    const bool skip = random.below(2) == 0;
+    StreamDecoder decoder(tokenizer, skip);
+    std::string streamed;
+    for (const int32_t id : ids) {
+      const std::string piece = decoder.push(id);
+      ASSERT_EQ(utf8_valid_prefix(piece), piece.size());
+      streamed += piece;
+    }
+    ASSERT_EQ(streamed + decoder.finish(), tokenizer.decode(ids, skip));
+  }
+}
+
+TEST(StreamDecoder, EmitsACharacterWithItsLastByte) {
+  const Tokenizer tokenizer = golden("llama3");
+  StreamDecoder decoder(tokenizer, false);
+  const auto byte = [&](const char* symbol) { return *tokenizer.token_id(symbol); };
+  EXPECT_EQ(decoder.push(byte("\u00E4")), "");  // E4 BD A0 is one character
+  EXPECT_EQ(decoder.push(byte("\u00BD")), "");
+  EXPECT_EQ(decoder.push(byte("\u0142")), "\u4F60");
+  EXPECT_EQ(decoder.push(byte("\u00E4")), "");
+  EXPECT_EQ(decoder.push(byte("a")), "\uFFFDa");
+  EXPECT_EQ(decoder.push(byte("\u00E4")), "");
+  EXPECT_EQ(decoder.finish(), "\uFFFD");
+}
+
+TEST(Tokenizer, KnowsItsTokens) {
+  const Tokenizer tokenizer = golden("deepseek");
+  EXPECT_EQ(tokenizer.bos_id(), 0);
+  EXPECT_EQ(tokenizer.eos_id(), 1);
+  const auto user = tokenizer.token_id("<\uFF5CUser\uFF5C>");
+  ASSERT_TRUE(user.has_value());
+  EXPECT_EQ(tokenizer.token_bytes(*user), "<\uFF5CUser\uFF5C>");
+  EXPECT_FALSE(tokenizer.is_special(*user));
+  EXPECT_TRUE(tokenizer.is_special(0));
+  EXPECT_EQ(tokenizer.token_bytes(*tokenizer.token_id("\u0120")), " ");
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{0, *user, 1}, true), "<\uFF5CUser\uFF5C>");
+  EXPECT_EQ(tokenizer.token_bytes(int32_t(tokenizer.vocab_size())), "");
+  EXPECT_EQ(tokenizer.token_bytes(-1), "");
+  EXPECT_NE(tokenizer.token_bytes(int32_t(tokenizer.vocab_size()) - 1), "");
+  EXPECT_FALSE(golden("gpt2").bos_id().has_value());
+}
+
+// add_bos_token adds what the file's own post-processor did not.
+TEST(Tokenizer, AddsBosAsTheConfigBesideItSays) {
+  const fs::path folder = fs::temp_directory_path() / ("finback-tokenizer-" + std::to_string(::getpid()));
+  make_directories(folder);
+  for (const char* name : {"deepseek", "llama3"}) {
+    write_file_atomic(folder / "tokenizer.json", read_file(FINBACK_SOURCE_DIR "/tests/golden/tokenizer/" + std::string(name) + ".json"));
+    const bool llama = std::string(name) == "llama3";
+    const std::string bos = llama ? "<|begin_of_text|>" : "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>";
+    write_file_atomic(folder / "tokenizer_config.json", "{\"bos_token\": \"" + bos + "\", \"add_bos_token\": true}");
+    const Tokenizer tokenizer = Tokenizer::load(folder);
+    const std::vector<int32_t> ids = tokenizer.encode("It was", true);
+    ASSERT_TRUE(tokenizer.bos_id().has_value());
+    EXPECT_EQ(ids.front(), *tokenizer.bos_id());
+    EXPECT_EQ(std::vector<int32_t>(ids.begin() + 1, ids.end()), tokenizer.encode("It was"));
+  }
+  write_file_atomic(folder / "tokenizer_config.json", "{\"bos_token\": \"<nowhere>\"}");
+  EXPECT_THROW(Tokenizer::load(folder), Error);
+  fs::remove_all(folder);
+}
+
+// One word of 60,000 letters, and other runs. Anything quadratic takes minutes here (the bound is for busy machines under a sanitizer).
+TEST(Tokenizer, LongRunsStayNearLinear) {
+  for (const char* name : {"deepseek", "llama3", "qwen", "gpt2", "nfkd", "merged_with_previous", "digits"}) {
+    const Tokenizer tokenizer = golden(name);
+    for (const char* unit : {"a", "e\u0301", "\u0301", " ", "\n", "'", "1", "\u4F60", "aa<", "\u00A0\t"}) {
+      std::string text;
+      while (text.size() < 300'000) text += unit;
+      const Timer timer;
+      EXPECT_GT(tokenizer.encode(text).size(), 0u);
+      EXPECT_LT(timer.seconds(), 20) << name << " " << unit;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace finback
