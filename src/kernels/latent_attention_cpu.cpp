@@ -44,22 +44,16 @@ KeyBlock keys_of(const LatentRows& x, int64_t key0, int64_t count, float* gather
 void transpose_in(const LatentRows& x, const float* in, int64_t row_stride, int64_t head_stride, int64_t depth, int64_t padded,
                   float factor, float* HWY_RESTRICT out) {
   const int64_t columns = x.rows * padded;
-  for (int64_t column = 0; column < columns; ++column) {
-    const int64_t head = column % padded;
-    const float* HWY_RESTRICT source = in + column / padded * row_stride + std::min(head, x.heads - 1) * head_stride;
-    const float by = head < x.heads ? factor : 0.0f;
-    for (int64_t i = 0; i < depth; ++i) out[i * columns + column] = source[i] * by;
+  if (x.heads < padded) std::fill(out, out + depth * columns, 0.0f);
+  for (int64_t row = 0; row < x.rows; ++row) {
+    attention::transpose(x.heads, depth, in + row * row_stride, head_stride, factor, out + row * padded, columns);
   }
 }
 
 void transpose_out(const LatentRows& x, const float* HWY_RESTRICT in, int64_t depth, int64_t padded, float factor, float* out,
                    int64_t row_stride, int64_t head_stride) {
-  const int64_t columns = x.rows * padded;
   for (int64_t row = 0; row < x.rows; ++row) {
-    for (int64_t head = 0; head < x.heads; ++head) {
-      float* HWY_RESTRICT target = out + row * row_stride + head * head_stride;
-      for (int64_t i = 0; i < depth; ++i) target[i] = in[i * columns + row * padded + head] * factor;
-    }
+    attention::transpose(depth, x.heads, in + row * padded, x.rows * padded, factor, out + row * row_stride, head_stride);
   }
 }
 

@@ -44,19 +44,12 @@ void gather_keys(const MlaHead& x, int64_t count, Keys keys) {
 // out[i][lane] = rows[first + lane][i] * factor, zeros beyond `count` lanes.
 void transpose_in(MlaRows rows, int64_t first, int64_t count, int64_t depth, float factor, float* HWY_RESTRICT out) {
   const int64_t width = 2 * lanes();
-  for (int64_t lane = 0; lane < width; ++lane) {
-    const float* HWY_RESTRICT row = rows.data + (first + std::min(lane, count - 1)) * rows.stride;
-    const float by = lane < count ? factor : 0.0f;
-    for (int64_t i = 0; i < depth; ++i) out[i * width + lane] = row[i] * by;
-  }
+  if (count < width) std::fill(out, out + depth * width, 0.0f);
+  attention::transpose(count, depth, rows.data + first * rows.stride, rows.stride, factor, out, width);
 }
 
 void transpose_out(const float* HWY_RESTRICT in, int64_t first, int64_t count, int64_t depth, float factor, MlaTarget rows) {
-  const int64_t width = 2 * lanes();
-  for (int64_t lane = 0; lane < count; ++lane) {
-    float* HWY_RESTRICT row = rows.data + (first + lane) * rows.stride;
-    for (int64_t i = 0; i < depth; ++i) row[i] = in[i * width + lane] * factor;
-  }
+  attention::transpose(depth, count, in, 2 * lanes(), factor, rows.data + first * rows.stride, rows.stride);
 }
 
 // out[lane][i], row stride `padded`, zeros beyond depth.
