@@ -1,0 +1,57 @@
+#include "kernels/linear.h"
+
+#include <ATen/ATen.h>
+
+#include "kernels/bench.h"
+
+namespace finback {
+namespace {
+
+// The three multiplications of one expert matrix of every group, tokens spread evenly.
+void bench_grouped(Bench& bench, int64_t experts, int64_t slots, int64_t n, int64_t k) {
+  uint64_t stamp = 1;
+  const at::Tensor x_SK = at::randn({slots, k}), dy_SN = at::randn({slots, n}), w_ENK = at::randn({experts, n, k}),
+                   dw_ENK = at::zeros({experts, n, k});
+  std::vector<int64_t> offsets;
+  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(slots * e / experts);
+  const PackedWeight w(w_ENK, &stamp);
+  const double flops = 2.0 * double(slots * n * k);
+  const std::string shape = fmt::format("{} x {}x{}x{}", experts, slots / experts, n, k);
+  bench.row(
+      "grouped_linear " + shape, flops, 0, [&] { grouped_linear(x_SK, w, offsets); }, [&] { grouped_linear_ref(x_SK, w_ENK, offsets); });
+  bench.row(
+      "grouped_linear_dgrad " + shape, flops, 0, [&] { grouped_linear_dgrad(dy_SN, w, offsets); },
+      [&] { grouped_linear_ref(dy_SN, w_ENK.transpose(1, 2), offsets); });
+  bench.row("grouped_linear_wgrad_ " + shape, flops, 0, [&] { grouped_linear_wgrad_(dw_ENK, dy_SN, x_SK, offsets); }, {});
+  bench.row("repacking both forms " + shape, 0, 16.0 * double(experts * n * k),
+            [&] {
+              ++stamp;
+              w.forward_panels(), w.backward_panels();
+            },
+            {});
+}
+
+void bench_plain(Bench& bench, int64_t tokens, int64_t n, int64_t k) {
+  uint64_t stamp = 1;
+  const at::Tensor x_TK = at::randn({tokens, k}), dy_TN = at::randn({tokens, n}), w_NK = at::randn({n, k}), dw_NK = at::zeros({n, k});
+  const PackedWeight w(w_NK, &stamp);
+  const double flops = 2.0 * double(tokens * n * k);
+  const std::string shape = fmt::format("{}x{}x{}", tokens, n, k);
+  bench.row(
+      "linear " + shape, flops, 0, [&] { linear(x_TK, w); }, [&] { linear_ref(x_TK, w_NK); });
+  bench.row(
+      "linear_dgrad " + shape, flops, 0, [&] { linear_dgrad(dy_TN, w); }, [&] { at::matmul(dy_TN, w_NK); });
+  bench.row(
+      "linear_wgrad_ " + shape, flops, 0, [&] { linear_wgrad_(dw_NK, dy_TN, x_TK); }, [&] { dw_NK.add_(at::matmul(dy_TN.t(), x_TK)); });
+}
+
+}  // namespace
+
+void bench_linear(Bench& bench) {
+  bench_plain(bench, 2048, 384, 128);
+  bench_plain(bench, 2048, 16, 256);
+  bench_grouped(bench, 16, 8192, 160, 256);
+  bench_grouped(bench, 16, 8192, 256, 80);
+}
+
+}  // namespace finback
