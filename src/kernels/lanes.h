@@ -27,16 +27,24 @@ HWY_ATTR HWY_INLINE int64_t lanes() { return int64_t(hn::Lanes(kF)); }
 // The first min(left, lanes) floats at p.
 HWY_ATTR HWY_INLINE VecF load_some(const float* p, int64_t left) {
   if (left >= lanes()) return hn::LoadU(kF, p);
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3  // masked lanes are not read
+  return hn::MaskedLoad(hn::FirstN(kF, size_t(left)), kF, p);
+#else
   HWY_ALIGN float edge[hn::MaxLanes(F())] = {};
   std::memcpy(edge, p, size_t(left) * sizeof(float));
   return hn::Load(kF, edge);
+#endif
 }
 
 HWY_ATTR HWY_INLINE void store_some(VecF v, float* p, int64_t left) {
   if (left >= lanes()) return hn::StoreU(v, kF, p);
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  hn::BlendedStore(v, hn::FirstN(kF, size_t(left)), kF, p);
+#else
   HWY_ALIGN float edge[hn::MaxLanes(F())];
   hn::Store(v, kF, edge);
   std::memcpy(p, edge, size_t(left) * sizeof(float));
+#endif
 }
 
 // Sum over j of term(j, left) in one fixed order: four vectors take turns, then a tree. term's lanes beyond the row must be zero.

@@ -66,12 +66,11 @@ float balance_of_sequence(const float* scores, const int64_t* ids, int64_t rows,
   for (int64_t t = 0; t < rows; ++t) {
     const float* s = scores + t * experts;
     double sum = 0, weighted = 0;
-    for (int64_t e = 0; e < experts; ++e) sum += double(s[e]);
-    for (int64_t e = 0; e < experts; ++e) p_E[size_t(e)] += double(s[e]) / sum / double(rows);  // V3 eq. 19-20
+    for (int64_t e = 0; e < experts; ++e) sum += double(s[e]), weighted += f_E[size_t(e)] * double(s[e]);
+    const double mean_f = weighted / sum, share = 1.0 / (sum * double(rows));
+    for (int64_t e = 0; e < experts; ++e) p_E[size_t(e)] += double(s[e]) * share;  // V3 eq. 19-20
     if (d_scores == nullptr) continue;
-    for (int64_t e = 0; e < experts; ++e) weighted += f_E[size_t(e)] * double(s[e]) / sum;
-    for (int64_t e = 0; e < experts; ++e)
-      d_scores[t * experts + e] += float(coefficient * (f_E[size_t(e)] - weighted) / sum / double(rows));
+    for (int64_t e = 0; e < experts; ++e) d_scores[t * experts + e] += float(coefficient * share * (f_E[size_t(e)] - mean_f));
   }
   double loss = 0;
   for (int64_t e = 0; e < experts; ++e) loss += f_E[size_t(e)] * p_E[size_t(e)];  // V3 eq. 17 without alpha

@@ -7,7 +7,7 @@ namespace finback {
 namespace {
 
 // The first of the highest among those not taken; NaN never displaces another.
-int64_t first_highest(const std::vector<float>& values, const std::vector<bool>& taken) {
+int64_t first_highest(const std::vector<float>& values, const std::vector<uint8_t>& taken) {
   int64_t best = -1;
   for (size_t i = 0; i < values.size(); ++i) {
     if (!taken[i] && (best < 0 || values[i] > values[size_t(best)])) best = int64_t(i);
@@ -33,8 +33,8 @@ void ExpertChoice::mask_groups() {
     }
     group_score_[size_t(g)] = options_.group_sum_top2 && width > 1 ? best + second : best;
   }
-  taken_.assign(size_t(options_.n_group), false);
-  for (int64_t i = 0; i < options_.topk_group; ++i) taken_[size_t(first_highest(group_score_, taken_))] = true;
+  taken_.assign(size_t(options_.n_group), 0);
+  for (int64_t i = 0; i < options_.topk_group; ++i) taken_[size_t(first_highest(group_score_, taken_))] = 1;
   for (int64_t e = 0; e < experts_; ++e) {
     if (!taken_[size_t(e / width)]) choice_[size_t(e)] = -std::numeric_limits<float>::infinity();
   }
@@ -43,10 +43,10 @@ void ExpertChoice::mask_groups() {
 void ExpertChoice::choose(const float* scores, const float* bias, int64_t* ids) {
   for (int64_t e = 0; e < experts_; ++e) choice_[size_t(e)] = bias == nullptr ? scores[e] : scores[e] + bias[e];
   if (options_.topk_group < options_.n_group) mask_groups();
-  taken_.assign(size_t(experts_), false);
+  taken_.assign(size_t(experts_), 0);
   for (int64_t i = 0; i < options_.num_experts_per_tok; ++i) {
     ids[i] = first_highest(choice_, taken_);
-    taken_[size_t(ids[i])] = true;
+    taken_[size_t(ids[i])] = 1;
   }
 }
 

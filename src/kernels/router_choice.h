@@ -23,7 +23,7 @@ class ExpertChoice {
   int64_t experts_;
   RouterOptions options_;
   std::vector<float> choice_, group_score_;
-  std::vector<bool> taken_;
+  std::vector<uint8_t> taken_;
 };
 
 }  // namespace finback
