@@ -127,17 +127,20 @@ struct Running {
 template <class D>
 HWY_INLINE void softmax_block(D d, int64_t keys, int64_t diagonal, float* HWY_RESTRICT s, int64_t lds, const Running& state) {
   const auto lane = hn::Iota(d, 0.0f);
-  const auto old_max = hn::LoadU(d, state.max);
-  auto max = old_max;
-  for (int64_t j = 0; j < keys; ++j) {
-    auto score = hn::LoadU(d, s + j * lds);
-    if (j > diagonal) {
-      const auto seen = hn::Ge(lane, hn::Set(d, float(j - diagonal)));
-      score = hn::IfThenElse(seen, score, hn::Set(d, -std::numeric_limits<float>::infinity()));
-      hn::StoreU(score, d, s + j * lds);
-    }
-    max = hn::Max(max, score);
+  for (int64_t j = std::max<int64_t>(diagonal + 1, 0); j < keys; ++j) {
+    const auto seen = hn::Ge(lane, hn::Set(d, float(j - diagonal)));
+    hn::StoreU(hn::IfThenElse(seen, hn::LoadU(d, s + j * lds), hn::Set(d, -std::numeric_limits<float>::infinity())), d, s + j * lds);
   }
+  const auto old_max = hn::LoadU(d, state.max);
+  hn::Vec<D> top[4] = {old_max, old_max, old_max, old_max};
+  for (int64_t j = 0; j < keys; j += 4) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      if (j + i >= keys) break;
+      top[i] = hn::Max(top[i], hn::LoadU(d, s + (j + i) * lds));
+    }
+  }
+  const auto max = hn::Max(hn::Max(top[0], top[1]), hn::Max(top[2], top[3]));
   hn::Vec<D> part[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   for (int64_t j = 0; j < keys; j += 4) {
 #pragma GCC unroll 4

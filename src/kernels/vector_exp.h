@@ -39,8 +39,10 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> vector_exp(D d, hwy::HWY_NAMESPACE::Vec<D>
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToSigned<D> di;
   const auto bounded = hn::Min(hn::Max(x, hn::Set(d, -104.0f)), hn::Set(d, 89.0f));
-  const auto n = hn::NearestInt(hn::Mul(bounded, hn::Set(d, 1.44269504f)));
-  const auto n_float = hn::ConvertTo(d, n);
+  const auto magic = hn::Set(d, 12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  const auto shifted = hn::MulAdd(bounded, hn::Set(d, 1.44269504f), magic);
+  const auto n = hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, magic));
+  const auto n_float = hn::Sub(shifted, magic);
   auto r = hn::NegMulAdd(n_float, hn::Set(d, vector_math::kLn2High), bounded);
   r = hn::NegMulAdd(n_float, hn::Set(d, vector_math::kLn2Low), r);
   auto q = hn::Set(d, 1.99089085e-4f);
