@@ -187,6 +187,18 @@ HWY_INLINE void softmax_block_backward(D d, int64_t keys, int64_t diagonal, floa
   }
 }
 
+// Sum of a[i] * b[i], in an order that depends on `count` and the vector width only.
+HWY_INLINE float dot(const float* a, const float* b, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < count; ++i) total += a[i] * b[i];
+  return total;
+}
+
 // out[c][r] = in[r][c] * factor.
 HWY_INLINE void transpose(int64_t rows, int64_t columns, const float* HWY_RESTRICT in, int64_t in_stride, float factor,
                           float* HWY_RESTRICT out, int64_t out_stride) {

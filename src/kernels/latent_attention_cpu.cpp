@@ -122,9 +122,7 @@ void load_group(const LatentRows& x, const LatentRowsGrad& grad, int64_t padded,
   rows_of_columns(group.d_o, columns, x.c, group.d_o_rows, c_padded);
   for (int64_t column = 0; column < columns; ++column) {
     const int64_t head = column % padded, at = column / padded * grad.o_row + head * grad.o_head;
-    float sum = 0.0f;
-    for (int64_t i = 0; i < x.c && head < x.heads; ++i) sum += grad.d_o[at + i] * grad.o[at + i];
-    group.row_sum[column] = sum;
+    group.row_sum[column] = head < x.heads ? attention::dot(grad.d_o + at, grad.o + at, x.c) : 0.0f;
   }
   std::fill(group.dq, group.dq + x.y * columns, 0.0f);
 }

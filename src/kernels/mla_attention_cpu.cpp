@@ -105,11 +105,9 @@ void load_panel(const MlaHead& x, const MlaHeadGrad& grad, int64_t q0, int64_t q
   transpose_in(grad.lse, q0, queries, 1, 1.0f, panel.lse);
   copy_in(x.q, q0, queries, qk, x.scale, panel.q_rows, round_up(qk, lanes()));
   copy_in(grad.d_o, q0, queries, x.v, 1.0f, panel.d_o_rows, round_up(x.v, lanes()));
-  for (int64_t lane = 0; lane < width; ++lane) {
-    float sum = 0.0f;
-    const int64_t t = q0 + lane;
-    for (int64_t i = 0; i < x.v && lane < queries; ++i) sum += grad.d_o.data[t * grad.d_o.stride + i] * grad.o.data[t * grad.o.stride + i];
-    panel.row_sum[lane] = sum;
+  std::fill(panel.row_sum, panel.row_sum + width, 0.0f);
+  for (int64_t lane = 0; lane < queries; ++lane) {
+    panel.row_sum[lane] = attention::dot(grad.d_o.data + (q0 + lane) * grad.d_o.stride, grad.o.data + (q0 + lane) * grad.o.stride, x.v);
   }
   std::fill(panel.dq, panel.dq + qk * width, 0.0f);
 }
