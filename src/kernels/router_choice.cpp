@@ -6,13 +6,18 @@
 namespace finback {
 namespace {
 
-// The first of the highest among those not taken; NaN never displaces another.
+// The first of the highest among those not taken; NaN never displaces another. Selections instead of branches: which expert is best is
+// random to a branch predictor.
 int64_t first_highest(const std::vector<float>& values, const std::vector<uint8_t>& taken) {
-  int64_t best = -1;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (!taken[i] && (best < 0 || values[i] > values[size_t(best)])) best = int64_t(i);
+  size_t best = 0;
+  while (taken[best] != 0) ++best;
+  float highest = values[best];
+  for (size_t i = best + 1; i < values.size(); ++i) {
+    const bool better = (taken[i] == 0) & (values[i] > highest);
+    best = better ? i : best;
+    highest = better ? values[i] : highest;
   }
-  return best;
+  return int64_t(best);
 }
 
 }  // namespace
@@ -25,18 +30,16 @@ void ExpertChoice::mask_groups() {
   for (int64_t g = 0; g < options_.n_group; ++g) {
     float best = -std::numeric_limits<float>::infinity(), second = best;
     for (int64_t e = g * width; e < (g + 1) * width; ++e) {
-      if (choice_[size_t(e)] > best) {
-        second = best, best = choice_[size_t(e)];
-      } else if (choice_[size_t(e)] > second) {
-        second = choice_[size_t(e)];
-      }
+      const float value = choice_[size_t(e)], loser = value > best ? best : value;
+      best = value > best ? value : best;
+      second = loser > second ? loser : second;
     }
     group_score_[size_t(g)] = options_.group_sum_top2 && width > 1 ? best + second : best;
   }
   taken_.assign(size_t(options_.n_group), 0);
   for (int64_t i = 0; i < options_.topk_group; ++i) taken_[size_t(first_highest(group_score_, taken_))] = 1;
-  for (int64_t e = 0; e < experts_; ++e) {
-    if (!taken_[size_t(e / width)]) choice_[size_t(e)] = -std::numeric_limits<float>::infinity();
+  for (int64_t g = 0; g < options_.n_group; ++g) {
+    if (taken_[size_t(g)] == 0) std::fill_n(choice_.begin() + g * width, width, -std::numeric_limits<float>::infinity());
   }
 }
 
