@@ -11,7 +11,7 @@
 namespace finback {
 namespace {
 
-constexpr int kLevel = 9;  // 4.0 MB of text a second faster than it is made, 10 % larger than level 19
+constexpr int kLevel = 9;  // 81 MB of debian-en: 24.1 MB in 3.5 s; level 3 27.6 MB in 0.6 s, level 12 23.5 MB in 10.2 s
 
 }  // namespace
 
