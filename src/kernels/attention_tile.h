@@ -16,6 +16,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/lanes.h"
 #include "kernels/vector_exp.h"
 
 // Note [Queries in lanes]
@@ -187,16 +188,8 @@ HWY_INLINE void softmax_block_backward(D d, int64_t keys, int64_t diagonal, floa
   }
 }
 
-// Sum of a[i] * b[i], in an order that depends on `count` and the vector width only.
-HWY_INLINE float dot(const float* a, const float* b, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = int64_t(hn::Lanes(d));
-  auto sum = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
-  float total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (; i < count; ++i) total += a[i] * b[i];
-  return total;
+inline float dot(const float* a, const float* b, int64_t count) {
+  return row_sum(count, [&](int64_t j, int64_t left) HWY_ATTR { return hn::Mul(load_some(a + j, left), load_some(b + j, left)); });
 }
 
 // out[c][r] = in[r][c] * factor.

@@ -1,11 +1,7 @@
 // Against the reference and its autograd; bits against other chunks, batches, threads and homes of a key. On every instruction set here.
 #include "kernels/latent_attention.h"
 
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
-#include "base/pool.h"
-#include "kernels/variant.h"
+#include "kernels/op_check.h"
 
 namespace finback {
 namespace {
@@ -28,7 +24,6 @@ struct Inputs {
 
 // Cached keys lie in the pool back to front (nothing is consecutive), new ones in self_TY.
 Inputs make(const Case& c) {
-  at::manual_seed(11);
   const int64_t y = c.c + c.r;
   Inputs x;
   x.c = c.c, x.scale = 1 / std::sqrt(double(y));
@@ -42,10 +37,10 @@ Inputs make(const Case& c) {
     x.keys.key_starts.push_back(int64_t(x.keys.key_rows.size()));
     x.keys.row_starts.push_back(self_row);
   }
-  x.keys.self_TY = at::randn({self_row, y});
-  x.keys.pool_SY = at::randn({cached, y});
-  x.q_THY = at::randn({self_row, c.heads, y});
-  x.do_THC = at::randn({self_row, c.heads, c.c});
+  x.keys.self_TY = normal({self_row, y}, 1);
+  x.keys.pool_SY = normal({cached, y}, 2);
+  x.q_THY = normal({self_row, c.heads, y}, 3);
+  x.do_THC = normal({self_row, c.heads, c.c}, 4);
   return x;
 }
 
@@ -64,41 +59,18 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-std::vector<std::string> variants() {
-  std::vector<std::string> list = {"portable"};
-  select_kernels("auto");
-  if (kernel_variant() != Variant::kPortable) list.push_back("avx2");
-  if (kernel_variant() == Variant::kAvx512) list.push_back("avx512");
-  return list;
-}
-
-class LatentAttentionOp : public testing::Test {
- protected:
-  void TearDown() override {
-    select_kernels("auto");
-    set_threads(2);
-  }
-};
-
 LatentAttention forward(const Inputs& x) { return latent_attention(x.q_THY, x.keys, x.c, x.scale); }
 LatentAttentionGrad backward(const Inputs& x, const LatentAttention& saved) {
   return latent_attention_backward(x.do_THC, x.q_THY, x.keys, x.c, saved, x.scale);
 }
 
-void expect_close(const at::Tensor& got, const at::Tensor& exact, int64_t terms, const std::string& what) {
-  ASSERT_EQ(got.sizes(), exact.sizes()) << what;
-  if (got.numel() == 0) return;
-  const double bound = 4 * 1.2e-7 * std::sqrt(double(terms)) * (1 + exact.abs().max().item<double>());
-  EXPECT_LE((got.to(at::kDouble) - exact).abs().max().item<double>(), bound) << what;  // false for NaN too
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) { return at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt)); }
+using finback::same_bits;
 bool same_bits(const LatentAttention& a, const LatentAttention& b) { return same_bits(a.o_THC, b.o_THC) && same_bits(a.lse_TH, b.lse_TH); }
 LatentAttention rows_of(const LatentAttention& a, int64_t begin, int64_t end) {
   return {a.o_THC.slice(0, begin, end), a.lse_TH.slice(0, begin, end)};
 }
 
-TEST_F(LatentAttentionOp, MatchesTheReferenceAndItsGradients) {
+TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
   for (const Case& c : cases()) {
     const Inputs x = make(c);
     Inputs exact_x = x;
@@ -108,9 +80,8 @@ TEST_F(LatentAttentionOp, MatchesTheReferenceAndItsGradients) {
     const LatentAttentionGrad exact_grad = backward(exact_x, exact);
     int64_t terms = c.c + c.r;
     for (const Sequence& s : c.sequences) terms = std::max(terms, s.cached + s.rows + c.c + c.r);
-    for (const std::string& variant : variants()) {
-      select_kernels(variant);
-      const std::string what = fmt::format("{} H{} {}+{} T{}", variant, c.heads, c.c, c.r, x.q_THY.size(0));
+    for_each_variant([&] {
+      const std::string what = fmt::format("H{} {}+{} T{}", c.heads, c.c, c.r, x.q_THY.size(0));
       const LatentAttention out = forward(x);
       EXPECT_TRUE(out.o_THC.is_contiguous() && out.lse_TH.is_contiguous());
       expect_close(out.o_THC, exact.o_THC, terms, what + " o");
@@ -118,12 +89,12 @@ TEST_F(LatentAttentionOp, MatchesTheReferenceAndItsGradients) {
       const LatentAttentionGrad grad = backward(x, out);
       expect_close(grad.dq_THY, exact_grad.dq_THY, terms, what + " dq");
       expect_close(grad.dself_TY, exact_grad.dself_TY, terms * c.heads, what + " dself");
-    }
+    });
   }
 }
 
 // Two sequences read the same latents of this call: both gradients reach them, in sequence order.
-TEST_F(LatentAttentionOp, SumsGradientsOfASharedPrefix) {
+TEST(LatentAttention, SumsGradientsOfASharedPrefix) {
   Inputs x = make({8, 32, 8, {{0, 70}, {0, 20}}});
   std::vector<int64_t> second;
   for (int64_t i = 0; i < 70; ++i) second.push_back(-1 - i);
@@ -133,15 +104,14 @@ TEST_F(LatentAttentionOp, SumsGradientsOfASharedPrefix) {
   for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pool_SY}) *t = t->to(at::kDouble);
   select_kernels("ref");
   const LatentAttentionGrad exact = backward(exact_x, forward(exact_x));
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     set_threads(1);
     const LatentAttentionGrad one = backward(x, forward(x));
     set_threads(2);
     const LatentAttentionGrad two = backward(x, forward(x));
-    expect_close(one.dself_TY, exact.dself_TY, 90 * 8, variant);
-    EXPECT_TRUE(same_bits(one.dself_TY, two.dself_TY) && same_bits(one.dq_THY, two.dq_THY)) << variant;
-  }
+    expect_close(one.dself_TY, exact.dself_TY, 90 * 8);
+    EXPECT_TRUE(same_bits(one.dself_TY, two.dself_TY) && same_bits(one.dq_THY, two.dq_THY));
+  });
 }
 
 // A prompt of 200 tokens: the whole of it at once, against chunks whose earlier keys come from the cache.
@@ -160,52 +130,48 @@ Inputs chunk_of(const Inputs& whole, int64_t begin, int64_t end, bool strided) {
   return x;
 }
 
-TEST_F(LatentAttentionOp, GivesARowTheSameBitsInAnyChunkFromCacheOrSelf) {
+TEST(LatentAttention, GivesARowTheSameBitsInAnyChunkFromCacheOrSelf) {
   for (const int64_t heads : {1, 5, 8, 16, 24}) {
     const Inputs whole = make({heads, 32, 8, {{0, 200}}});
-    for (const std::string& variant : variants()) {
-      select_kernels(variant);
+    for_each_variant([&] {
       const LatentAttention expected = forward(whole);
       for (const int64_t size : {1, 3, 8, 63, 64, 65, 150}) {
         for (int64_t begin = 0; begin < 200; begin += size) {
           const int64_t end = std::min<int64_t>(200, begin + size);
           const LatentAttention got = forward(chunk_of(whole, begin, end, begin % 2 == 0));
-          ASSERT_TRUE(same_bits(got, rows_of(expected, begin, end))) << variant << " H" << heads << " rows " << begin << ".." << end;
+          ASSERT_TRUE(same_bits(got, rows_of(expected, begin, end))) << " H" << heads << " rows " << begin << ".." << end;
         }
       }
-    }
+    });
   }
 }
 
 // A row must not even meet a key that it does not see: a NaN in a later key of the same group leaves it alone.
-TEST_F(LatentAttentionOp, NeverTouchesKeysThatARowDoesNotSee) {
+TEST(LatentAttention, NeverTouchesKeysThatARowDoesNotSee) {
   const Inputs x = make({8, 32, 8, {{0, 100}}});
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     const LatentAttention clean = forward(x);
     for (const int64_t bad : {1, 7, 64, 90}) {
       Inputs broken = x;
       broken.keys.self_TY = x.keys.self_TY.clone();
       broken.keys.self_TY[bad].fill_(NAN);
       const LatentAttention out = forward(broken);
-      EXPECT_TRUE(same_bits(rows_of(out, 0, bad), rows_of(clean, 0, bad))) << variant << " " << bad;
-      EXPECT_TRUE(out.o_THC.slice(0, bad).isnan().all().item<bool>()) << variant << " " << bad;
+      EXPECT_TRUE(same_bits(rows_of(out, 0, bad), rows_of(clean, 0, bad))) << " " << bad;
+      EXPECT_TRUE(out.o_THC.slice(0, bad).isnan().all().item<bool>()) << " " << bad;
     }
-  }
+  });
 }
 
-TEST_F(LatentAttentionOp, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
+TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
   const Inputs x = make({8, 64, 16, {{70, 1}, {0, 130}, {33, 9}, {500, 1}}});
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     set_threads(1);
     const LatentAttention one = forward(x);
     const LatentAttentionGrad one_grad = backward(x, one);
     set_threads(2);
     const LatentAttention two = forward(x);
     const LatentAttentionGrad two_grad = backward(x, two);
-    EXPECT_TRUE(same_bits(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY))
-        << variant;
+    EXPECT_TRUE(same_bits(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY));
     for (size_t b = 0; b < 4; ++b) {
       Inputs alone = x;
       const int64_t begin = x.keys.row_starts[b], end = x.keys.row_starts[b + 1];
@@ -213,26 +179,25 @@ TEST_F(LatentAttentionOp, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThread
       alone.keys.key_rows.assign(x.keys.key_rows.begin() + x.keys.key_starts[b], x.keys.key_rows.begin() + x.keys.key_starts[b + 1]);
       alone.keys.key_starts = {0, int64_t(alone.keys.key_rows.size())};
       alone.keys.row_starts = {0, end - begin};
-      EXPECT_TRUE(same_bits(forward(alone), rows_of(one, begin, end))) << variant << " sequence " << b;
+      EXPECT_TRUE(same_bits(forward(alone), rows_of(one, begin, end))) << " sequence " << b;
     }
-  }
+  });
 }
 
-TEST_F(LatentAttentionOp, AcceptsStridedQueriesAndUndefinedHomes) {
+TEST(LatentAttention, AcceptsStridedQueriesAndUndefinedHomes) {
   Inputs x = make({4, 16, 8, {{40, 1}, {9, 2}}});
   Inputs strided = x;
   strided.q_THY = at::cat({x.q_THY, at::full({3, 4, 2}, NAN)}, 2).slice(2, 0, 24);
   Inputs cached_only = make({4, 16, 8, {{40, 1}}});
   cached_only.keys.key_rows[40] = 39;  // the new key too is a cached one
   cached_only.keys.self_TY = at::Tensor();
-  for (const std::string& variant : {std::string("ref"), variants().back()}) {
-    select_kernels(variant);
-    EXPECT_TRUE(variant == "ref" || same_bits(forward(x), forward(strided))) << variant;
+  for_each_variant([&] {
+    EXPECT_TRUE(same_bits(forward(x), forward(strided)));
     const LatentAttention out = forward(cached_only);
-    EXPECT_TRUE(at::isfinite(out.o_THC).all().item<bool>()) << variant;
     const LatentAttentionGrad grad = backward(cached_only, out);
-    EXPECT_TRUE(at::isfinite(grad.dq_THY).all().item<bool>() && !grad.dself_TY.defined()) << variant;
-  }
+    EXPECT_TRUE(at::isfinite(out.o_THC).all().item<bool>() && at::isfinite(grad.dq_THY).all().item<bool>());
+    EXPECT_FALSE(grad.dself_TY.defined());
+  });
 }
 
 }  // namespace

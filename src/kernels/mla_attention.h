@@ -19,8 +19,9 @@ MlaAttention mla_attention(const at::Tensor& q_THX, const at::Tensor& kv_THY, co
 struct MlaAttentionGrad {
   at::Tensor dq_THX, dkv_THY, dk_rope_TR;
 };
-MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                                        const MlaAttention& saved, const std::vector<int64_t>& starts_B1, double scale);
+MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY,
+                                        const at::Tensor& k_rope_TR, const MlaAttention& saved, const std::vector<int64_t>& starts_B1,
+                                        double scale);
 MlaAttention mla_attention_ref(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
                                const std::vector<int64_t>& starts_B1, double scale);
 

@@ -13,7 +13,7 @@ struct Shape {
 constexpr Shape kShapes[] = {{"tiny", 8, 32, 16, 32, 8, 256},
                              {"tiny, one document", 8, 32, 16, 32, 1, 2048},
                              {"tiny, short", 8, 32, 16, 32, 64, 32},
-                             {"small", 12, 64, 32, 64, 8, 256},
+                             {"small", 8, 64, 32, 64, 8, 256},
                              {"V3 heads", 8, 128, 64, 128, 2, 512}};
 
 void bench_one(Bench& bench, const Shape& s) {

@@ -19,13 +19,10 @@ HWY_BEFORE_NAMESPACE();
 namespace finback {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using F = hn::ScalableTag<float>;
 using attention::kKeys;
 using attention::product;
 using attention::round_up;
 using attention::Scratch;
-
-HWY_INLINE int64_t lanes() { return int64_t(hn::Lanes(F())); }
 
 struct Keys {
   float *k, *v;  // [count][N + R], [count][V]

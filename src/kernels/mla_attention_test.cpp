@@ -1,11 +1,7 @@
 // Against the reference and its autograd; bits against other packings and thread counts. On every instruction set this machine runs.
 #include "kernels/mla_attention.h"
 
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
-#include "base/pool.h"
-#include "kernels/variant.h"
+#include "kernels/op_check.h"
 
 namespace finback {
 namespace {
@@ -28,13 +24,12 @@ std::vector<int64_t> starts_of(const std::vector<int64_t>& lengths) {
 }
 
 Inputs make(const Case& c) {
-  at::manual_seed(7);
   const std::vector<int64_t> starts = starts_of(c.lengths);
   const int64_t tokens = starts.back();
-  return {at::randn({tokens, c.heads, c.n + c.r}),
-          at::randn({tokens, c.heads, c.n + c.v}),
-          at::randn({tokens, c.r}),
-          at::randn({tokens, c.heads, c.v}),
+  return {normal({tokens, c.heads, c.n + c.r}, 1),
+          normal({tokens, c.heads, c.n + c.v}, 2),
+          normal({tokens, c.r}, 3),
+          normal({tokens, c.heads, c.v}, 4),
           starts,
           1 / std::sqrt(double(c.n + c.r))};
 }
@@ -48,38 +43,12 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-std::vector<std::string> variants() {
-  std::vector<std::string> list = {"portable"};
-  select_kernels("auto");
-  if (kernel_variant() != Variant::kPortable) list.push_back("avx2");
-  if (kernel_variant() == Variant::kAvx512) list.push_back("avx512");
-  return list;
-}
-
-class MlaAttentionOp : public testing::Test {
- protected:
-  void TearDown() override {
-    select_kernels("auto");
-    set_threads(2);
-  }
-};
-
 MlaAttention forward(const Inputs& x) { return mla_attention(x.q_THX, x.kv_THY, x.k_rope_TR, x.starts_B1, x.scale); }
 MlaAttentionGrad backward(const Inputs& x, const MlaAttention& saved) {
   return mla_attention_backward(x.do_THV, x.q_THX, x.kv_THY, x.k_rope_TR, saved, x.starts_B1, x.scale);
 }
 
-// Both sides round sums of up to `terms` products: a few epsilon times the root of their number, at the scale of the largest element.
-void expect_close(const at::Tensor& got, const at::Tensor& exact, int64_t terms, const std::string& what) {
-  ASSERT_EQ(got.sizes(), exact.sizes()) << what;
-  if (got.numel() == 0) return;
-  const double bound = 4 * 1.2e-7 * std::sqrt(double(terms)) * (1 + exact.abs().max().item<double>());
-  EXPECT_LE((got.to(at::kDouble) - exact).abs().max().item<double>(), bound) << what;  // false for NaN too
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) { return at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt)); }
-
-TEST_F(MlaAttentionOp, MatchesTheReferenceAndItsGradients) {
+TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
   for (const Case& c : cases()) {
     const Inputs x = make(c);
     select_kernels("ref");
@@ -89,9 +58,8 @@ TEST_F(MlaAttentionOp, MatchesTheReferenceAndItsGradients) {
     const MlaAttentionGrad exact_grad = mla_attention_backward(d_o, q, kv, k_rope, exact, x.starts_B1, x.scale);
     const int64_t longest = c.lengths.empty() ? 0 : *std::max_element(c.lengths.begin(), c.lengths.end()),
                   terms = longest + c.n + c.r + c.v;
-    for (const std::string& variant : variants()) {
-      select_kernels(variant);
-      const std::string what = fmt::format("{} H{} {}+{}/{} T{}", variant, c.heads, c.n, c.r, c.v, x.starts_B1.back());
+    for_each_variant([&] {
+      const std::string what = fmt::format("H{} {}+{}/{} T{}", c.heads, c.n, c.r, c.v, x.starts_B1.back());
       const MlaAttention out = forward(x);
       EXPECT_TRUE(out.o_THV.is_contiguous() && out.lse_TH.is_contiguous());
       expect_close(out.o_THV, exact.o_THV, terms, what + " o");
@@ -100,37 +68,35 @@ TEST_F(MlaAttentionOp, MatchesTheReferenceAndItsGradients) {
       expect_close(grad.dq_THX, exact_grad.dq_THX, terms, what + " dq");
       expect_close(grad.dkv_THY, exact_grad.dkv_THY, terms, what + " dkv");
       expect_close(grad.dk_rope_TR, exact_grad.dk_rope_TR, terms * c.heads, what + " dk_rope");
-    }
+    });
   }
 }
 
-TEST_F(MlaAttentionOp, KeepsItsPrecisionWhenScoresAreLarge) {
+TEST(MlaAttention, KeepsItsPrecisionWhenScoresAreLarge) {
   Inputs x = make({2, 16, 8, 16, {150}});
   x.scale = 20;  // scores up to a few hundred: exp without the running maximum would overflow
   const MlaAttention exact =
       mla_attention_ref(x.q_THX.to(at::kDouble), x.kv_THY.to(at::kDouble), x.k_rope_TR.to(at::kDouble), x.starts_B1, x.scale);
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
-    expect_close(forward(x).o_THV, exact.o_THV, 150 * 400, variant);  // an epsilon of the score is a relative error of p
-  }
+  for_each_variant([&] {
+    expect_close(forward(x).o_THV, exact.o_THV, 150 * 400);  // an epsilon of the score is a relative error of p
+  });
 }
 
 // Column slices of wider tensors, and a transposed gradient.
-TEST_F(MlaAttentionOp, AcceptsStridedInputs) {
+TEST(MlaAttention, AcceptsStridedInputs) {
   const Inputs x = make({4, 16, 8, 16, {70, 5}});
   Inputs strided = x;
   strided.q_THX = at::cat({x.q_THX, at::full({75, 4, 3}, NAN)}, 2).slice(2, 0, 24);
   strided.kv_THY = at::cat({x.kv_THY, at::full({75, 4, 5}, NAN)}, 2).slice(2, 0, 32);
   strided.k_rope_TR = at::cat({at::full({75, 2}, NAN), x.k_rope_TR}, 1).slice(1, 2);
   strided.do_THV = x.do_THV.transpose(1, 2).contiguous().transpose(1, 2);
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     const MlaAttention out = forward(x), out_strided = forward(strided);
     EXPECT_TRUE(same_bits(out.o_THV, out_strided.o_THV) && same_bits(out.lse_TH, out_strided.lse_TH));
     const MlaAttentionGrad grad = backward(x, out), grad_strided = backward(strided, out_strided);
     EXPECT_TRUE(same_bits(grad.dq_THX, grad_strided.dq_THX) && same_bits(grad.dkv_THY, grad_strided.dkv_THY));
     EXPECT_TRUE(same_bits(grad.dk_rope_TR, grad_strided.dk_rope_TR));
-  }
+  });
 }
 
 // Forward and all gradients of rows [begin, end) of one packing, side by side.
@@ -158,45 +124,42 @@ Inputs rows_of(const Inputs& x, int64_t begin, int64_t end) {
           x.scale};
 }
 
-TEST_F(MlaAttentionOp, GivesADocumentTheSameBitsAloneAndInAnyBatch) {
+TEST(MlaAttention, GivesADocumentTheSameBitsAloneAndInAnyBatch) {
   const Inputs x = make({8, 32, 16, 32, {65, 130, 1, 300}});
   Inputs swapped = x;  // the last document first
   for (at::Tensor* t : {&swapped.q_THX, &swapped.kv_THY, &swapped.k_rope_TR, &swapped.do_THV})
     *t = at::cat({t->slice(0, 196), t->slice(0, 0, 196)});
   swapped.starts_B1 = {0, 300, 365, 495, 496};
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 65}, {65, 195}, {195, 196}, {196, 496}}) {
       const Everything packed(x, begin, end), alone(rows_of(x, begin, end), 0, end - begin);
-      EXPECT_TRUE(packed == alone) << variant << " document at " << begin;
+      EXPECT_TRUE(packed == alone) << " document at " << begin;
       const int64_t moved = begin == 196 ? 0 : begin + 300;
-      EXPECT_TRUE(packed == Everything(swapped, moved, moved + end - begin)) << variant << " document at " << begin;
+      EXPECT_TRUE(packed == Everything(swapped, moved, moved + end - begin)) << " document at " << begin;
     }
-  }
+  });
 }
 
-TEST_F(MlaAttentionOp, GivesARowTheSameBitsWhateverComesAfterIt) {
+TEST(MlaAttention, GivesARowTheSameBitsWhateverComesAfterIt) {
   const Inputs x = make({4, 16, 8, 16, {200}});
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     const MlaAttention whole = forward(x);
     for (const int64_t rows : {1, 5, 63, 64, 65, 131}) {
       const MlaAttention prefix = forward(rows_of(x, 0, rows));
       EXPECT_TRUE(same_bits(prefix.o_THV, whole.o_THV.slice(0, 0, rows)) && same_bits(prefix.lse_TH, whole.lse_TH.slice(0, 0, rows)))
-          << variant << rows;
+          << rows << " rows";
     }
-  }
+  });
 }
 
-TEST_F(MlaAttentionOp, GivesTheSameBitsOnOneAndTwoThreads) {
+TEST(MlaAttention, GivesTheSameBitsOnOneAndTwoThreads) {
   const Inputs x = make({5, 32, 16, 32, {300, 90, 17}});
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     set_threads(1);
     const Everything one(x, 0, 407);
     set_threads(2);
-    EXPECT_TRUE(one == Everything(x, 0, 407)) << variant;
-  }
+    EXPECT_TRUE(one == Everything(x, 0, 407));
+  });
 }
 
 }  // namespace

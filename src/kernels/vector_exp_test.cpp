@@ -31,14 +31,12 @@ HWY_ATTR void apply(int op, bool narrow, const float* x, float* y, size_t count)
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
 #include <string>
 #include <vector>
 
-#include "kernels/variant.h"
+#include "kernels/op_check.h"
 
 namespace finback {
 HWY_EXPORT(apply);
@@ -46,14 +44,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<std::string> variants() {
-  std::vector<std::string> list = {"portable"};
-  select_kernels("auto");
-  if (kernel_variant() != Variant::kPortable) list.push_back("avx2");
-  if (kernel_variant() == Variant::kAvx512) list.push_back("avx512");
-  return list;
-}
 
 std::vector<float> run(int op, const std::vector<float>& x, bool narrow = false) {
   std::vector<float> y(x.size(), kNan);
@@ -95,18 +85,15 @@ double worst_ulps(int op, const std::vector<float>& x) {
 
 TEST(VectorExp, IsWithinTwoUlpOverTheWholeRange) {
   const std::vector<float> x = all_floats();
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
-    for (int op = 0; op < 3; ++op) EXPECT_LE(worst_ulps(op, x), op == 2 ? 2.5 : 2.0) << variant << " op " << op;
-  }
-  select_kernels("auto");
+  for_each_variant([&] {
+    for (int op = 0; op < 3; ++op) EXPECT_LE(worst_ulps(op, x), op == 2 ? 2.5 : 2.0) << "op " << op;
+  });
 }
 
 TEST(VectorExp, KeepsTheEdges) {
   const std::vector<float> x = {-kInfinity, kInfinity, kNan, 0.0f,  -0.0f,  88.722f, 88.73f, -103.9f,
                                 -104.1f,    -87.4f,    1.0f, -1.0f, 1e-45f, -1e-45f, 3e38f,  -3e38f};
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     const std::vector<float> e = run(0, x), l = run(1, x), s = run(2, x);
     EXPECT_EQ(e[0], 0.0f);
     EXPECT_EQ(e[1], kInfinity);
@@ -124,22 +111,18 @@ TEST(VectorExp, KeepsTheEdges) {
     EXPECT_EQ(s[0], 0.0f);
     EXPECT_EQ(s[1], 1.0f);
     EXPECT_EQ(s[3], 0.5f);
-  }
-  select_kernels("auto");
+  });
 }
 
 TEST(VectorExp, HasTheSameBitsInANarrowVector) {
   std::vector<float> x;
   for (int i = 0; i < 4096; ++i) x.push_back(float(i - 3000) / 31.0f);
-  for (const std::string& variant : variants()) {
-    select_kernels(variant);
+  for_each_variant([&] {
     for (int op = 0; op < 3; ++op) {
       const std::vector<float> wide = run(op, x), narrow = run(op, x, true);
-      for (size_t i = 0; i < x.size(); ++i)
-        ASSERT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(narrow[i])) << variant << " " << x[i];
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(narrow[i])) << x[i];
     }
-  }
-  select_kernels("auto");
+  });
 }
 
 }  // namespace
