@@ -1,9 +1,12 @@
 // finback tokenizer: train a byte-level BPE; encode and decode standard input.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
+#include <numeric>
 
 #include "base/json.h"
+#include "base/pool.h"
 #include "base/progress.h"
 #include "base/timer.h"
 #include "cli/args.h"
@@ -118,16 +121,69 @@ void train(const Args& args) {
   const std::vector<MergePair> merges = trainer.train(vocab_size);
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
+  const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
+  if (args.has("json")) {
+    fmt::print(
+        "{}", dump_json({{"folder", out}, {"vocab_size", vocab_size}, {"merges", merges.size()}, {"mb", megabytes}, {"seconds", seconds}}));
+    return;
+  }
   const int64_t unused = vocab_size - minimum_vocab_size() - int64_t(merges.size());
-  fmt::print("{}: {} merges from {:.1f} MB in {:.1f} s, vocabulary {}{}\n", out, merges.size(), double(trainer.bytes()) / 1e6,
-             timer.seconds(), vocab_size, unused ? fmt::format(" ({} placeholders: the text has no more pairs)", unused) : "");
+  fmt::print("{}: {} merges from {:.1f} MB in {:.1f} s, vocabulary {}{}\n", out, merges.size(), megabytes, seconds, vocab_size,
+             unused ? fmt::format(" ({} placeholders: the text has no more pairs)", unused) : "");
+}
+
+constexpr int kBenchRepeats = 3;  // after one that warms up
+
+// Median rate of some work on so many bytes, MB/s.
+template <class Work>
+double median_rate(double bytes, const Work& work) {
+  std::vector<double> rates;
+  for (int i = 0; i <= kBenchRepeats; ++i) {
+    Timer timer;
+    work();
+    if (i > 0) rates.push_back(bytes / 1e6 / timer.seconds());
+  }
+  std::sort(rates.begin(), rates.end());
+  return rates[rates.size() / 2];
+}
+
+void bench(const Args& args) {
+  const Tokenizer tokenizer = Tokenizer::load(args.required(1, "a tokenizer folder"));
+  args.required(2, "text to encode");
+  std::vector<std::string> texts;
+  for (size_t i = 2; i < args.positional().size(); ++i) {
+    TextReader reader(args.positional()[i]);
+    for (Document document; reader.next(document);) texts.push_back(std::move(document.text));
+  }
+  const std::string whole = std::accumulate(texts.begin(), texts.end(), std::string());
+  FB_CHECK(!whole.empty(), "expected text in the inputs, got none");
+  std::vector<std::vector<int32_t>> ids(texts.size());
+  std::vector<std::string> decoded(texts.size());
+  const auto each = [&](const auto& work) {
+    parallel_ranges(int64_t(texts.size()), 8, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) work(size_t(i));
+    });
+  };
+  const double encode = median_rate(double(whole.size()), [&] { each([&](size_t i) { ids[i] = tokenizer.encode(texts[i]); }); });
+  const double one_text = median_rate(double(whole.size()), [&] { tokenizer.encode(whole); });
+  const double decode = median_rate(double(whole.size()), [&] { each([&](size_t i) { decoded[i] = tokenizer.decode(ids[i]); }); });
+  size_t tokens = 0;
+  for (const auto& list : ids) tokens += list.size();
+  fmt::print("{}", dump_json({{"threads", threads()},
+                              {"documents", texts.size()},
+                              {"mb", double(whole.size()) / 1e6},
+                              {"tokens", tokens},
+                              {"round_trip", decoded == texts},
+                              {"encode_mb_s", encode},
+                              {"encode_one_text_mb_s", one_text},
+                              {"decode_mb_s", decode}}));
 }
 
 }  // namespace
 
 int cmd_tokenizer(Words words) {
   Args args(
-      "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR",
+      "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
       "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "
       "split of a corpus folder. Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, "
       "Llama-3, Qwen and GPT-2 "
@@ -137,18 +193,21 @@ int cmd_tokenizer(Words words) {
       .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
       .toggle("jsonl", "one JSON string (encode) or list of ids (decode) a line, one answer a line")
       .toggle("add-special", "encode: with what the post-processor adds")
-      .toggle("skip-special", "decode: without special tokens");
+      .toggle("skip-special", "decode: without special tokens")
+      .toggle("json", "train: the report as JSON");
   if (!args.parse(words)) return 0;
-  const std::string& what = args.required(0, "train, encode or decode");
-  if (what != "train") args.at_most(2);
+  const std::string& what = args.required(0, "train, encode, decode or bench");
+  if (what == "encode" || what == "decode") args.at_most(2);
   if (what == "train") {
     train(args);
   } else if (what == "encode") {
     encode(args);
   } else if (what == "decode") {
     decode(args);
+  } else if (what == "bench") {
+    bench(args);
   } else {
-    throw UsageError(fmt::format("expected tokenizer train, encode or decode, got \"{}\"", what));
+    throw UsageError(fmt::format("expected tokenizer train, encode, decode or bench, got \"{}\"", what));
   }
   return 0;
 }
