@@ -17,16 +17,16 @@ struct KeySegment {
 };
 
 struct Sequence {
-  int64_t first_row = 0, rows = 0;   // its query rows in the batch
-  std::vector<KeySegment> keys;      // oldest first; the last query row sees them all, the row before one less (causal)
-  std::vector<int32_t> pages;        // block table: token p of the sequence lies in page pages[p / 64], slot p % 64; empty without cache
-  int64_t cached_tokens = 0;         // tokens already in the cache; this batch's rows are written behind them
+  int64_t first_row = 0, rows = 0;  // its query rows in the batch
+  std::vector<KeySegment> keys;     // oldest first; the last query row sees them all, the row before one less (causal)
+  std::vector<int32_t> pages;       // block table: token p of the sequence lies in page pages[p / 64], slot p % 64; empty without cache
+  int64_t cached_tokens = 0;        // tokens already in the cache; this batch's rows are written behind them
 };
 
 struct Batch {
-  at::Tensor tokens_T;               // i64
-  at::Tensor positions_T;            // i64, position in the sequence
-  std::vector<Sequence> sequences;   // cover the rows 0..T in order, without gaps
+  at::Tensor tokens_T;                  // i64
+  at::Tensor positions_T;               // i64, position in the sequence
+  std::vector<Sequence> sequences;      // cover the rows 0..T in order, without gaps
   std::vector<int64_t> balance_starts;  // rows of the sequences of the balance loss (packed training rows), R + 1 entries; empty: none
   int64_t tokens() const { return tokens_T.size(0); }
 };

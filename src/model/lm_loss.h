@@ -18,17 +18,17 @@ struct LossInputs {
   double z_loss = 0;                     // weight of mean(log-sum-exp^2) of the main head
   ForwardOptions forward;                // its log must be null: the result has one
   bool gradients = false;                // adds gradients into the model's parameters
-  bool last = true;                      // last micro-batch of the step: see Parameters::fold_shared_gradients. False saves nothing but bits
+  bool last = true;  // last micro-batch of the step: see Parameters::fold_shared_gradients. False saves nothing but bits
 };
 
 struct LossResult {
-  double main_nll_sum = 0;            // nats over the unmasked targets
+  double main_nll_sum = 0;  // nats over the unmasked targets
   int64_t main_count = 0;
-  std::vector<double> mtp_nll_sum;    // by depth
+  std::vector<double> mtp_nll_sum;  // by depth
   std::vector<int64_t> mtp_count;
-  double z_sum = 0;                   // sum of log-sum-exp^2, unweighted
-  double balance_sum = 0;             // over MoE layers and balance rows, without alpha
-  std::vector<int64_t> mtp_agree;     // rows where MTP's greedy guess equals the main head's greedy guess for the same token
+  double z_sum = 0;                // sum of log-sum-exp^2, unweighted
+  double balance_sum = 0;          // over MoE layers and balance rows, without alpha
+  std::vector<int64_t> mtp_agree;  // rows where MTP's greedy guess equals the main head's greedy guess for the same token
   RouterLog router;
 };
 

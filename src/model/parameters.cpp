@@ -124,6 +124,22 @@ at::Tensor Parameters::grad(const std::string& name) const {
   return has_gradients() ? view_of(grads_P_, specs_, index_, name) : at::Tensor();
 }
 
+at::Tensor Parameters::shared_grad(const std::string& name, int64_t contribution) {
+  if (contribution == 0) return grad(name);
+  at::Tensor& part = shared_grads_[name][contribution];
+  if (!part.defined()) part = at::zeros_like(grad(name));
+  return part;
+}
+
+void Parameters::fold_shared_gradients() {
+  for (auto& [name, parts] : shared_grads_) {
+    for (auto& [contribution, part] : parts) {
+      grad(name).add_(part);
+      part.zero_();
+    }
+  }
+}
+
 at::Tensor Parameters::buffer(const std::string& name) const { return view_of(buffers_, buffer_specs_, buffer_index_, name); }
 
 // gate [F, D], up [F, D], down [D, F] of one expert, then the next expert: 3 F D floats apart.

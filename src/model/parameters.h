@@ -4,6 +4,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -40,6 +41,13 @@ class Parameters {
   at::Tensor value(const std::string& name) const;          // view with its shape; FB_ASSERT on an unknown name
   at::Tensor grad(const std::string& name) const;           // undefined without gradients
   at::Tensor buffer(const std::string& name) const;         // f32 [E]
+
+  // A tensor that several places use (the embedding: input, MTP inputs, a tied head; the head: main, MTP) gets its gradient in as many
+  // contributions, each one chain of additions over the step's tokens: contribution 0 is grad(name) itself, the others are buffers of their
+  // own, zero when first asked for. Interleaving them in one buffer would make the bits depend on the cut into micro-batches.
+  at::Tensor shared_grad(const std::string& name, int64_t contribution);
+  // Adds the buffers to grad(name) in order of their numbers and clears them. Once a step, behind the last micro-batch.
+  void fold_shared_gradients();
   bool has(const std::string& name) const { return index_.contains(name); }
   // Stacked experts of `prefix` = "model.layers.3.mlp.experts.": gate_up [E, 2F, D] (gate rows first) or down [E, D, F], strided views.
   at::Tensor stacked_gate_up(const std::string& prefix, bool gradient) const;
@@ -58,6 +66,7 @@ class Parameters {
   std::vector<ParameterSpec> specs_, buffer_specs_;
   std::unordered_map<std::string, size_t> index_, buffer_index_;
   at::Tensor values_P_, grads_P_, buffers_;
+  std::map<std::string, std::map<int64_t, at::Tensor>> shared_grads_;
   uint64_t stamp_ = 1;
 };
 

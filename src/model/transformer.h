@@ -20,9 +20,9 @@ enum class MlaAlgebra { kExpanded, kAbsorbed };
 struct RouterLog {
   struct Layer {
     int64_t layer = 0;
-    at::Tensor counts_E;       // i64, tokens routed to each expert
-    at::Tensor topk_ids_TK;    // i64
-    double balance_loss = 0;   // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
+    at::Tensor counts_E;      // i64, tokens routed to each expert
+    at::Tensor topk_ids_TK;   // i64
+    double balance_loss = 0;  // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
   };
   std::vector<Layer> layers;
 };
@@ -51,18 +51,19 @@ class Transformer {
 
   // MTP depth k (from 0), V3 eq. 21-23: row i joins the hidden state of the depth below and the embedding of token i + k + 1 of its sequence.
   struct Mtp {
-    Batch batch;              // the rows that have such a token (the last row of every sequence of the depth below drops out)
-    at::Tensor rows;          // i64: their rows in the batch of the depth below
-    at::Tensor hidden_TD;     // after the block, before shared_head.norm: what the next depth receives
-    at::Tensor normed_TD;     // after shared_head.norm: the head's input
+    Batch batch;           // the rows that have such a token (the last row of every sequence of the depth below drops out)
+    at::Tensor rows;       // i64: their rows in the batch of the depth below
+    at::Tensor hidden_TD;  // after the block, before shared_head.norm: what the next depth receives
+    at::Tensor normed_TD;  // after shared_head.norm: the head's input
   };
   // below: batch and hidden of the depth below (for k = 0 the main batch and forward()'s result).
   Mtp mtp_forward(int64_t k, const Batch& below, const at::Tensor& hidden_TD, const ForwardOptions& options);
 
   // Head over chosen rows: [T, W]. The shared head of MTP is the same matrix.
   at::Tensor logits(const at::Tensor& hidden_TD) const;
-  const class PackedWeight& head() const;   // lm_head, or the embedding when tied
-  at::Tensor head_grad() const;             // its gradient view
+  const class PackedWeight& head() const;  // lm_head, or the embedding when tied
+  // Where the head's gradient goes: 0 from the main loss, 1 + k from MTP depth k. See Parameters::shared_grad.
+  at::Tensor head_grad(int64_t contribution) const;
 
  private:
   struct Layers;

@@ -1,0 +1,105 @@
+#include "model/lm_loss.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+#include "kernels/head_loss.h"
+#include "model/exact_sum.h"
+#include "model/mtp.h"
+#include "model/sub_layer.h"
+
+// Note [Exact loss sums]
+// A f32 sum depends on its order, and the order depends on how a step was cut into micro-batches. So each row's loss (f32) is rounded to a
+// multiple of 2^-24 before it is added in f64: such multiples add without any rounding up to 2^29 (536 million nats a step), in any order
+// and any grouping. A row loses at most 2^-25 nats, less than one f32 rounding of a loss above 0.5. The same grid holds the z-loss and the
+// balance loss. Gradients need no such care: every weight's gradient is one chain of additions in token order that the next micro-batch
+// continues, and what several places add to one tensor is kept apart until the last micro-batch (Parameters::fold_shared_gradients).
+
+namespace finback {
+namespace {
+
+// The rows of one depth: 0 the main model, k + 1 MTP depth k.
+struct Depth {
+  at::Tensor targets_T, guesses_T;  // guesses: the main head's greedy guess for each target
+};
+
+Depth deeper(const Depth& below, const at::Tensor& rows) {
+  return {next_in_sequence(below.targets_T, rows), next_in_sequence(below.guesses_T, rows)};
+}
+
+int64_t unmasked(const at::Tensor& targets_T) { return targets_T.ge(0).sum().item<int64_t>(); }
+
+HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Tensor& targets_T, int64_t contribution, bool gradients,
+                 double nll_scale, double z_scale) {
+  const at::NoGradGuard no_grad;
+  return head_loss(h_TD.detach(), model.head(), targets_T, gradients ? model.head_grad(contribution) : at::Tensor(), nll_scale, z_scale);
+}
+
+// Adds MTP's part; pushes what its backward pass starts from.
+void mtp_losses(Transformer& model, const Batch& batch, const LossInputs& in, const ForwardOptions& forward, at::Tensor hidden_TD,
+                Depth depth, LossResult& result, std::vector<at::Tensor>& outputs, std::vector<at::Tensor>& doutputs) {
+  const int64_t depths = int64_t(in.mtp_denominators.size());
+  const bool gradients = in.gradients && in.mtp_lambda != 0;
+  const at::AutoGradMode taped(gradients);
+  Batch below = batch;
+  for (int64_t k = 0; k < depths; ++k) {
+    Transformer::Mtp mtp = model.mtp_forward(k, below, hidden_TD, forward);
+    depth = deeper(depth, mtp.rows);
+    const double denominator = in.mtp_denominators[size_t(k)];
+    const bool differentiated = gradients && denominator > 0 && mtp.batch.tokens() > 0;
+    // V3 eq. 24-25. Differs from eq. 24: the mean is over the targets that exist, not over T.
+    const double scale = differentiated ? in.mtp_lambda / double(depths) / denominator : 0;
+    result.mtp_nll_sum.push_back(0), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
+    if (mtp.batch.tokens() > 0) {
+      const HeadLoss loss = head_of(model, mtp.normed_TD, depth.targets_T, 1 + k, differentiated, scale, 0);
+      result.mtp_nll_sum.back() = exact_sum(loss.nll_T);
+      result.mtp_count.back() = unmasked(depth.targets_T);
+      result.mtp_agree.back() = (loss.argmax_T.eq(depth.guesses_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
+      if (differentiated) outputs.push_back(mtp.normed_TD), doutputs.push_back(loss.dh_TD);
+    }
+    below = std::move(mtp.batch);
+    hidden_TD = mtp.hidden_TD;
+  }
+}
+
+}  // namespace
+
+LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in) {
+  FB_ASSERT(in.forward.log == nullptr, "the result has a router log of its own");
+  FB_ASSERT(!in.gradients || (model.parameters().has_gradients() && in.forward.cache == nullptr),
+            "gradients need a trainable model and no cache");
+  FB_ASSERT(int64_t(in.mtp_denominators.size()) <= model.config().num_nextn_predict_layers, "the model has a module for each depth");
+  const at::AutoGradMode taped(in.gradients);
+  LossResult result;
+  ForwardOptions forward = in.forward;
+  forward.log = &result.router;
+  const at::Tensor hidden_TD = model.forward(batch, forward);
+  const HeadLoss main = head_of(model, hidden_TD, in.targets_T, 0, in.gradients, 1 / in.main_denominator, in.z_loss / in.main_denominator);
+  result.main_nll_sum = exact_sum(main.nll_T);
+  result.main_count = unmasked(in.targets_T);
+  result.z_sum = exact_sum(main.lse_T, [](double lse) { return lse * lse; });
+  std::vector<at::Tensor> outputs = {hidden_TD}, doutputs = {main.dh_TD};
+  mtp_losses(model, batch, in, forward, hidden_TD, {in.targets_T, main.argmax_T}, result, outputs, doutputs);
+  for (const RouterLog::Layer& layer : result.router.layers) result.balance_sum += layer.balance_loss;
+  if (!in.gradients) return result;
+  backward_from(outputs, doutputs);
+  if (in.last) model.parameters().fold_shared_gradients();
+  return result;
+}
+
+std::vector<int64_t> mtp_target_counts(const Batch& batch, const at::Tensor& targets_T, int64_t n_mtp) {
+  std::vector<int64_t> counts;
+  MtpRows rows;
+  const Batch* below = &batch;
+  at::Tensor targets = targets_T;
+  for (int64_t k = 0; k < n_mtp; ++k) {
+    MtpRows next = mtp_rows(*below);
+    targets = next_in_sequence(targets, next.rows);
+    counts.push_back(unmasked(targets));
+    rows = std::move(next);
+    below = &rows.batch;
+  }
+  return counts;
+}
+
+}  // namespace finback

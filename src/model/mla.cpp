@@ -1,0 +1,142 @@
+#include "model/mla.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+#include "kernels/mla_attention.h"
+#include "kernels/rope.h"
+
+// Note [Absorbed MLA]
+// A score is q_nope . (W_UK c) + q_rope . k_rope = (W_UK^T q_nope) . c + q_rope . k_rope, and a head's output is W_UV (sum_j p_j c_j). So with
+// q' = [W_UK^T q_nope; q_rope] every head attends to the same latent [c; k_rope] of C + R floats: that is what the cache holds, and no key
+// or value of a head is ever made. Expanded attention costs 2 (N + R + V) flops a head and key, absorbed 2 (2C + R), so pretraining expands
+// and generation absorbs. One definition: both read the same q, c and k_rope and the same kv_b_proj, and differ by rounding only.
+
+namespace finback {
+namespace {
+
+// In place; inverse in the backward pass.
+void rotate(const at::Tensor& x, const ForwardPass& pass, bool inverse) {
+  rope_(x, pass.positions_T, pass.cos_sin_SR, pass.half_layout, inverse);
+}
+
+}  // namespace
+
+struct Mla::Saved {
+  at::Tensor n_TD;
+  at::Tensor q_a_TQ, cq_TQ, cq_rstd_T;  // with q_lora_rank
+  at::Tensor q_THX;                     // rope channels rotated
+  at::Tensor kv_a_TY, c_TC, c_rstd_T;   // kv_a: C raw latent channels, then k_rope rotated in place
+  at::Tensor kv_THY, o_THV;             // expanded
+  MlaAttention expanded;
+  at::Tensor q_latent_THY, latents_TY;  // absorbed
+  LatentAttention absorbed;
+};
+
+Mla::Mla(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer)
+    : layer_(layer),
+      heads_(config.num_attention_heads),
+      nope_(config.qk_nope_head_dim),
+      rope_dim_(config.qk_rope_head_dim),
+      v_(config.v_head_dim),
+      c_(config.kv_lora_rank),
+      scale_(config.softmax_scale()),
+      q_b_(parameters, prefix + (config.q_lora_rank ? "q_b_proj" : "q_proj")),
+      kv_a_(parameters, prefix + "kv_a_proj_with_mqa"),
+      kv_b_(parameters, prefix + "kv_b_proj"),
+      o_(parameters, prefix + "o_proj"),
+      kv_norm_(parameters, prefix + "kv_a_layernorm", 1e-6) {  // latent norms: 1e-6 whatever rms_norm_eps says
+  if (config.q_lora_rank) {
+    q_a_.emplace(parameters, prefix + "q_a_proj");
+    q_norm_.emplace(parameters, prefix + "q_a_layernorm", 1e-6);
+  }
+  // kv_b_proj's rows: a head's N key rows, then its V value rows.
+  const auto by_head = [&](const at::Tensor& w) { return w.view({heads_, nope_ + v_, c_}); };
+  const at::Tensor& w = kv_b_.weight.weight();
+  w_uk_HNC_ = by_head(w).slice(1, 0, nope_), w_uv_HVC_ = by_head(w).slice(1, nope_);
+  if (kv_b_.grad.defined()) d_uk_HNC_ = by_head(kv_b_.grad).slice(1, 0, nope_), d_uv_HVC_ = by_head(kv_b_.grad).slice(1, nope_);
+}
+
+LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
+  auto saved = std::make_shared<Saved>();
+  project(n_TD, *pass, *saved);
+  const at::Tensor o_THV = pass->algebra == MlaAlgebra::kExpanded ? attend_expanded(*pass, *saved) : attend_absorbed(*pass, *saved);
+  LayerResult result{o_.forward(o_THV.reshape({n_TD.size(0), heads_ * v_})), {}};  // V3 eq. 11
+  if (keep) {
+    saved->o_THV = o_THV;
+    result.backward = [this, saved, pass](const at::Tensor& du_TD) { return backward(du_TD, *saved, *pass); };
+  }
+  return result;
+}
+
+// Queries, the latent and the shared rope key. Differs from V3 eq. 1-8: both latents pass an RMSNorm (V3 section 4.2; not the rope key).
+void Mla::project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& s) const {
+  const int64_t tokens = n_TD.size(0);
+  s.n_TD = n_TD;
+  if (q_a_) {
+    s.q_a_TQ = q_a_->forward(n_TD);  // V3 eq. 6
+    const RmsNorm normed = q_norm_->forward(s.q_a_TQ);
+    s.cq_TQ = normed.y_TD, s.cq_rstd_T = normed.rstd_T;
+  } else {
+    s.cq_TQ = n_TD;
+  }
+  s.q_THX = q_b_.forward(s.cq_TQ).view({tokens, heads_, nope_ + rope_dim_});  // V3 eq. 7, 9
+  rotate(s.q_THX.slice(2, nope_), pass, false);                               // V3 eq. 8
+  s.kv_a_TY = kv_a_.forward(n_TD);                                            // V3 eq. 1
+  const RmsNorm normed = kv_norm_.forward(s.kv_a_TY.slice(1, 0, c_));
+  s.c_TC = normed.y_TD, s.c_rstd_T = normed.rstd_T;
+  rotate(s.kv_a_TY.slice(1, c_), pass, false);  // V3 eq. 3
+}
+
+at::Tensor Mla::attend_expanded(const ForwardPass& pass, Saved& s) const {
+  s.kv_THY = kv_b_.forward(s.c_TC).view({s.c_TC.size(0), heads_, nope_ + v_});                    // V3 eq. 2, 5
+  s.expanded = mla_attention(s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_);  // V3 eq. 4, 10
+  return s.expanded.o_THV;
+}
+
+at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
+  s.q_latent_THY = at::cat({heads_linear_t(s.q_THX.slice(2, 0, nope_), w_uk_HNC_), s.q_THX.slice(2, nope_)}, 2);
+  s.latents_TY = at::cat({s.c_TC, s.kv_a_TY.slice(1, c_)}, 1);
+  pass.keys.self_TY = s.latents_TY;
+  if (pass.cache != nullptr) {
+    pass.cache->write(layer_, *pass.batch, s.latents_TY, pass.slot_shift);
+    pass.keys.pool_SY = pass.cache->flat_SY().slice(0, layer_ * kPageTokens);
+  }
+  s.absorbed = latent_attention(s.q_latent_THY, pass.keys, c_, scale_);  // V3 eq. 10, see Note [Absorbed MLA]
+  return heads_linear(s.absorbed.o_THC, w_uv_HVC_);
+}
+
+at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& pass) const {
+  const int64_t tokens = du_TD.size(0);
+  const at::Tensor do_THV = o_.backward(du_TD, s.o_THV.reshape({tokens, heads_ * v_})).view({tokens, heads_, v_});
+  at::Tensor dq_THX, dc_TC, dk_rope_TR;
+  if (pass.algebra == MlaAlgebra::kExpanded) {
+    const MlaAttentionGrad d =
+        mla_attention_backward(do_THV, s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), s.expanded, pass.starts_B1, scale_);
+    dq_THX = d.dq_THX, dk_rope_TR = d.dk_rope_TR;
+    dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c_TC);
+  } else {
+    heads_linear_wgrad_(d_uv_HVC_, do_THV, s.absorbed.o_THC);
+    pass.keys.self_TY = s.latents_TY;
+    const LatentAttentionGrad d =
+        latent_attention_backward(heads_linear_t(do_THV, w_uv_HVC_), s.q_latent_THY, pass.keys, c_, s.absorbed, scale_);
+    const at::Tensor dq_latent_THC = d.dq_THY.slice(2, 0, c_);
+    heads_linear_wgrad_(d_uk_HNC_, s.q_THX.slice(2, 0, nope_), dq_latent_THC);
+    dq_THX = at::cat({heads_linear(dq_latent_THC, w_uk_HNC_), d.dq_THY.slice(2, c_)}, 2);
+    dc_TC = d.dself_TY.slice(1, 0, c_), dk_rope_TR = d.dself_TY.slice(1, c_);
+  }
+  rotate(dq_THX.slice(2, nope_), pass, true);
+  const at::Tensor dq_TX = dq_THX.reshape({tokens, heads_ * (nope_ + rope_dim_)});
+  at::Tensor dn_TD = q_b_.backward(dq_TX, s.cq_TQ);
+  if (q_a_) dn_TD = q_a_->backward(q_norm_->backward(dn_TD, s.q_a_TQ, s.cq_rstd_T), s.n_TD);
+  return dn_TD.add_(kv_a_.backward(rotate_back_latents(dc_TC, dk_rope_TR, s, pass), s.n_TD));
+}
+
+// d(kv_a output): through the latent's norm, and through the rotation of the rope key.
+at::Tensor Mla::rotate_back_latents(const at::Tensor& dc_TC, const at::Tensor& dk_rope_TR, const Saved& s, const ForwardPass& pass) const {
+  at::Tensor d_TY = at::cat({kv_norm_.backward(dc_TC, s.kv_a_TY.slice(1, 0, c_), s.c_rstd_T), dk_rope_TR}, 1);
+  rotate(d_TY.slice(1, c_), pass, true);
+  return d_TY;
+}
+
+}  // namespace finback

@@ -1,0 +1,43 @@
+// DeepSeekMoE, V3 section 2.1.2: a gate that sends every token to K of E routed experts, and shared experts that see every token. No token
+// is dropped. Covers the sigmoid gate with selection bias (V3) and the softmax gate (V2). Reports what it saw to the pass's RouterLog, and
+// adds the sequence-wise balance loss's gradient (V3 eq. 17-20) in its backward pass. Knows its weights.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kernels/dispatch.h"
+#include "kernels/router.h"
+#include "model/dense_ffn.h"
+#include "model/forward_pass.h"
+
+namespace finback {
+
+// The gate's settings as the kernel takes them.
+RouterOptions router_options(const ModelConfig& config);
+
+class Moe {
+ public:
+  // `prefix` = "model.layers.3.mlp.".
+  Moe(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer);
+  LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+
+ private:
+  struct Saved;
+  void record(const Routing& routing, const ForwardPass& pass) const;
+  at::Tensor backward(const at::Tensor& dy_TD, const Saved& saved, const ForwardPass& pass) const;
+  at::Tensor experts_backward(const at::Tensor& dy_SD, const Saved& saved) const;
+  at::Tensor gate_backward(const at::Tensor& d_weights_TK, const Saved& saved, const ForwardPass& pass) const;
+
+  int64_t layer_, experts_;
+  RouterOptions options_;
+  Linear gate_;
+  at::Tensor bias_E_;            // e_score_correction_bias; undefined for gates without
+  PackedWeight gate_up_, down_;  // [E, 2F, D], [E, D, F]
+  at::Tensor d_gate_up_, d_down_;
+  std::optional<DenseFfn> shared_;
+};
+
+}  // namespace finback

@@ -1,0 +1,28 @@
+// Where hand-written backward passes meet autograd: one autograd node a sub-layer, on the residual stream only. A sub-layer's forward runs
+// below autograd and hands back a closure that turns dy into dx (and adds weight gradients where they live); the closure is released as soon
+// as it ran. Knows no layer.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+namespace finback {
+
+struct LayerResult {
+  at::Tensor y_TD;
+  // dx from dy; undefined when nothing flows to x. Empty when `keep` was false.
+  std::function<at::Tensor(const at::Tensor& dy_TD)> backward;
+};
+
+// Runs forward(keep) and ties its result to x. keep: a backward pass will come, so the closure and what it needs must be kept. That is
+// when GradMode is on and x is on the tape.
+at::Tensor sub_layer(const at::Tensor& x, const std::function<LayerResult(bool keep)>& forward);
+
+// A fresh leaf to hang the first sub-layer on (the embedding, whose input has no gradient); undefined gradients end there.
+at::Tensor tape_root(bool keep, at::Device device);
+
+// One backward pass from several outputs with their gradients.
+void backward_from(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& doutputs);
+
+}  // namespace finback

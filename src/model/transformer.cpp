@@ -1,0 +1,102 @@
+#include "model/transformer.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "kernels/embedding.h"
+#include "model/block.h"
+#include "model/mtp.h"
+#include "model/rope_table.h"
+
+namespace finback {
+
+// Built once; the closures of a backward pass point into it.
+struct Transformer::Layers {
+  ModelConfig config;
+  at::Device device;
+  Parameters parameters;
+  at::Tensor cos_sin_SR, embedding_WD;
+  std::vector<std::unique_ptr<Block>> blocks;
+  Norm final_norm;
+  PackedWeight head;
+  std::vector<std::unique_ptr<MtpModule>> mtp;
+
+  Layers(const ModelConfig& model_config, at::Device on, bool trainable)
+      : config(model_config), device(on), parameters(config, device, trainable), cos_sin_SR(rope_table(config, device)) {
+    embedding_WD = parameters.value("model.embed_tokens.weight");
+    for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks.push_back(std::make_unique<Block>(config, parameters, layer));
+    final_norm = Norm(parameters, "model.norm", config.rms_norm_eps);
+    head = PackedWeight(parameters.value(config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"), parameters.stamp());
+    for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
+      mtp.push_back(std::make_unique<MtpModule>(config, parameters, layer, embedding_WD));
+    }
+  }
+
+  std::shared_ptr<ForwardPass> pass(const Batch& batch, const ForwardOptions& options, int64_t slot_shift) const {
+    return make_forward_pass(batch, options, cos_sin_SR, !config.rope_interleave, slot_shift);
+  }
+
+  // No sequence is long enough for this depth; the log still gets an entry, so that every micro-batch of a step has the same ones.
+  Mtp empty_depth(int64_t k, MtpRows rows, const ForwardOptions& options) const {
+    const int64_t layer = config.num_hidden_layers + k;
+    const auto on_device = at::TensorOptions().device(device);
+    if (options.log != nullptr && config.is_moe_layer(layer)) {
+      options.log->layers.push_back({layer, at::zeros({config.n_routed_experts}, on_device.dtype(at::kLong)),
+                                     at::zeros({0, config.num_experts_per_tok}, on_device.dtype(at::kLong)), 0});
+    }
+    const at::Tensor none_TD = at::zeros({0, config.hidden_size}, on_device.dtype(at::kFloat));
+    return {std::move(rows.batch), rows.rows, none_TD, none_TD};
+  }
+};
+
+Transformer::Transformer(const ModelConfig& config, at::Device device, bool trainable)
+    : layers_(std::make_unique<Layers>(config, device, trainable)) {}
+Transformer::~Transformer() = default;
+
+const ModelConfig& Transformer::config() const { return layers_->config; }
+Parameters& Transformer::parameters() { return layers_->parameters; }
+const Parameters& Transformer::parameters() const { return layers_->parameters; }
+at::Device Transformer::device() const { return layers_->device; }
+
+at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {
+  const Layers& m = *layers_;
+  const auto pass = m.pass(batch, options, 0);
+  at::Tensor x_TD = sub_layer(tape_root(m.parameters.has_gradients(), m.device), [&](bool keep) {
+    LayerResult result{finback::embedding(batch.tokens_T, m.embedding_WD), {}};
+    if (keep) {
+      result.backward = [tokens_T = batch.tokens_T, d_WD = m.parameters.grad("model.embed_tokens.weight")](const at::Tensor& dx_TD) {
+        embedding_backward_(d_WD, tokens_T, dx_TD);
+        return at::Tensor();
+      };
+    }
+    return result;
+  });
+  for (const auto& block : m.blocks) x_TD = block->forward(x_TD, pass);
+  return norm_only(m.final_norm, x_TD);
+}
+
+Transformer::Mtp Transformer::mtp_forward(int64_t k, const Batch& below, const at::Tensor& hidden_TD, const ForwardOptions& options) {
+  const Layers& m = *layers_;
+  FB_ASSERT(k >= 0 && k < int64_t(m.mtp.size()), "the model has a module for each depth");
+  MtpRows rows = mtp_rows(below);
+  if (rows.batch.tokens() == 0) return m.empty_depth(k, std::move(rows), options);
+  const bool keep = at::GradMode::is_enabled() && hidden_TD.requires_grad();
+  const at::Tensor d_embedding_WD = keep ? layers_->parameters.shared_grad("model.embed_tokens.weight", 1 + k) : at::Tensor();
+  const MtpModule& module = *m.mtp[size_t(k)];
+  const at::Tensor deeper_TD = module.forward(rows, hidden_TD, m.pass(rows.batch, options, k + 1), d_embedding_WD);
+  return {std::move(rows.batch), rows.rows, deeper_TD, module.head_norm(deeper_TD)};
+}
+
+at::Tensor Transformer::logits(const at::Tensor& hidden_TD) const { return linear(hidden_TD, layers_->head); }  // V3 eq. 23
+const PackedWeight& Transformer::head() const { return layers_->head; }
+
+at::Tensor Transformer::head_grad(int64_t contribution) const {
+  Parameters& parameters = layers_->parameters;
+  if (!layers_->config.tie_word_embeddings) return parameters.shared_grad("lm_head.weight", contribution);
+  // Tied: behind those of the input and of each MTP depth's input.
+  return parameters.shared_grad("model.embed_tokens.weight", 1 + layers_->config.num_nextn_predict_layers + contribution);
+}
+
+}  // namespace finback
