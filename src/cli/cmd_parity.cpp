@@ -1,0 +1,40 @@
+// finback parity: what a model computes on given ids, for comparison with other software.
+#include "base/fields.h"
+#include "cli/args.h"
+#include "cli/verbs.h"
+#include "model/checkpoint.h"
+#include "model/parity.h"
+
+namespace finback {
+
+int cmd_parity(Words words) {
+  Args args(
+      "parity MODEL --ids FILE.json --out FILE.safetensors [--grads]",
+      "Writes logits [B, S, W], loss [1], mtp_logits.<k> [B, S-1-k, W] and, with --grads, grad.<checkpoint name>, all f32. The ids are\n"
+      "[1, 2, ...] or rows of one length; the loss is the mean over all next-token targets of the main head.",
+      "finback parity runs/quickstart/latest --ids ids.json --out ours.safetensors --grads");
+  args.flag("ids", "FILE.json", "token ids")
+      .flag("out", "FILE.safetensors", "where to write")
+      .toggle("grads", "gradients of main loss + mtp-lambda * mean of the MTP losses")
+      .flag("mtp-lambda", "X", "weight of the MTP losses in the gradients (default 0.3)")
+      .flag("mla-algebra", "expanded|absorbed", "which form of attention computes them (default expanded)")
+      .flag("device", "cpu|cuda", "where to compute (default cpu)");
+  if (!args.parse(words)) return 0;
+  args.at_most(1);
+  const std::string folder = args.required(0, "a model folder");
+  const auto ids_file = args.get("ids"), out_file = args.get("out");
+  if (!ids_file || !out_file) throw UsageError("finback parity expects --ids and --out. Hint: finback parity --help");
+  const std::string algebra = args.get_or("mla-algebra", "expanded"), device = args.get_or("device", "cpu");
+  FB_CHECK(algebra == "expanded" || algebra == "absorbed", "--mla-algebra: expected expanded or absorbed, got \"{}\"", algebra);
+  FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
+  ParityOptions options;
+  options.algebra = algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
+  options.gradients = args.has("grads");
+  options.mtp_lambda = args.number("mtp-lambda", 0.3, 0, 1e6);
+  const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
+  const auto model = load_model(folder, device == "cuda" ? at::kCUDA : at::kCPU, options.gradients);
+  fmt::print("{}: loss {:.6f}\n", *out_file, write_parity(*model, ids, options, *out_file));
+  return 0;
+}
+
+}  // namespace finback
