@@ -11,7 +11,8 @@
 
 // Note [Panels of queries]
 // A panel is two vectors of consecutive queries of one head. It walks its document's keys in blocks of 64 from the first; the last block
-// ends with the panel's last query, and within it later keys are masked lane by lane. Keys and values of the head are first copied into
+// ends with the panel's last query, and within it later keys are masked lane by lane: they add 0 * v, which is nothing unless v is NaN or
+// infinite (latent attention leaves such keys out altogether). Keys and values of the head are first copied into
 // contiguous rows (their stride in the tensors is a multiple of a page of L1 for most models, which thrashes it).
 // In the backward pass p is recomputed from lse; dk and dv of the whole document stay in scratch while panels add to them in order.
 
