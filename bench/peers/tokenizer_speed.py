@@ -4,7 +4,8 @@
     bench/peers/tokenizer_speed.py data/austen [more files or corpus folders] [--vocab-size 8192] [--threads 1,2] [--rounds 3]
 
 Text is cut into documents of about 4 kB at line ends, the same for both sides; both train DeepSeek-V3's form on it, then encode and decode
-with the tokenizer that Finback trained. Rates are MB/s of UTF-8 text, MB = 10^6 bytes. Each round runs both sides once for each thread count, so both meet the
+with the tokenizer that Finback trained. Rates are MB/s of UTF-8 text, MB = 10^6 bytes; mb_per_cpu_s divides by the CPU seconds
+of all threads, which busy neighbours change least. Each round runs both sides once for each thread count, so both meet the
 same neighbours; figures are medians over rounds (of the peer's fastest call: encode_batch_fast, which keeps no offsets; it cannot split one
 text over threads). Prints ONE JSON line a figure; --out appends the lines to a file. Runs with the Python that has `tokenizers`."""
 import argparse, gzip, json, os, pathlib, shlex, statistics, subprocess, sys, tempfile, time
@@ -45,13 +46,13 @@ def spread(docs, mb):
     return docs[::max(1, int(sum(len(d.encode()) for d in docs) / 1e6 / mb))]
 
 
-def median_rate(mb, call):
-    rates = []
+def median_rates(mb, call):
+    wall, cpu = [], []
     for i in range(REPEATS + 1):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         call()
-        if i: rates.append(mb / (time.perf_counter() - start))
-    return statistics.median(rates)
+        if i: wall.append(mb / (time.perf_counter() - start)), cpu.append(mb / (time.process_time() - cpu_start))
+    return {"mb_s": statistics.median(wall), "mb_per_cpu_s": statistics.median(cpu)}
 
 
 def peer_train(docs, form, vocab_size):
@@ -73,9 +74,9 @@ def peer_bench(docs, file):
     whole = "".join(docs)
     ids = [e.ids for e in tok.encode_batch_fast(docs, add_special_tokens=False)]
     return {"tokens": sum(map(len, ids)),
-            "encode_mb_s": median_rate(mb, lambda: tok.encode_batch_fast(docs, add_special_tokens=False)),
-            "encode_one_text_mb_s": median_rate(mb, lambda: tok.encode_batch_fast([whole], add_special_tokens=False)),
-            "decode_mb_s": median_rate(mb, lambda: tok.decode_batch(ids, skip_special_tokens=False))}
+            "encode": median_rates(mb, lambda: tok.encode_batch_fast(docs, add_special_tokens=False)),
+            "encode_one_text": median_rates(mb, lambda: tok.encode_batch_fast([whole], add_special_tokens=False)),
+            "decode": median_rates(mb, lambda: tok.decode_batch(ids, skip_special_tokens=False))}
 
 
 def run(argv, threads):
@@ -125,12 +126,14 @@ def main():
                 mine = run(finback + ["bench", f"{folder}/tok", some_docs] + flags, threads)
                 other = run(peer + [some_docs, "--peer=bench", "--form", file], threads)
                 if mine["tokens"] != other["tokens"] or not mine["round_trip"]: sys.exit(f"the ids differ: {mine} {other}")
-                ours.append(dict(mine, train_mb_s=mb / trained["seconds"]))
-                theirs.append(dict(other, train_mb_s=mb / peer_trained["seconds"]))
-            for figure in ("train_mb_s", "encode_mb_s", "encode_one_text_mb_s", "decode_mb_s"):
-                a, b = (statistics.median(r[figure] for r in side) for side in (ours, theirs))
-                line = json.dumps({"figure": "tokenizer_" + figure, "ours": round(a, 2), "peer": round(b, 2), "ratio": round(a / b, 2), "threads": threads,
-                                   "mb": round(mb if figure.startswith("train") else ours[0]["mb"], 1), "vocab_size": args.vocab_size, "rounds": args.rounds,
+                ours.append(dict(mine, train={"mb_s": mb / trained["seconds"]}))
+                theirs.append(dict(other, train={"mb_s": mb / peer_trained["seconds"]}))
+            for figure in ("train", "encode", "encode_one_text", "decode"):
+                def median(side, unit): return round(statistics.median(r[figure][unit] for r in side), 2)
+                units = [u for u in ("mb_s", "mb_per_cpu_s") if u in ours[0][figure]]
+                rates = {u: {"ours": median(ours, u), "peer": median(theirs, u), "ratio": round(median(ours, u) / median(theirs, u), 2)} for u in units}
+                line = json.dumps({"figure": f"tokenizer_{figure}_mb_s", **rates["mb_s"], **{u: r for u, r in rates.items() if u != "mb_s"}, "threads": threads,
+                                   "mb": round(mb if figure == "train" else ours[0]["mb"], 1), "vocab_size": args.vocab_size, "rounds": args.rounds,
                                    "peer_version": f"tokenizers {tokenizers.__version__}", "processor": processor(), "cores": os.cpu_count(), "commit": commit})
                 print(line, flush=True)
                 if args.out:
