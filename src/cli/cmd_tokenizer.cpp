@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <numeric>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/pool.h"
 #include "base/progress.h"
@@ -15,6 +17,7 @@
 #include "data/text_reader.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_json.h"
 
 namespace finback {
 namespace {
@@ -51,8 +54,15 @@ std::vector<int32_t> parse_ids(const Json& list, const std::string& where) {
   return ids;
 }
 
+// tokenizer.json alone: --add-special is what its post-processor says, whatever a tokenizer_config.json beside it adds for prompts.
+Tokenizer load_file(const Args& args) {
+  std::filesystem::path file = args.required(1, "a tokenizer folder");
+  if (std::filesystem::is_directory(file)) file /= "tokenizer.json";
+  return Tokenizer(parse_tokenizer_json(read_file(file), file.string()), {}, file.string());
+}
+
 void encode(const Args& args) {
-  const Tokenizer tokenizer = Tokenizer::load(args.required(1, "a tokenizer folder"));
+  const Tokenizer tokenizer = load_file(args);
   const bool special = args.has("add-special");
   if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), special), " ", "", "");
   for_each_json_line([&](const Json& text, const std::string& where) {
@@ -74,7 +84,7 @@ std::vector<int32_t> read_ids() {
 }
 
 void decode(const Args& args) {
-  const Tokenizer tokenizer = Tokenizer::load(args.required(1, "a tokenizer folder"));
+  const Tokenizer tokenizer = load_file(args);
   const bool skip = args.has("skip-special");
   if (!args.has("jsonl")) {
     const std::string text = tokenizer.decode(read_ids(), skip);
@@ -153,7 +163,7 @@ Json median_rates(double bytes, const Work& work) {
 }
 
 void bench(const Args& args) {
-  const Tokenizer tokenizer = Tokenizer::load(args.required(1, "a tokenizer folder"));
+  const Tokenizer tokenizer = load_file(args);
   args.required(2, "text to encode");
   std::vector<std::string> texts;
   for (size_t i = 2; i < args.positional().size(); ++i) {
