@@ -148,7 +148,8 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   json["vocab_size"] = tokenizer_vocab;
   if (bos) json["bos_token_id"] = *bos;
   if (eos) json["eos_token_id"] = *eos;
-  for (const auto& [key, value] : dump_fields(section).items()) {
+  const Json overrides = dump_fields(section);  // named: items() refers to it
+  for (const auto& [key, value] : overrides.items()) {
     if (key != "config" && !value.is_null()) json[key] = value;
   }
   if (section.q_lora_rank == 0) json["q_lora_rank"] = nullptr;

@@ -26,10 +26,11 @@ class CliErrorsTest(small_run.ProgramTest):
         self.assertIn("example", self.good("--help").stdout)
         for verb in VERBS:
             for flag in ("--help", "-h"):
-                done = self.good(verb, flag)
-                self.assertIn(f"usage: finback {verb}", done.stdout)
-                self.assertRegex(done.stdout, r"example\n +finback " + verb)
-                self.assertEqual(done.stderr, "")
+                with self.subTest(verb=verb):
+                    done = self.good(verb, flag)
+                    self.assertIn(f"usage: finback {verb}", done.stdout)
+                    self.assertRegex(done.stdout, r"example\n +finback " + verb)
+                    self.assertEqual(done.stderr, "")
 
     def test_no_verb_prints_help_and_fails(self):
         done = finback()
@@ -40,7 +41,8 @@ class CliErrorsTest(small_run.ProgramTest):
         self.bad(2, "trian", says="did you mean train")
         self.bad(2, "--threads", "2", "train", says="unknown verb")
         for verb in VERBS:
-            self.bad(2, verb, "--no-such-flag", says="no-such-flag")
+            with self.subTest(verb=verb):
+                self.bad(2, verb, "--no-such-flag", says="no-such-flag")
         self.bad(2, "generate", "x", "--temprature", "1", says="--temperature")
         self.bad(2, "generate", "x", "-t", "1", says="-t")
         self.bad(2, "generate", says="usage".capitalize())
@@ -59,11 +61,12 @@ class CliErrorsTest(small_run.ProgramTest):
         self.bad(1, "train", "x.toml", "--failpoint=write", says="--failpoint")
 
     def test_missing_files_are_named(self):
-        for words in (["corpus", "build", "no/such.toml", "--out", "x"], ["tokenizer", "train", "no/such", "--out", "x"], ["tokenizer", "encode", "no/such"],
+        for words in (["corpus", "build", "no/such.toml", "--out", "x"], ["tokenizer", "train", "no/such", "--vocab-size", 300, "--out", "x"], ["tokenizer", "encode", "no/such"],
                       ["tokenize", "no/such", "--tokenizer", "no/such", "--out", "x"], ["train", "no/such.toml"], ["generate", "no/such", "--prompt", "x"],
                       ["inspect", "no/such"], ["parity", "no/such", "--ids", "no/such", "--out", "x"],
                       ["convert", "no/such", "--dtype", "bf16", "--out", "x"], ["bill", "no/such"], ["bench", "step", "--config", "no/such"]):
-            self.bad(1, *words, says="no/such")
+            with self.subTest(words=words):
+                self.bad(1, *words, says="no/such")
         self.assertFalse(os.path.exists(os.path.join(small_run.ROOT, "x")), "a refused command left something behind")
 
     def test_recipes_are_checked_before_anything_is_written(self):
@@ -71,11 +74,12 @@ class CliErrorsTest(small_run.ProgramTest):
                  ("--train.batch_tokens=100", "multiple", 1), ("--optimizer.lr=-1", "optimizer.lr", 1), ("--schedule.kind=magic", "magic", 1),
                  ("--nonsense.key=1", "nonsense", 1), ("--model.num_attention_heads=0", "num_attention_heads", 1),
                  ("--model.num_experts_per_tok=9", "num_experts_per_tok", 1), ("--run.device=tpu", "tpu", 1), ("--run.name=a/b", "run.name", 1),
-                 ("--train.precision=fp4", "fp4", 1), ("--eval.every=-1", "eval.every", 1), ("--data.seq_len=100000", "seq_len", 1))
+                 ("--train.precision=fp4", "fp4", 1), ("--eval.every=-1", "eval.every", 1), ("--data.seq_len=1", "seq_len", 1))
         for flag, says, code in cases:
-            name = "never-" + says.replace(".", "-").replace(" ", "-")
-            self.bad(code, *train_words(name, flag), says=says.split(".")[-1])
-            self.assertFalse(os.path.exists(small_run.run_folder(name)), flag)
+            with self.subTest(flag=flag):
+                words = train_words("never", flag) if "run.name" not in flag else ["train", small_run.recipe(), flag]
+                self.bad(code, *words, says=says.split(".")[-1])
+                self.assertFalse(os.path.exists(small_run.run_folder("never")), flag)
         folder = self.folder("recipe")
         self.bad(1, "train", self.write(folder, "a.toml", "[train]\nsteps = = 3\n"), says="a.toml:2")
         self.bad(1, "train", self.write(folder, "b.toml", "[trian]\nsteps = 3\n"), says='"train"')
@@ -94,7 +98,8 @@ class CliErrorsTest(small_run.ProgramTest):
                            (changed(num_experts_per_tok=1000), "num_experts_per_tok"), (changed(model_type="llama"), "llama"),
                            (changed(vocab_size=0), "vocab_size"), (changed(qk_rope_head_dim=3), "qk_rope_head_dim"),
                            (changed(scoring_func="tanh"), "tanh"), (changed(rope_scaling={"type": "magic"}), "magic")):
-            self.bad(1, "inspect", self.write(folder, "config.json", text), says=says)
+            with self.subTest(config=text[:40], says=says):
+                self.bad(1, "inspect", self.write(folder, "config.json", text), says=says)
 
     def test_damaged_models_are_one_line(self):
         model = self.folder("model")
@@ -110,7 +115,7 @@ class CliErrorsTest(small_run.ProgramTest):
         for damaged in (b"", whole[:7], whole[:100], whole[:-1], b"\xff" * 8 + whole[8:], (2**40).to_bytes(8, "little") + whole[8:],
                         whole.replace(b"embed_tokens", b"embed_tokenz", 1), whole.replace(b'"F32"', b'"F33"', 1), whole + b"x"):
             self.write(model, weights, damaged)
-            self.bad(1, *generate, says=weights)
+            self.bad(1, *generate, says=model)
         self.write(model, weights, whole)
         with open(os.path.join(model, "tokenizer.json"), "rb") as f:
             tokenizer = f.read()

@@ -13,11 +13,16 @@ import unittest
 import small_run
 from small_run import FINBACK, ROOT, difference, finback, metrics_difference, run_folder, train_words
 
-# Between the temporary name and DONE lie the first ten; kills there leave an unfinished folder that a resume must not trust.
-# NAME:COUNT counts passages in the whole process: every checkpoint passes each once, and every atomic file its four.
-BEFORE_DONE = ["checkpoint-begun:2", "write:14", "write:20", "before-fsync:9", "before-rename:10", "after-rename:9", "model-saved:2",
+# NAME:COUNT counts passages in the whole process: a checkpoint passes its own points once, each of its files the four of an atomic file, and
+# "write" once a tensor. The first ten die between a checkpoint's temporary name and its DONE, which the test verifies.
+BEFORE_DONE = ["checkpoint-begun:2", "write:40", "write:120", "before-fsync:11", "before-rename:11", "after-rename:11", "model-saved:2",
                "before-rename:12", "checkpoint-written:2", "before-done:2"]
-ELSEWHERE = ["after-done:2", "before-latest:3", "mid-removal:1", "checkpoint-begun:1", "before-done:1", "write:1", "after-rename:1"]
+ELSEWHERE = ["after-done:2", "before-latest:3", "mid-removal:1", "checkpoint-begun:1", "write:1", "after-rename:1"]
+
+
+def unfinished(run):
+    """Whether a step folder, under its temporary or its own name, lacks DONE."""
+    return [p for p in glob.glob(os.path.join(run, "step-*")) if not os.path.exists(os.path.join(p, "DONE"))]
 
 
 class ResumeTest(small_run.ProgramTest):
@@ -39,11 +44,13 @@ class ResumeTest(small_run.ProgramTest):
         self.assertEqual(done.returncode, -signal.SIGKILL, f"{failpoint} was never passed\n{done.stderr}")
 
     def test_killed_at_failpoints(self):
-        chosen = BEFORE_DONE + ELSEWHERE if small_run.full else ["checkpoint-begun:2", "write:20", "before-done:2", "mid-removal:1"]
+        chosen = BEFORE_DONE + ELSEWHERE if small_run.full else ["checkpoint-begun:2", "write:120", "before-done:2", "mid-removal:1"]
         for number, failpoint in enumerate(chosen):
             with self.subTest(failpoint=failpoint):
                 name = f"failpoint-{number}"
                 self.killed_by(name, failpoint)
+                if failpoint in BEFORE_DONE:
+                    self.assertTrue(unfinished(run_folder(name)), "expected a checkpoint without DONE")
                 self.resumed(name)
                 shutil.rmtree(run_folder(name))
 
@@ -88,11 +95,11 @@ class ResumeTest(small_run.ProgramTest):
         self.assertIn("loss is", metrics_difference(self.straight, copy))
 
     def test_a_flipped_bit_in_a_checkpoint_is_refused(self):
-        for pattern, where in (("trainer.safetensors", -5), ("model*.safetensors", -5)):
+        for pattern, tensor in (("trainer.safetensors", "v"), ("model*.safetensors", "model.norm.weight")):
             name = "flip-" + pattern[:5]
             self.killed_by(name, "after-done:3")
             newest = sorted(glob.glob(os.path.join(run_folder(name), "step-*")))[-1]
-            flip_bit(glob.glob(os.path.join(newest, pattern))[0], where)
+            flip_tensor_bit(glob.glob(os.path.join(newest, pattern))[0], tensor)
             self.bad(1, *train_words(name, "--resume"), says=["expected", newest])
             # Its hint works: without that folder the run goes on from the one before.
             shutil.rmtree(newest)
@@ -126,7 +133,7 @@ class ResumeTest(small_run.ProgramTest):
         for number, action in enumerate(["full", "short"]):
             with self.subTest(action=action):
                 name = f"disk-{number}"
-                done = finback(*train_words(name, f"--failpoint=write:20:{action}"))
+                done = finback(*train_words(name, f"--failpoint=write:120:{action}"))
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("No space left on device", done.stderr.splitlines()[-1])
                 self.assertNotIn("terminate", done.stderr)
@@ -155,6 +162,13 @@ class ResumeTest(small_run.ProgramTest):
         self.assertRegex(done.stderr.splitlines()[-1], r"^finback: step \d+: .*Hint")
         self.assertTrue(glob.glob(os.path.join(run_folder("explode"), "step-*", "DONE")))
         self.good("inspect", os.path.join(run_folder("explode"), "latest"))
+
+
+def flip_tensor_bit(path, tensor):
+    with open(path, "rb") as f:
+        size = int.from_bytes(f.read(8), "little")
+        end = 8 + size + json.loads(f.read(size))[tensor]["data_offsets"][1]
+    flip_bit(path, end - os.path.getsize(path) - 4)
 
 
 def flip_bit(path, offset):
