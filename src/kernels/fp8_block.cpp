@@ -1,0 +1,108 @@
+#include "kernels/fp8_block.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "kernels/variant.h"
+
+namespace finback {
+namespace {
+
+// A [rows, columns] row-major piece of a matrix: one scale's values.
+struct Block {
+  int64_t row, rows, column, columns, stride;
+};
+
+Block block_at(int64_t block_row, int64_t block_column, int64_t block_rows, at::IntArrayRef sizes) {
+  const int64_t row = block_row * block_rows, column = block_column * kFp8Block;
+  return {row, std::min(block_rows, sizes[0] - row), column, std::min(kFp8Block, sizes[1] - column), sizes[1]};
+}
+
+template <class Body>
+void for_each_value(const Block& block, const Body& body) {
+  for (int64_t row = block.row; row < block.row + block.rows; ++row) {
+    for (int64_t column = block.column; column < block.column + block.columns; ++column) body(row * block.stride + column);
+  }
+}
+
+// The smallest 2^n that is not below s.
+float round_up_to_power_of_two(float s) {
+  int exponent = 0;
+  const float mantissa = std::frexp(s, &exponent);  // in [0.5, 1)
+  return std::ldexp(1.0f, mantissa == 0.5f ? exponent - 1 : exponent);
+}
+
+void quantize_block(const float* x, c10::Float8_e4m3fn* q, float* scale, const Block& block, bool power_of_two) {
+  float amax = 0;
+  for_each_value(block, [&](int64_t i) {
+    const float magnitude = std::fabs(x[i]);
+    if (magnitude > amax) amax = magnitude;  // false for NaN
+  });
+  float s = std::max(amax, 1e-4f) / 448.0f;
+  if (power_of_two && std::isfinite(s)) s = round_up_to_power_of_two(s);
+  *scale = s;
+  for_each_value(block, [&](int64_t i) {
+    float v = x[i] / s;
+    if (v > 448.0f) v = 448.0f;  // the cast itself does not saturate: 480 and above would become NaN
+    if (v < -448.0f) v = -448.0f;
+    q[i] = c10::Float8_e4m3fn(v);
+  });
+}
+
+Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of_two) {
+  FB_ASSERT(given_NK.dim() == 2, "a matrix");
+  if (use_ref(given_NK)) return fp8_quantize_ref(given_NK, block_rows, power_of_two);
+  const at::Tensor x_NK = given_NK.to(at::kFloat).contiguous();
+  const int64_t rows = (x_NK.size(0) + block_rows - 1) / block_rows, columns = (x_NK.size(1) + kFp8Block - 1) / kFp8Block;
+  Fp8Blocks out{at::empty(x_NK.sizes(), at::kFloat8_e4m3fn), at::empty({rows, columns}, at::kFloat)};
+  const float* x = x_NK.const_data_ptr<float>();
+  auto* q = out.values.mutable_data_ptr<c10::Float8_e4m3fn>();
+  float* scales = out.scales.mutable_data_ptr<float>();
+  parallel_for(rows, [&](int64_t row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      quantize_block(x, q, scales + row * columns + column, block_at(row, column, block_rows, x_NK.sizes()), power_of_two);
+    }
+  });
+  return out;
+}
+
+// E4M3 has 256 values.
+const std::array<float, 256>& e4m3_table() {
+  static const std::array<float, 256> table = [] {
+    std::array<float, 256> values{};
+    for (int code = 0; code < 256; ++code) values[size_t(code)] = float(c10::Float8_e4m3fn(uint8_t(code), c10::Float8_e4m3fn::from_bits()));
+    return values;
+  }();
+  return table;
+}
+
+}  // namespace
+
+Fp8Blocks fp8_quantize_weight(const at::Tensor& w_NK, bool power_of_two_scales) { return quantize(w_NK, kFp8Block, power_of_two_scales); }
+Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scales) { return quantize(x_TK, 1, power_of_two_scales); }
+
+at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& scales) {
+  const int64_t rows = (values_NK.size(0) + kFp8Block - 1) / kFp8Block, columns = (values_NK.size(1) + kFp8Block - 1) / kFp8Block;
+  FB_ASSERT(scales.dim() == 2 && scales.size(0) == rows && scales.size(1) == columns, "one scale a block");
+  if (use_ref(values_NK)) return fp8_dequantize_weight_ref(values_NK, scales);
+  const at::Tensor codes_NK = values_NK.contiguous(), s = scales.to(at::kFloat).contiguous();
+  const at::Tensor out_NK = at::empty(values_NK.sizes(), at::kFloat);
+  const auto* code = static_cast<const uint8_t*>(codes_NK.const_data_ptr());
+  const float* scale = s.const_data_ptr<float>();
+  float* out = out_NK.mutable_data_ptr<float>();
+  const std::array<float, 256>& table = e4m3_table();
+  parallel_for(rows, [&](int64_t row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      const float factor = scale[row * columns + column];
+      for_each_value(block_at(row, column, kFp8Block, values_NK.sizes()), [&](int64_t i) { out[i] = table[code[i]] * factor; });
+    }
+  });
+  return out_NK;
+}
+
+}  // namespace finback
