@@ -15,9 +15,9 @@ namespace finback {
 
 struct TensorEntry {
   std::string name;
-  at::ScalarType dtype = at::kFloat;   // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 I64 I32 I16 I8 U8 BOOL
+  at::ScalarType dtype = at::kFloat;  // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 I64 I32 I16 I8 U8 BOOL
   std::vector<int64_t> shape;
-  uint64_t begin = 0, end = 0;         // bytes in the data section
+  uint64_t begin = 0, end = 0;  // bytes in the data section
 };
 
 // One file. Every entry is validated on open: dtype known, shape times size equals the byte range, ranges inside the file, no overlap, no hole.
@@ -38,20 +38,27 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// model.safetensors, or model.safetensors.index.json and its shards (opened when first needed).
+// model.safetensors, or model.safetensors.index.json and its shards. One shard is mapped at a time (the last one asked for), so memory stays
+// bounded by a shard; tensors that were handed out keep theirs. Not thread-safe.
 class SafetensorsFolder {
  public:
+  // Throws Error for an index that names a file which is not there or is not a plain name in this folder.
   explicit SafetensorsFolder(const std::filesystem::path& folder);
   bool has(const std::string& name) const;
+  // All tensors, shard by shard: the order in which reading them opens every shard once.
   std::vector<std::string> names() const;
+  // File names, sorted.
+  std::vector<std::string> shards() const;
+  const std::string& shard_name(const std::string& name) const { return file_of_.at(name); }
   TensorEntry entry(const std::string& name) const;
   at::Tensor tensor(const std::string& name) const;
 
  private:
-  SafetensorsFile& shard_of(const std::string& name) const;
+  const SafetensorsFile& shard_of(const std::string& name) const;
   std::filesystem::path folder_;
   std::map<std::string, std::string> file_of_;
-  mutable std::map<std::string, std::unique_ptr<SafetensorsFile>> open_;
+  mutable std::string open_name_;
+  mutable std::unique_ptr<SafetensorsFile> open_;
 };
 
 // Writes tensors in the given order without holding more than one; the file appears whole or not at all.

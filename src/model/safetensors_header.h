@@ -1,0 +1,29 @@
+// The header of a safetensors file as bytes in, entries out: everything is validated here, before any tensor is touched. No files, no maps;
+// time and memory are linear in the header, whatever it says.
+#pragma once
+#include <span>
+#include <string>
+
+#include "model/safetensors.h"
+
+namespace finback {
+
+struct SafetensorsHeader {
+  uint64_t data_begin = 0;  // bytes from the start of the file
+  std::map<std::string, TensorEntry> entries;
+  std::map<std::string, std::string> metadata;
+};
+
+// `file`: the whole file. Throws Error (one line, `what` first) unless every dtype is known, every shape times its element size is the byte
+// range, and the ranges tile the data section without overlap or hole.
+SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& what);
+// Length and JSON, padded with spaces so that the data begins at a multiple of 64 bytes. REQUIRES: entries tile from 0 in their order.
+std::string write_safetensors_header(const std::vector<TensorEntry>& entries, const std::map<std::string, std::string>& metadata);
+// Bytes of a tensor of this shape; throws Error when the product does not fit.
+uint64_t tensor_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype, const std::string& what);
+// "F32", ...; FB_ASSERT for a dtype that the format lacks.
+std::string safetensors_dtype(at::ScalarType dtype);
+// A name from a file as it may stand in a one-line message: quoted, escaped, at most 100 bytes.
+std::string quoted_name(const std::string& name);
+
+}  // namespace finback
