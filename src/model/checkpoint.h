@@ -11,20 +11,28 @@
 
 namespace finback {
 
-// Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest.
+// Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest. A folder whose config
+// counts MTP modules but which holds no tensor of theirs (transformers saves such) loads without them and says so on stderr.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, at::Device device, bool trainable);
 // Weights of `folder` into an existing model (same shape).
 void load_weights(const std::filesystem::path& folder, Transformer& model);
+// The same, below the model: values and buffers of `parameters`, whose stamp moves. Nothing is written when the folder does not fit.
+void load_parameters(const std::filesystem::path& folder, const ModelConfig& config, Parameters& parameters);
 
 struct SaveOptions {
-  std::string dtype = "f32";                     // f32 | bf16
-  uint64_t shard_bytes = uint64_t{4} << 30;      // a new shard beyond this
-  std::filesystem::path tokenizer_folder;        // copied beside the weights when given
+  std::string dtype = "f32";                 // f32 | bf16
+  uint64_t shard_bytes = uint64_t{4} << 30;  // a new shard beyond this
+  std::filesystem::path tokenizer_folder;    // copied beside the weights when given
 };
-// Writes into `folder` (made when absent): every file under a temporary name, then renamed; config.json last.
+// Writes into `folder` (made when absent): every file under a temporary name, then renamed; config.json goes first and comes last, so a folder
+// that has one is whole. Weight files of an earlier save are removed. Expert biases stay f32 in every dtype.
 void save_model(const std::filesystem::path& folder, const Transformer& model, const SaveOptions& options);
+void save_parameters(const std::filesystem::path& folder, const ModelConfig& config, const Parameters& parameters,
+                     const SaveOptions& options);
 
-// Re-encodes a folder shard by shard: dtype f32 | bf16 | fp8 (DeepSeek's layout). Tensors that need no change are copied byte for byte.
+// Re-encodes a folder shard by shard into another: dtype f32 | bf16 | fp8 (DeepSeek's layout: the projections of attention, experts and dense
+// FFNs as E4M3 with weight_scale_inv; embedding, head, norms, router and eh_proj bf16; expert biases f32). Tensors that need no change are
+// copied byte for byte; tokenizer files and generation_config.json come along; config.json is written last.
 void convert_model(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& dtype);
 
 }  // namespace finback

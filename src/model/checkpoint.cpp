@@ -1,0 +1,40 @@
+#include "model/checkpoint.h"
+
+#include "base/error.h"
+#include "model/safetensors.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// transformers keeps num_nextn_predict_layers in the config that it saves, but not the layers.
+void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
+  if (config.num_nextn_predict_layers == 0) return;
+  const SafetensorsFolder files(folder);
+  for (const std::string& name : files.names()) {
+    for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
+      if (name.starts_with(fmt::format("model.layers.{}.", layer))) return;
+    }
+  }
+  fmt::print(stderr, "{}: config.json counts {} MTP module(s), the weights have none: loading without\n", folder.string(),
+             config.num_nextn_predict_layers);
+  config.num_nextn_predict_layers = 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
+  ModelConfig config = load_model_config(folder);
+  drop_absent_mtp(folder, config);
+  auto model = std::make_unique<Transformer>(config, device, trainable);
+  load_parameters(folder, config, model->parameters());
+  return model;
+}
+
+void load_weights(const fs::path& folder, Transformer& model) { load_parameters(folder, model.config(), model.parameters()); }
+
+void save_model(const fs::path& folder, const Transformer& model, const SaveOptions& options) {
+  save_parameters(folder, model.config(), model.parameters(), options);
+}
+
+}  // namespace finback

@@ -1,0 +1,34 @@
+// The files of a model folder beside the tensors' bytes: shard names, the index, tokenizer files, and the order in which a folder becomes
+// whole. Used by the writers of checkpoint.h alone.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace finback {
+
+// Makes the folder and removes its config.json: until the writer puts a new one, the folder says that it is not whole.
+void begin_model_folder(const std::filesystem::path& folder);
+
+// "model.safetensors", or "model-00002-of-00003.safetensors" for index 1 of 3.
+std::string shard_file_name(size_t index, size_t count);
+
+// Which tensor went into which file.
+class WeightIndex {
+ public:
+  void add(const std::string& name, const std::string& file, uint64_t bytes);
+  // Writes model.safetensors.index.json when there is more than model.safetensors, and removes weight files that are not of this save.
+  void finish(const std::filesystem::path& folder) const;
+
+ private:
+  std::map<std::string, std::string> file_of_;
+  uint64_t total_bytes_ = 0;
+};
+
+const std::vector<std::string>& tokenizer_files();
+// Copies those of `names` that `from` holds; the same folder is left alone.
+void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to, const std::vector<std::string>& names);
+
+}  // namespace finback

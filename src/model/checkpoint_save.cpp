@@ -1,0 +1,93 @@
+#include <ATen/ATen.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model/checkpoint.h"
+#include "model/checkpoint_files.h"
+#include "model/safetensors.h"
+#include "model/safetensors_header.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+struct Output {
+  std::string name;
+  at::Tensor value;
+  at::ScalarType dtype;
+  uint64_t bytes() const { return uint64_t(value.numel()) * c10::elementSize(dtype); }
+};
+
+// Checkpoint order: the parameters, each bias after its gate, DeepSeek's copies of embedding and head inside each MTP layer.
+std::vector<Output> outputs_of(const ModelConfig& config, const Parameters& parameters, at::ScalarType dtype) {
+  const at::Tensor embedding_WD = parameters.value("model.embed_tokens.weight");
+  const at::Tensor head_WD = config.tie_word_embeddings ? embedding_WD : parameters.value("lm_head.weight");
+  std::vector<Output> outputs;
+  for (const ParameterSpec& spec : parameters.specs()) {
+    const auto prefix_before = [&](std::string_view suffix) { return spec.name.substr(0, spec.name.size() - suffix.size()); };
+    if (spec.name.ends_with(".enorm.weight"))
+      outputs.push_back({prefix_before("enorm.weight") + "embed_tokens.weight", embedding_WD, dtype});
+    outputs.push_back({spec.name, parameters.value(spec.name), dtype});
+    if (spec.name.ends_with(".shared_head.norm.weight")) outputs.push_back({prefix_before("norm.weight") + "head.weight", head_WD, dtype});
+    if (spec.name.ends_with(".mlp.gate.weight") && config.has_expert_bias()) {
+      const std::string bias = prefix_before("weight") + "e_score_correction_bias";
+      outputs.push_back({bias, parameters.buffer(bias), at::kFloat});
+    }
+  }
+  return outputs;
+}
+
+std::vector<std::vector<Output>> split_shards(std::vector<Output> outputs, uint64_t shard_bytes) {
+  std::vector<std::vector<Output>> shards(1);
+  uint64_t filled = 0;
+  for (Output& output : outputs) {
+    const uint64_t bytes = output.bytes();
+    if (!shards.back().empty() && filled + bytes > shard_bytes) {
+      shards.emplace_back();
+      filled = 0;
+    }
+    filled += bytes;
+    shards.back().push_back(std::move(output));
+  }
+  return shards;
+}
+
+void write_shard(const fs::path& path, const std::vector<Output>& shard, WeightIndex& index) {
+  std::vector<TensorEntry> entries;
+  uint64_t end = 0;
+  for (const Output& output : shard) {
+    entries.push_back({output.name, output.dtype, output.value.sizes().vec(), end, end + output.bytes()});
+    end += output.bytes();
+    index.add(output.name, path.filename().string(), output.bytes());
+  }
+  SafetensorsWriter writer(path, std::move(entries), {{"format", "pt"}});
+  for (const Output& output : shard) writer.write(output.value.to(output.dtype));
+  writer.commit();
+}
+
+void write_generation_config(const fs::path& folder, const ModelConfig& config) {
+  Json json = Json::object();
+  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
+  if (config.eos_token_id) json["eos_token_id"] = *config.eos_token_id;
+  write_file_atomic(folder / "generation_config.json", dump_json(json));
+}
+
+}  // namespace
+
+void save_parameters(const fs::path& folder, const ModelConfig& config, const Parameters& parameters, const SaveOptions& options) {
+  FB_CHECK(options.dtype == "f32" || options.dtype == "bf16", "dtype: expected f32 or bf16, got \"{}\"", options.dtype);
+  const bool f32 = options.dtype == "f32";
+  begin_model_folder(folder);
+  const auto shards = split_shards(outputs_of(config, parameters, f32 ? at::kFloat : at::kBFloat16), options.shard_bytes);
+  WeightIndex index;
+  for (size_t i = 0; i < shards.size(); ++i) write_shard(folder / shard_file_name(i, shards.size()), shards[i], index);
+  index.finish(folder);
+  write_generation_config(folder, config);
+  if (!options.tokenizer_folder.empty()) copy_side_files(options.tokenizer_folder, folder, tokenizer_files());
+  ModelConfig written = config;
+  written.torch_dtype = f32 ? "float32" : "bfloat16";
+  written.fp8_weights = false;
+  write_file_atomic(folder / "config.json", dump_json(dump_model_config(written)));
+}
+
+}  // namespace finback
