@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/variant.h"
 #include "model/plain_forward.h"
 
 namespace finback {
@@ -79,16 +78,6 @@ INSTANTIATE_TEST_SUITE_P(Forms, LmLoss,
                                   (std::get<1>(info.param) == MlaAlgebra::kExpanded ? "_expanded" : "_absorbed");
                          });
 
-// The kernels of this processor for one test; --kernels=ref promises nothing about the cut of a batch.
-class AutoKernels {
- public:
-  AutoKernels() : before_(kernel_label()) { select_kernels("auto"); }
-  ~AutoKernels() { select_kernels(before_); }
-
- private:
-  std::string before_;
-};
-
 // The documents [first, last) of `rows` as a batch of their own.
 Rows part_of(const Rows& rows, size_t first, size_t last) {
   const auto& sequences = rows.batch.sequences;
@@ -112,7 +101,6 @@ void expect_same_bits(const at::Tensor& a, const at::Tensor& b, const Parameters
 class MicroBatches : public testing::TestWithParam<const char*> {};
 
 TEST_P(MicroBatches, AddUpToTheBitsOfOneBigBatch) {
-  const AutoKernels kernels;
   const ModelConfig config = small_config(GetParam());
   const auto model = lively_model(config);
   Rows rows = documents({9, 1, 30, 12, 2, 17}, config.vocab_size);
@@ -180,7 +168,6 @@ TEST(LmLossGradients, OfTheSharedEmbeddingComeFromBothPlaces) {
 }
 
 TEST(LmLossSums, ThreadsChangeNoBit) {
-  const AutoKernels kernels;
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
   const Rows rows = documents({40, 33}, config.vocab_size);

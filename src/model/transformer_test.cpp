@@ -102,14 +102,11 @@ TEST(Transformer, ChunksThroughTheCacheEqualOneForward) {
 }
 
 TEST(Transformer, ASequenceHasTheSameBitsInAnyBatch) {
-  const std::string before = kernel_label();
-  select_kernels("auto");
   const auto model = lively_model(small_config(), false);
   const Rows alone = documents({33}, 61), crowd = documents({33, 70, 2}, 61);
   for (const MlaAlgebra algebra : kBoth) {
     EXPECT_TRUE(at::equal(logits_of(*model, alone.batch, algebra), logits_of(*model, crowd.batch, algebra).slice(0, 0, 33)));
   }
-  select_kernels(before);
 }
 
 // Experts in another order, with their gate rows and biases: the same function.
