@@ -14,9 +14,9 @@
 namespace finback {
 
 struct ParameterSpec {
-  std::string name;             // checkpoint name, "model.layers.3.mlp.experts.7.gate_proj.weight"
+  std::string name;  // checkpoint name, "model.layers.3.mlp.experts.7.gate_proj.weight"
   std::vector<int64_t> shape;
-  int64_t offset = 0;           // in the flat buffer, floats
+  int64_t offset = 0;  // in the flat buffer, floats
   int64_t numel = 0;
   bool decays() const { return shape.size() >= 2; }  // matrices decay, norm weights do not
 };
@@ -35,12 +35,12 @@ class Parameters {
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   const std::vector<ParameterSpec>& buffers() const { return buffer_specs_; }
   const at::Tensor& values_P() const { return values_P_; }
-  const at::Tensor& grads_P() const { return grads_P_; }    // undefined without gradients
+  const at::Tensor& grads_P() const { return grads_P_; }  // undefined without gradients
   bool has_gradients() const { return grads_P_.defined(); }
 
-  at::Tensor value(const std::string& name) const;          // view with its shape; FB_ASSERT on an unknown name
-  at::Tensor grad(const std::string& name) const;           // undefined without gradients
-  at::Tensor buffer(const std::string& name) const;         // f32 [E]
+  at::Tensor value(const std::string& name) const;   // view with its shape; FB_ASSERT on an unknown name
+  at::Tensor grad(const std::string& name) const;    // undefined without gradients
+  at::Tensor buffer(const std::string& name) const;  // f32 [E]
 
   // A tensor that several places use (the embedding: input, MTP inputs, a tied head; the head: main, MTP) gets its gradient in as many
   // contributions, each one chain of additions over the step's tokens: contribution 0 is grad(name) itself, the others are buffers of their
