@@ -78,8 +78,8 @@ int cmd_inspect(Words words) {
             "finback inspect configs/models/v3/config.json");
   args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)").toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
-  const ModelConfig config = load_model_config(args.required(0, "a model folder or a config.json"));
   args.at_most(1);
+  const ModelConfig config = load_model_config(args.required(0, "a model folder or a config.json"));
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
   const Json json = report(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
   if (args.has("json")) {
