@@ -9,7 +9,8 @@
 namespace finback {
 
 int cmd_bill(Words words) {
-  Args args("bill RUN... [--json]", "Prints the bill of each run folder (bill.json) and, for several, their sum.", "finback bill runs/quickstart");
+  Args args("bill RUN... [--json]", "Prints the bill of each run folder (bill.json) and, for several, their sum.",
+            "finback bill runs/quickstart");
   args.toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.required(0, "a run folder");
@@ -30,7 +31,8 @@ int cmd_bill(Words words) {
     return 0;
   }
   fmt::print("{}", text);
-  if (args.positional().size() > 1) fmt::print("sum of {} runs: {:.4f} device-hours, {} tokens, ${:.4f}\n", args.positional().size(), hours, tokens, usd);
+  if (args.positional().size() > 1)
+    fmt::print("sum of {} runs: {:.4f} device-hours, {} tokens, ${:.4f}\n", args.positional().size(), hours, tokens, usd);
   return 0;
 }
 

@@ -112,10 +112,11 @@ void declare(Args& args) {
 }  // namespace
 
 int cmd_generate(Words words) {
-  Args args("generate MODEL [--prompt TEXT | --ids 1,2,3] [flags]",
-            "Continues a prompt with a model folder (a checkpoint of a run, or any Hugging Face folder of the DeepSeek V2/V3 family), or chats.\n"
-            "The engine is the server's: latent cache, absorbed attention.",
-            "finback generate runs/quickstart/latest --prompt \"It was\" --temperature 0.8");
+  Args args(
+      "generate MODEL [--prompt TEXT | --ids 1,2,3] [flags]",
+      "Continues a prompt with a model folder (a checkpoint of a run, or any Hugging Face folder of the DeepSeek V2/V3 family), or chats.\n"
+      "The engine is the server's: latent cache, absorbed attention.",
+      "finback generate runs/quickstart/latest --prompt \"It was\" --temperature 0.8");
   declare(args);
   if (!args.parse(words)) return 0;
   const fs::path folder = args.required(0, "a model folder");
@@ -137,7 +138,9 @@ int cmd_generate(Words words) {
   request.sampling = sampling;
   request.max_tokens = max_tokens;
   if (!args.has("ignore-eos")) {
-    const auto eos = config.eos_token_id ? std::optional<int32_t>(int32_t(*config.eos_token_id)) : tokenizer ? tokenizer->eos_id() : std::nullopt;
+    const auto eos = config.eos_token_id ? std::optional<int32_t>(int32_t(*config.eos_token_id))
+                     : tokenizer         ? tokenizer->eos_id()
+                                         : std::nullopt;
     if (eos) request.stop_ids.push_back(*eos);
   }
   Engine engine(*model, {});

@@ -39,9 +39,12 @@ Json report(const ModelConfig& config, int64_t seq_len) {
   json["cache_bytes_per_token"] = {{"bf16", cache_bytes_per_token(config, 2, false)},
                                    {"f32", cache_bytes_per_token(config, 4, false)},
                                    {"f32_with_mtp", cache_bytes_per_token(config, 4, mtp)}};
-  json["memory_bytes"] = {{"train_weights", train.weights},         {"train_gradients", train.gradients},
-                          {"train_optimizer", train.optimizer},     {"train_packed_weights", train.packed_weights},
-                          {"train_activations", train.activations}, {"train_total", train.total()},
+  json["memory_bytes"] = {{"train_weights", train.weights},
+                          {"train_gradients", train.gradients},
+                          {"train_optimizer", train.optimizer},
+                          {"train_packed_weights", train.packed_weights},
+                          {"train_activations", train.activations},
+                          {"train_total", train.total()},
                           {"serve_f32", serve_memory(config, 4, seq_len)}};
   return json;
 }
@@ -50,10 +53,11 @@ void print(const Json& json, const ModelConfig& config) {
   const auto count = [](const Json& value) { return human_count(value.get<double>()); };
   const Json& p = json["parameters"];
   fmt::print("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n", config.model_type,
-             config.num_hidden_layers, config.first_k_dense_replace, config.hidden_size, config.num_attention_heads, config.n_routed_experts,
-             config.num_experts_per_tok, config.n_shared_experts, config.num_nextn_predict_layers);
+             config.num_hidden_layers, config.first_k_dense_replace, config.hidden_size, config.num_attention_heads,
+             config.n_routed_experts, config.num_experts_per_tok, config.n_shared_experts, config.num_nextn_predict_layers);
   fmt::print("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count(p["total"]), count(p["active"]));
-  for (const char* part : {"embedding", "head", "attention", "dense_ffn", "routed_experts", "shared_experts", "router", "norms", "mtp_modules"}) {
+  for (const char* part :
+       {"embedding", "head", "attention", "dense_ffn", "routed_experts", "shared_experts", "router", "norms", "mtp_modules"}) {
     const std::string note = std::string(part) == "mtp_modules" ? "   (not in the total)" : "";
     fmt::print("  {:<15} {:>10} {:>18}{}\n", part, count(p[part]), p[part].get<int64_t>(), note);
   }
@@ -76,7 +80,8 @@ int cmd_inspect(Words words) {
             "Parameters total and active by part, FLOPs a token, cache bytes a token, memory to train and to serve: pure functions of\n"
             "config.json (src/cost), no weights are read.",
             "finback inspect configs/models/v3/config.json");
-  args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)").toggle("json", "one JSON document");
+  args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)")
+      .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(1);
   const ModelConfig config = load_model_config(args.required(0, "a model folder or a config.json"));

@@ -32,7 +32,8 @@ std::string sample_text(const SampleRequest& ask) {
 int cmd_train(Words words) {
   TrainConfig defaults;
   Args args("train RECIPE [--resume] [--section.key=value ...]",
-            "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, metrics.jsonl, "
+            "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, "
+            "metrics.jsonl, "
             "TensorBoard events, step-NNNNNN/ as Hugging Face folders, latest, bill.json. SIGINT and SIGTERM save and end the run orderly.",
             "finback train configs/recipes/quickstart.toml --train.steps=200");
   args.toggle("resume", "go on from the newest checkpoint, exactly; from the start when there is none")
@@ -65,7 +66,8 @@ int cmd_train(Words words) {
     fmt::print("stopped at step {} of {}, saved in {}. Go on with: finback train {} --resume\n", summary.step, summary.steps,
                summary.folder.string(), summary.folder.string());
   } else {
-    fmt::print("done: {} steps, validation {:.4f} bits a byte, model in {}/latest\n", summary.step, summary.val_bpb, summary.folder.string());
+    fmt::print("done: {} steps, validation {:.4f} bits a byte, model in {}/latest\n", summary.step, summary.val_bpb,
+               summary.folder.string());
   }
   fmt::print("{}", bill_table(summary.bill));
   return 0;

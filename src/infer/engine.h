@@ -13,8 +13,8 @@
 namespace finback {
 
 struct EngineOptions {
-  int64_t max_sequence_tokens = 0;   // prompt + new tokens; 0: the model's max_position_embeddings
-  int64_t prefill_chunk = 512;       // prompt tokens a step
+  int64_t max_sequence_tokens = 0;  // prompt + new tokens; 0: the model's max_position_embeddings
+  int64_t prefill_chunk = 512;      // prompt tokens a step
 };
 
 class Engine {
@@ -34,9 +34,9 @@ class Engine {
   struct Running {
     int64_t id = 0;
     Request request;
-    std::vector<int32_t> tokens;     // prompt, then new tokens
+    std::vector<int32_t> tokens;  // prompt, then new tokens
     std::vector<int32_t> pages;
-    int64_t cached = 0;              // tokens whose latents are in the pages
+    int64_t cached = 0;  // tokens whose latents are in the pages
     int64_t generated = 0;
   };
   Batch next_batch(Running& running);
@@ -47,7 +47,7 @@ class Engine {
   EngineOptions options_;
   KvCache cache_;
   PageAllocator pages_;
-  std::deque<Running> waiting_;      // the front one is running
+  std::deque<Running> waiting_;  // the front one is running
   int64_t next_id_ = 1;
 };
 

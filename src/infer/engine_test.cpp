@@ -13,7 +13,9 @@ ModelConfig small_config() {
     "num_attention_heads": 2, "q_lora_rank": 16, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
     "first_k_dense_replace": 1, "intermediate_size": 40, "moe_intermediate_size": 12, "n_routed_experts": 4, "n_shared_experts": 1,
     "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1,
-    "max_position_embeddings": 512, "rope_theta": 10000})", "test config"), "test config");
+    "max_position_embeddings": 512, "rope_theta": 10000})",
+                                       "test config"),
+                            "test config");
 }
 
 std::unique_ptr<Transformer> small_model() {

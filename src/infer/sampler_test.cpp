@@ -56,10 +56,10 @@ TEST(Sampler, CutsKeepTheExpectedSets) {
   params.top_k = 3;
   EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3, 2}));
   params = {};
-  params.top_p = 0.5;   // the two best have 0.386 each: one is not enough, two are
+  params.top_p = 0.5;  // the two best have 0.386 each: one is not enough, two are
   EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3}));
   params = {};
-  params.min_p = 0.2;   // exp(-1) = 0.37 stays, exp(-2) = 0.14 goes
+  params.min_p = 0.2;  // exp(-1) = 0.37 stays, exp(-2) = 0.14 goes
   EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3, 2}));
   params.min_p = 1;
   EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3}));

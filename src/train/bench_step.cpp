@@ -59,8 +59,8 @@ void one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, 
 }  // namespace
 
 Json bench_training_step(ModelConfig config, const StepBench& options) {
-  FB_CHECK(options.seq_len > 1 && options.batch_tokens % options.seq_len == 0, "expected --batch-tokens in whole rows of --seq-len {}, got {}",
-           options.seq_len, options.batch_tokens);
+  FB_CHECK(options.seq_len > 1 && options.batch_tokens % options.seq_len == 0,
+           "expected --batch-tokens in whole rows of --seq-len {}, got {}", options.seq_len, options.batch_tokens);
   if (!options.with_mtp) config.num_nextn_predict_layers = 0;
   Transformer model(config, at::kCPU, /*trainable=*/true);
   model.parameters().initialize(1, config.initializer_range);

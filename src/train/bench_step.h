@@ -8,8 +8,8 @@
 namespace finback {
 
 struct StepBench {
-  int64_t batch_tokens = 2048, seq_len = 256;   // rows = batch_tokens / seq_len
-  int64_t steps = 8;                            // timed steps, after two that are not
+  int64_t batch_tokens = 2048, seq_len = 256;  // rows = batch_tokens / seq_len
+  int64_t steps = 8;                           // timed steps, after two that are not
   bool with_mtp = true;
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
 };

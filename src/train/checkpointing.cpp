@@ -35,8 +35,8 @@ void write_moments(const fs::path& path, const Optimizer& optimizer) {
 
 void read_moment(const SafetensorsFile& file, const std::string& name, const fs::path& path, const at::Tensor& out_P) {
   const at::Tensor stored_P = file.tensor(name);
-  FB_CHECK(stored_P.scalar_type() == at::kFloat && stored_P.numel() == out_P.numel(), "{}: expected {} f32 values in \"{}\", got {}", path.string(),
-           out_P.numel(), name, stored_P.numel());
+  FB_CHECK(stored_P.scalar_type() == at::kFloat && stored_P.numel() == out_P.numel(), "{}: expected {} f32 values in \"{}\", got {}",
+           path.string(), out_P.numel(), name, stored_P.numel());
   out_P.copy_(stored_P.view({-1}));
 }
 
@@ -104,15 +104,17 @@ void load_checkpoint(const fs::path& root, const TrainerState& state, Transforme
   const fs::path folder = root / step_name(state.step);
   load_weights(folder, model);
   const std::string fingerprint = model.parameters().fingerprint();
-  FB_CHECK(fingerprint == state.weights_fingerprint, "{}: expected weights {}, got {}. Hint: the files were changed; remove this folder to resume from an earlier one",
+  FB_CHECK(fingerprint == state.weights_fingerprint,
+           "{}: expected weights {}, got {}. Hint: the files were changed; remove this folder to resume from an earlier one",
            folder.string(), state.weights_fingerprint, fingerprint);
   const fs::path path = folder / "trainer.safetensors";
   const SafetensorsFile file(path);
   read_moment(file, "m", path, optimizer.m_P());
   read_moment(file, "v", path, optimizer.v_P());
   const std::string hash = hash_of(optimizer.m_P(), optimizer.v_P());
-  FB_CHECK(hash == state.moments_hash, "{}: expected moments {}, got {}. Hint: the file was changed; remove this folder to resume from an earlier one",
-           path.string(), state.moments_hash, hash);
+  FB_CHECK(hash == state.moments_hash,
+           "{}: expected moments {}, got {}. Hint: the file was changed; remove this folder to resume from an earlier one", path.string(),
+           state.moments_hash, hash);
 }
 
 }  // namespace finback

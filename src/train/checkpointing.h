@@ -16,19 +16,19 @@ namespace finback {
 // trainer.json.
 struct TrainerState {
   int64_t format_version = 1;
-  int64_t step = 0;                  // optimizer steps done
-  int64_t tokens = 0;                // tokens seen
-  int64_t data_cursor = 0;           // the loader's state
+  int64_t step = 0;         // optimizer steps done
+  int64_t tokens = 0;       // tokens seen
+  int64_t data_cursor = 0;  // the loader's state
   std::string data_fingerprint;
-  std::string kernels;               // label: bits are promised within it
+  std::string kernels;  // label: bits are promised within it
   std::string device;
-  std::string weights_fingerprint;   // of the values beside this file
-  std::string moments_hash;          // xxh3 of m and v
-  uint64_t metrics_bytes = 0;        // metrics.jsonl is cut to this on resume
+  std::string weights_fingerprint;  // of the values beside this file
+  std::string moments_hash;         // xxh3 of m and v
+  uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume
   uint64_t events_bytes = 0;
-  double wall_seconds = 0;           // spent by all attempts so far
-  std::string started;               // UTC, of the first attempt
-  Json recipe = Json::object();      // resolved
+  double wall_seconds = 0;       // spent by all attempts so far
+  std::string started;           // UTC, of the first attempt
+  Json recipe = Json::object();  // resolved
 };
 template <class V>
 void visit_fields(TrainerState& s, V& v) {

@@ -11,8 +11,8 @@
 namespace finback {
 
 struct Validation {
-  double bpb = 0;                      // sum of -log2 p over the targets / bytes of the targets; end-of-text targets have 0 bytes and count
-  double loss = 0;                     // nats a target
+  double bpb = 0;   // sum of -log2 p over the targets / bytes of the targets; end-of-text targets have 0 bytes and count
+  double loss = 0;  // nats a target
   int64_t targets = 0, bytes = 0;
   std::vector<double> mtp_loss;        // nats a target, by depth
   std::vector<double> mtp_acceptance;  // share of the targets of a depth

@@ -11,8 +11,8 @@ namespace finback {
 
 // Tokens routed to each expert of one MoE layer.
 struct LayerLoad {
-  int64_t layer = 0;             // as in the checkpoint's names; MTP layers are L, L + 1, ...
-  std::vector<int64_t> counts;   // [E]
+  int64_t layer = 0;            // as in the checkpoint's names; MTP layers are L, L + 1, ...
+  std::vector<int64_t> counts;  // [E]
 };
 
 // Adds a micro-batch. The first call fixes the layers; later ones must bring the same, in the same order.

@@ -16,7 +16,7 @@ struct ProgressNumbers {
   std::optional<double> validation_bpb;  // newest
   double lr = 0, grad_norm = 0;
   double tokens_per_s = 0;
-  double peak_share = 0;                 // useful FLOP/s over the measured peak
+  double peak_share = 0;  // useful FLOP/s over the measured peak
   double seconds_left = 0;
   double usd = 0;
 };

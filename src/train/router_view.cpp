@@ -65,8 +65,8 @@ Json router_json(const std::vector<RouterStats>& stats) {
 std::string router_table(const std::vector<RouterStats>& stats) {
   std::string text = "router: load of an expert as a share of the mean\n  layer    p10    p50    p90    max  dead  bias\n";
   for (const RouterStats& s : stats) {
-    text += fmt::format("  {:>5} {:>6.2f} {:>6.2f} {:>6.2f} {:>6.2f} {:>5}  {:+.4f} .. {:+.4f}\n", s.layer, s.load_p10, s.load_p50, s.load_p90,
-                        s.load_max, s.dead, s.bias_min, s.bias_max);
+    text += fmt::format("  {:>5} {:>6.2f} {:>6.2f} {:>6.2f} {:>6.2f} {:>5}  {:+.4f} .. {:+.4f}\n", s.layer, s.load_p10, s.load_p50,
+                        s.load_p90, s.load_max, s.dead, s.bias_min, s.bias_max);
   }
   return text;
 }

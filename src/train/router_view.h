@@ -12,8 +12,8 @@ namespace finback {
 struct RouterStats {
   int64_t layer = 0;
   double load_p10 = 0, load_p50 = 0, load_p90 = 0, load_max = 0;  // tokens of an expert as a share of the mean (1 = balanced)
-  double max_vio = 0;       // (max - mean) / mean: MaxVio of the aux-loss-free paper
-  int64_t dead = 0;         // experts without a token in the step
+  double max_vio = 0;                                             // (max - mean) / mean: MaxVio of the aux-loss-free paper
+  int64_t dead = 0;                                               // experts without a token in the step
   double bias_min = 0, bias_max = 0;
 };
 

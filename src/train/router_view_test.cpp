@@ -11,7 +11,7 @@ TEST(RouterView, ReportsOverloadDeadExpertsAndBiasRange) {
   EXPECT_DOUBLE_EQ(stats.load_max, 3.5);
   EXPECT_DOUBLE_EQ(stats.max_vio, 2.5);
   EXPECT_DOUBLE_EQ(stats.load_p10, 0);
-  EXPECT_DOUBLE_EQ(stats.load_p50, 0);    // five of ten are at or below 0
+  EXPECT_DOUBLE_EQ(stats.load_p50, 0);  // five of ten are at or below 0
   EXPECT_DOUBLE_EQ(stats.load_p90, 2.5);
   EXPECT_EQ(stats.dead, 5);
   EXPECT_DOUBLE_EQ(stats.bias_min, -0.25);

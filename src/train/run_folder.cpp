@@ -19,8 +19,10 @@ namespace {
 
 // Written by a run, hence removable by --overwrite.
 bool is_run_file(const std::string& name) {
-  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl", "bill.json", "latest", "latest.tmp", "config.toml.tmp", "bill.json.tmp"};
-  return name.starts_with("step-") || name.starts_with("events.out.tfevents.") || std::find(fixed.begin(), fixed.end(), name) != fixed.end();
+  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl",   "bill.json",    "latest",
+                                                 "latest.tmp",  "config.toml.tmp", "bill.json.tmp"};
+  return name.starts_with("step-") || name.starts_with("events.out.tfevents.") ||
+         std::find(fixed.begin(), fixed.end(), name) != fixed.end();
 }
 
 void remove_tree(const fs::path& path) {
@@ -97,7 +99,8 @@ void remove_unfinished(const fs::path& root) {
 void point_latest(const fs::path& root, int64_t step) {
   const fs::path temporary = root / "latest.tmp";
   remove_tree(temporary);
-  FB_CHECK(::symlink(step_name(step).c_str(), temporary.c_str()) == 0, "{}: cannot make the link: {}", temporary.string(), std::strerror(errno));
+  FB_CHECK(::symlink(step_name(step).c_str(), temporary.c_str()) == 0, "{}: cannot make the link: {}", temporary.string(),
+           std::strerror(errno));
   failpoint("before-latest");
   FB_CHECK(::rename(temporary.c_str(), (root / "latest").c_str()) == 0, "{}: cannot rename: {}", temporary.string(), std::strerror(errno));
   sync_directory(root);

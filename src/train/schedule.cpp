@@ -14,7 +14,8 @@ double cosine_fall(double high, double low, double progress) {
 
 double v3_rate(const ScheduleSection& s, double peak, double share) {
   if (share < s.constant_until) return peak;
-  if (share < s.cosine_until) return cosine_fall(peak, peak * s.min_share, (share - s.constant_until) / (s.cosine_until - s.constant_until));
+  if (share < s.cosine_until)
+    return cosine_fall(peak, peak * s.min_share, (share - s.constant_until) / (s.cosine_until - s.constant_until));
   return share < s.floor_until ? peak * s.min_share : peak * s.last_share;
 }
 
@@ -60,8 +61,12 @@ RunLength run_length(const TrainSection& train, int64_t seq_len) {
   return {length.steps + full_steps, length.tokens + full_steps * train.batch_tokens};
 }
 
-double mtp_lambda(const TrainSection& train, const Age& age) { return age.share() < train.mtp_switch ? train.mtp_lambda : train.mtp_lambda_late; }
+double mtp_lambda(const TrainSection& train, const Age& age) {
+  return age.share() < train.mtp_switch ? train.mtp_lambda : train.mtp_lambda_late;
+}
 
-double bias_update_speed(const TrainSection& train, const Age& age) { return age.share() < train.bias_update_stop ? train.bias_update_speed : 0; }
+double bias_update_speed(const TrainSection& train, const Age& age) {
+  return age.share() < train.bias_update_stop ? train.bias_update_speed : 0;
+}
 
 }  // namespace finback

@@ -15,8 +15,14 @@ TEST(Schedule, FollowsTheV3ReportAtItsPublishedTokens) {
   struct Point {
     double tokens, lr;
   };
-  for (const Point point : {Point{1e12, 2.2e-4}, {1e13, 2.2e-4}, {1.1075e13, 0.0001910035713374682}, {1.215e13, 1.21e-4},
-                            {1.3225e13, 5.0996428662531806e-05}, {1.43e13, 2.2e-5}, {1.45e13, 2.2e-5}, {1.47e13, 7.3e-6}}) {
+  for (const Point point : {Point{1e12, 2.2e-4},
+                            {1e13, 2.2e-4},
+                            {1.1075e13, 0.0001910035713374682},
+                            {1.215e13, 1.21e-4},
+                            {1.3225e13, 5.0996428662531806e-05},
+                            {1.43e13, 2.2e-5},
+                            {1.45e13, 2.2e-5},
+                            {1.47e13, 7.3e-6}}) {
     const Age age{200000, int64_t(point.tokens), 14800 * kTrillion / 1000};
     EXPECT_NEAR(learning_rate(schedule, 2.2e-4, age), point.lr, 1e-12) << point.tokens;
   }

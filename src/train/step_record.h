@@ -15,18 +15,18 @@ namespace finback {
 
 // What the schedule and the update did, beside the losses.
 struct StepSettings {
-  int64_t step = 0;           // this step's number, from 1
-  int64_t tokens = 0;         // trained so far, this step included
+  int64_t step = 0;    // this step's number, from 1
+  int64_t tokens = 0;  // trained so far, this step included
   int64_t batch_tokens = 0;
   double lr = 0, mtp_lambda = 0, bias_update_speed = 0, clip_scale = 1;
 };
 // What the clock says; see kWallClockFields.
 struct StepClock {
-  double elapsed_s = 0;       // of the run, all attempts
+  double elapsed_s = 0;  // of the run, all attempts
   double step_s = 0;
   double tokens_per_s = 0;
-  double peak_share = 0;      // useful FLOP/s over the measured peak
-  double usd = 0;             // so far
+  double peak_share = 0;  // useful FLOP/s over the measured peak
+  double usd = 0;         // so far
 };
 
 Json step_line(const StepSettings& settings, const StepResult& result, const std::vector<RouterStats>& router, const StepClock& clock);

@@ -94,15 +94,15 @@ void EventFile::scalars(int64_t step, double unix_time, const std::vector<std::p
   std::string summary;
   for (const auto& [tag, number] : values) {
     std::string value;
-    put_bytes(value, 1, tag);                // Summary.Value.tag
-    put_varint(value, (2 << 3) | 5);         // Summary.Value.simple_value (float)
+    put_bytes(value, 1, tag);         // Summary.Value.tag
+    put_varint(value, (2 << 3) | 5);  // Summary.Value.simple_value (float)
     put_little_endian(value, float(number));
-    put_bytes(summary, 1, value);            // Summary.value
+    put_bytes(summary, 1, value);  // Summary.value
   }
   std::string event = event_head(unix_time);
-  put_varint(event, (2 << 3) | 0);           // Event.step
+  put_varint(event, (2 << 3) | 0);  // Event.step
   put_varint(event, uint64_t(step));
-  put_bytes(event, 5, summary);              // Event.summary
+  put_bytes(event, 5, summary);  // Event.summary
   append(tfrecord(event));
 }
 

@@ -36,7 +36,10 @@ TEST(Tensorboard, ScalarEventHasTheWireFormOfItsProto) {
     file.scalars(300, 2.0, {{"train/loss", 2.5}});
   }
   const std::string bytes = read_file(path);
-  const char expected[] = "\x09\0\0\0\0\0\0\0\x40\x10\xAC\x02\x2A\x13\x0A\x11\x0A\x0A" "train/loss" "\x15\0\0\x20\x40";
+  const char expected[] =
+      "\x09\0\0\0\0\0\0\0\x40\x10\xAC\x02\x2A\x13\x0A\x11\x0A\x0A"
+      "train/loss"
+      "\x15\0\0\x20\x40";
   const std::string event(expected, sizeof expected - 1);
   EXPECT_EQ(bytes.substr(head), tfrecord(event));
   {

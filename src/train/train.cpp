@@ -32,7 +32,7 @@ struct Meter {
   MachineProbe machine;
   double flops_per_token = 0;
   double usd_per_second = 0;
-  double seconds_before = 0;   // spent by earlier attempts
+  double seconds_before = 0;  // spent by earlier attempts
   Timer attempt;
   double elapsed() const { return seconds_before + attempt.seconds(); }
   double peak_share(double tokens_per_s) const {
@@ -65,12 +65,13 @@ void check_resumable(const TrainerState& saved, const TrainConfig& config, const
   TrainConfig recipe;
   load_fields(recipe, saved.recipe, where + " [recipe]");
   if (const auto changed = first_changed_key(recipe, config)) {
-    FB_FAIL("{}: expected {} = {} as in the run so far, got {}. Hint: --run.name=NAME starts another run, --overwrite starts this one again",
-            root.string(), changed->key, changed->saved, changed->asked);
+    FB_FAIL(
+        "{}: expected {} = {} as in the run so far, got {}. Hint: --run.name=NAME starts another run, --overwrite starts this one again",
+        root.string(), changed->key, changed->saved, changed->asked);
   }
   FB_CHECK(options.allow_other_kernels || saved.kernels == kernel_label(),
-           "{}: expected kernels {} as in the run so far, got {}. Hint: --kernels={}, or --allow-other-kernels (same training, other bits)", where,
-           saved.kernels, kernel_label(), saved.kernels);
+           "{}: expected kernels {} as in the run so far, got {}. Hint: --kernels={}, or --allow-other-kernels (same training, other bits)",
+           where, saved.kernels, kernel_label(), saved.kernels);
 }
 
 Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter& meter) {
@@ -98,8 +99,8 @@ void set_deterministic(bool wanted) {
 }
 
 // The state before the first step, or the newest checkpoint's, with model, optimizer and feed brought to it.
-TrainerState open_position(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
-                           Optimizer& optimizer, bool& resumed) {
+TrainerState open_position(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed,
+                           Transformer& model, Optimizer& optimizer, bool& resumed) {
   TrainConfig copy = config;
   const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
   resumed = saved.has_value();
@@ -142,7 +143,8 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   bool resumed = false;
   TrainerState state = open_position(config, options, folder, feed, model, optimizer, resumed);
   write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
-  const double seconds_before = std::max(state.wall_seconds, options.mode == OpenMode::kResume ? last_elapsed_seconds(folder.metrics()) : 0);
+  const double seconds_before =
+      std::max(state.wall_seconds, options.mode == OpenMode::kResume ? last_elapsed_seconds(folder.metrics()) : 0);
   const Meter meter = make_meter(config, shape, seconds_before);
   MetricsLog log(folder.metrics(), state.metrics_bytes);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
@@ -209,8 +211,9 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
         accumulate_gradients(model, micro_batches, {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss});
     if (const std::string wrong = nonfinite_report(model, result); !wrong.empty()) {
       save();
-      FB_FAIL("step {}: {}. The state before this step is in {}. Hint: a lower optimizer.lr, train.grad_clip, a longer schedule.warmup_steps",
-              settings.step, wrong, (root / step_name(state.step)).string());
+      FB_FAIL(
+          "step {}: {}. The state before this step is in {}. Hint: a lower optimizer.lr, train.grad_clip, a longer schedule.warmup_steps",
+          settings.step, wrong, (root / step_name(state.step)).string());
     }
     settings.clip_scale = clip_scale(result.grad_norm, config.train.grad_clip);
     optimizer.step(settings.lr, settings.step, result.grad_norm, config.train.grad_clip);

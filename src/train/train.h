@@ -25,16 +25,16 @@ using SampleText = std::function<std::string(const SampleRequest&)>;
 
 struct TrainOptions {
   OpenMode mode = OpenMode::kNew;
-  bool allow_other_kernels = false;   // resume under another kernel variant: same training, other bits
-  std::filesystem::path rows_log;     // JSON lines of every row trained on; empty: none
-  SampleText sample;                  // empty: no text samples
+  bool allow_other_kernels = false;  // resume under another kernel variant: same training, other bits
+  std::filesystem::path rows_log;    // JSON lines of every row trained on; empty: none
+  SampleText sample;                 // empty: no text samples
 };
 
 struct TrainSummary {
   std::filesystem::path folder;
   int64_t step = 0, steps = 0;
-  bool stopped = false;               // by a signal, before its end
-  double val_bpb = 0;                 // of the last whole-split evaluation; 0 when there was none
+  bool stopped = false;  // by a signal, before its end
+  double val_bpb = 0;    // of the last whole-split evaluation; 0 when there was none
   Bill bill;
 };
 

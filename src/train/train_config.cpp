@@ -43,9 +43,11 @@ void validate_batch(const TrainConfig& c) {
   const TrainSection& t = c.train;
   at_least("data.seq_len", c.data.seq_len, 2);
   at_least("train.batch_tokens", t.batch_tokens, c.data.seq_len);
-  FB_CHECK((t.steps > 0) != (t.tokens > 0), "train: expected either steps or tokens above 0, got steps = {}, tokens = {}", t.steps, t.tokens);
+  FB_CHECK((t.steps > 0) != (t.tokens > 0), "train: expected either steps or tokens above 0, got steps = {}, tokens = {}", t.steps,
+           t.tokens);
   const auto whole_rows = [&](const char* key, int64_t tokens) {
-    FB_CHECK(tokens >= 0 && tokens % c.data.seq_len == 0, "{}: expected a multiple of data.seq_len = {}, got {}", key, c.data.seq_len, tokens);
+    FB_CHECK(tokens >= 0 && tokens % c.data.seq_len == 0, "{}: expected a multiple of data.seq_len = {}, got {}", key, c.data.seq_len,
+             tokens);
   };
   whole_rows("train.batch_tokens", t.batch_tokens);
   whole_rows("train.micro_batch_tokens", t.micro_batch_tokens);
@@ -54,8 +56,8 @@ void validate_batch(const TrainConfig& c) {
            t.batch_tokens, t.micro_batch_tokens);
   FB_CHECK(t.ramp_from_tokens <= t.batch_tokens, "train.ramp_from_tokens: expected at most train.batch_tokens = {}, got {}", t.batch_tokens,
            t.ramp_from_tokens);
-  FB_CHECK((t.ramp_from_tokens > 0) == (t.ramp_tokens > 0), "train: expected ramp_from_tokens and ramp_tokens both or neither, got {} and {}",
-           t.ramp_from_tokens, t.ramp_tokens);
+  FB_CHECK((t.ramp_from_tokens > 0) == (t.ramp_tokens > 0),
+           "train: expected ramp_from_tokens and ramp_tokens both or neither, got {} and {}", t.ramp_from_tokens, t.ramp_tokens);
 }
 
 void validate_losses(const TrainConfig& c) {
@@ -135,7 +137,8 @@ void validate(const TrainConfig& c) {
   in_range("bill.rate", c.bill.rate, 0, 1e6);
 }
 
-ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos, std::optional<int64_t> eos) {
+ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
+                                 std::optional<int64_t> eos) {
   ModelSection section = config.model;
   Json json = Json::object();
   std::string what = "recipe [model]";
@@ -154,9 +157,11 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   }
   if (section.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
   ModelConfig model = parse_model_config(json, what);
-  FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab, model.vocab_size);
-  FB_CHECK(model.max_position_embeddings >= config.data.seq_len, "data.seq_len: expected at most the model's max_position_embeddings = {}, got {}",
-           model.max_position_embeddings, config.data.seq_len);
+  FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab,
+           model.vocab_size);
+  FB_CHECK(model.max_position_embeddings >= config.data.seq_len,
+           "data.seq_len: expected at most the model's max_position_embeddings = {}, got {}", model.max_position_embeddings,
+           config.data.seq_len);
   return model;
 }
 

@@ -14,10 +14,10 @@
 namespace finback {
 
 struct RunSection {
-  std::string name;                // folder under `dir`; empty: the recipe's file name
+  std::string name;  // folder under `dir`; empty: the recipe's file name
   std::string dir = "runs";
   int64_t seed = 1;
-  std::string device = "cpu";      // cpu | cuda
+  std::string device = "cpu";  // cpu | cuda
   bool deterministic = false;
 };
 template <class V>
@@ -31,7 +31,7 @@ void visit_fields(RunSection& c, V& v) {
 
 // A base config.json and overrides of its keys, under their published names.
 struct ModelSection {
-  std::string config;              // file, or folder with a config.json; empty: the keys below are all there is
+  std::string config;  // file, or folder with a config.json; empty: the keys below are all there is
   std::optional<int64_t> vocab_size, hidden_size, num_hidden_layers, num_attention_heads, q_lora_rank, kv_lora_rank, qk_nope_head_dim,
       qk_rope_head_dim, v_head_dim, intermediate_size, moe_intermediate_size, n_routed_experts, n_shared_experts, num_experts_per_tok,
       first_k_dense_replace, n_group, topk_group, num_nextn_predict_layers, max_position_embeddings;
@@ -71,7 +71,7 @@ void visit_fields(ModelSection& c, V& v) {
 }
 
 struct DataSource {
-  std::string path;                // folder of token shards
+  std::string path;  // folder of token shards
   double weight = 1;
 };
 template <class V>
@@ -82,7 +82,7 @@ void visit_fields(DataSource& c, V& v) {
 
 struct DataSection {
   std::vector<DataSource> corpora;
-  int64_t seq_len = 256;           // tokens a row
+  int64_t seq_len = 256;  // tokens a row
   bool document_mask = true;
 };
 template <class V>
@@ -93,7 +93,7 @@ void visit_fields(DataSection& c, V& v) {
 }
 
 struct TrainSection {
-  int64_t steps = 0;               // optimizer steps; exactly one of steps and tokens
+  int64_t steps = 0;  // optimizer steps; exactly one of steps and tokens
   int64_t tokens = 0;
   int64_t batch_tokens = 2048;     // tokens an optimizer step
   int64_t micro_batch_tokens = 0;  // tokens a forward pass; 0: the whole batch
@@ -101,7 +101,7 @@ struct TrainSection {
   int64_t ramp_tokens = 0;         // trained tokens at which the batch is full
   std::string precision = "f32";
   std::string mla_algebra = "expanded";
-  std::string init;                // model folder to start from; empty: random
+  std::string init;  // model folder to start from; empty: random
   double mtp_lambda = 0.3, mtp_lambda_late = 0.1, mtp_switch = 10.0 / 14.8;
   double balance_alpha = 1e-4;
   double bias_update_speed = 1e-3, bias_update_stop = 14.3 / 14.8;
@@ -142,7 +142,7 @@ void visit_fields(OptimizerSection& c, V& v) {
 }
 
 struct ScheduleSection {
-  std::string kind = "v3";          // v3 | wsd | cosine | constant
+  std::string kind = "v3";  // v3 | wsd | cosine | constant
   int64_t warmup_steps = 100;
   double min_share = 0.1;
   double constant_until = 10.0 / 14.8, cosine_until = 14.3 / 14.8, floor_until = 14.633 / 14.8;
@@ -222,7 +222,8 @@ void visit_fields(TrainConfig& c, V& v) {
 TrainConfig load_train_config(const std::filesystem::path& recipe, const std::vector<std::pair<std::string, std::string>>& overrides);
 void validate(const TrainConfig& config);
 // The model's shape: base config.json, overridden keys, vocabulary and special ids of the tokenizer where the recipe names none.
-ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos, std::optional<int64_t> eos);
+ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
+                                 std::optional<int64_t> eos);
 
 // The first key (dotted) whose change would alter the weights of a resumed run, with both values as text; empty when there is none.
 // Keys that only say how often to look, save and what it costs may change: see kFreeKeys in the source.

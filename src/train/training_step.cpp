@@ -66,7 +66,8 @@ void divide(const Totals& totals, const StepWeights& weights, StepResult& result
 StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights) {
   const int64_t n_mtp = weights.mtp_lambda > 0 ? model.config().num_nextn_predict_layers : 0;
   Totals totals = denominators(micro_batches, n_mtp);
-  FB_CHECK(totals.targets > 0, "expected at least one target in a step, got only masked rows. Hint: documents of one token in a row of seq_len");
+  FB_CHECK(totals.targets > 0,
+           "expected at least one target in a step, got only masked rows. Hint: documents of one token in a row of seq_len");
   model.parameters().grads_P().zero_();
   LossInputs inputs;
   inputs.main_denominator = double(totals.targets);

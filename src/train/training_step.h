@@ -14,28 +14,28 @@ namespace finback {
 // Rows of one forward pass, on the model's device.
 struct MicroBatch {
   Batch batch;
-  at::Tensor targets_T;        // i64, -1 = masked
-  int64_t valid_targets = 0;   // those that are not masked
-  int64_t target_bytes = 0;    // raw UTF-8 bytes of the valid targets
+  at::Tensor targets_T;       // i64, -1 = masked
+  int64_t valid_targets = 0;  // those that are not masked
+  int64_t target_bytes = 0;   // raw UTF-8 bytes of the valid targets
 };
 
 struct StepWeights {
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
-  double mtp_lambda = 0;       // 0: MTP is not run
+  double mtp_lambda = 0;  // 0: MTP is not run
   double balance_alpha = 0;
   double z_loss = 0;
 };
 
 // Means over the step, in nats a target where not said otherwise.
 struct StepResult {
-  double loss = 0;                       // what was differentiated: main + lambda * mean(mtp) + balance + z
+  double loss = 0;  // what was differentiated: main + lambda * mean(mtp) + balance + z
   double main_loss = 0;
-  std::vector<double> mtp_loss;          // by depth, unweighted
-  double balance_loss = 0, z_loss = 0;   // weighted
-  double bpb = 0;                        // main loss in bits a byte of the batch
-  std::vector<double> mtp_acceptance;    // share of MTP's greedy guesses that agree with the main head's
+  std::vector<double> mtp_loss;         // by depth, unweighted
+  double balance_loss = 0, z_loss = 0;  // weighted
+  double bpb = 0;                       // main loss in bits a byte of the batch
+  std::vector<double> mtp_acceptance;   // share of MTP's greedy guesses that agree with the main head's
   int64_t valid_targets = 0;
-  double grad_norm = 0;                  // before clipping; 0 without gradients
+  double grad_norm = 0;  // before clipping; 0 without gradients
   std::vector<LayerLoad> loads;
 };
 
