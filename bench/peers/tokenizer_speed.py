@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokenizer of `build/finback` beside Hugging Face `tokenizers`, in turns, on text given here: training, encoding, decoding.
 
-    bench/peers/tokenizer_speed.py data/austen [more files or corpus folders] [--vocab-size 8192] [--threads 1,2] [--rounds 3]
+    bench/peers/tokenizer_speed.py [data/austen, files or corpus folders] [--vocab-size 8192] [--threads 1,2] [--rounds 3]
 
 Text is cut into documents of about 4 kB at line ends, the same for both sides; both train DeepSeek-V3's form on it, then encode and decode
 with the tokenizer that Finback trained. Rates are MB/s of UTF-8 text, MB = 10^6 bytes; mb_per_cpu_s divides by the CPU seconds
@@ -92,7 +92,7 @@ def processor():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("inputs", nargs="+")
+    parser.add_argument("inputs", nargs="*", default=[str(ROOT / "data/austen")], help="default: data/austen, which ./quickstart builds")
     parser.add_argument("--finback", default=str(ROOT / "build/finback") + " tokenizer")
     parser.add_argument("--vocab-size", type=int, default=8192)
     parser.add_argument("--threads", default="1,2")
@@ -130,11 +130,11 @@ def main():
                 theirs.append(dict(other, train={"mb_s": mb / peer_trained["seconds"]}))
             for figure in ("train", "encode", "encode_one_text", "decode"):
                 def median(side, unit): return round(statistics.median(r[figure][unit] for r in side), 2)
-                units = [u for u in ("mb_s", "mb_per_cpu_s") if u in ours[0][figure]]
-                rates = {u: {"ours": median(ours, u), "peer": median(theirs, u), "ratio": round(median(ours, u) / median(theirs, u), 2)} for u in units}
-                line = json.dumps({"figure": f"tokenizer_{figure}_mb_s", **rates["mb_s"], **{u: r for u, r in rates.items() if u != "mb_s"}, "threads": threads,
+                rates = {"mb_s": median(ours, "mb_s"), "peer_mb_s": median(theirs, "mb_s")}
+                if "mb_per_cpu_s" in ours[0][figure]: rates.update(mb_per_cpu_s=median(ours, "mb_per_cpu_s"), peer_mb_per_cpu_s=median(theirs, "mb_per_cpu_s"))
+                line = json.dumps({"figure": "tokenizer_speed", "what": figure.replace("_", " "), "threads": threads, **rates, "ratio": round(rates["mb_s"] / rates["peer_mb_s"], 2),
                                    "mb": round(mb if figure == "train" else ours[0]["mb"], 1), "vocab_size": args.vocab_size, "rounds": args.rounds,
-                                   "peer_version": f"tokenizers {tokenizers.__version__}", "processor": processor(), "cores": os.cpu_count(), "commit": commit})
+                                   "peer": f"tokenizers {tokenizers.__version__}", "processor": processor(), "cores": os.cpu_count(), "commit": commit})
                 print(line, flush=True)
                 if args.out:
                     with open(args.out, "a") as out: out.write(line + "\n")
