@@ -143,7 +143,7 @@ function(finback_add_tests)
     if(tensors_${folder} STREQUAL yes)
       target_link_libraries(${folder}_test PRIVATE GTest::gtest)
       target_precompile_headers(${folder}_test REUSE_FROM finback_pch)
-      # Tensor tests run with fresh memory filled with NaN (blueprint: --poison): their main sets it.
+      # Tensor tests run with fresh memory filled with NaN (--poison): their main sets it.
       target_sources(${folder}_test PRIVATE ${CMAKE_SOURCE_DIR}/cmake/poisoned_main.cpp)
     else()
       target_link_libraries(${folder}_test PRIVATE GTest::gtest_main)

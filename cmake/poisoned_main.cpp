@@ -1,4 +1,4 @@
-// main of the tensor tests: ATen on one thread, fresh tensors filled with NaN (the blueprint's --poison), two pool threads.
+// main of the tensor tests: ATen on one thread, fresh tensors filled with NaN (--poison), two pool threads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
