@@ -26,6 +26,7 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
   ModelConfig config = load_model_config(folder);
   drop_absent_mtp(folder, config);
+  check_weights(folder, config);  // before the memory of a model that the folder may not hold
   auto model = std::make_unique<Transformer>(config, device, trainable);
   load_parameters(folder, config, model->parameters());
   return model;

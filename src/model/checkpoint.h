@@ -14,6 +14,8 @@ namespace finback {
 // Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest. A folder whose config
 // counts MTP modules but which holds no tensor of theirs (transformers saves such) loads without them and says so on stderr.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, at::Device device, bool trainable);
+// Compares the folder's tensors with a config's by name, shape and dtype; reads headers, allocates no weight.
+void check_weights(const std::filesystem::path& folder, const ModelConfig& config);
 // Weights of `folder` into an existing model (same shape).
 void load_weights(const std::filesystem::path& folder, Transformer& model);
 // The same, below the model: values and buffers of `parameters`, whose stamp moves. Nothing is written when the folder does not fit.

@@ -37,6 +37,17 @@ bool is_fp8_linear(const std::string& name) {
          (name.ends_with("_proj.weight") || name.ends_with(".kv_a_proj_with_mqa.weight"));
 }
 
+int64_t blocks_of(int64_t n) { return (n + kFp8Block - 1) / kFp8Block; }
+
+void check_fp8_weight(const SafetensorsFolder& folder, const TensorEntry& entry) {
+  const std::string name = quoted_name(entry.name);
+  FB_CHECK(entry.shape.size() == 2 && folder.has(entry.name + kScaleSuffix), "{}: expected an FP8 matrix with its {}", name, kScaleSuffix);
+  const TensorEntry scales = folder.entry(entry.name + kScaleSuffix);
+  const std::vector<int64_t> expected = {blocks_of(entry.shape[0]), blocks_of(entry.shape[1])};
+  FB_CHECK(scales.shape == expected && scales.dtype == at::kFloat, "{}{}: expected F32 [{}]", name, kScaleSuffix,
+           fmt::join(expected, ", "));
+}
+
 // Into what a stored tensor turns; nullopt: it is dropped (the scales of a weight that leaves FP8).
 std::optional<at::ScalarType> new_dtype(const SafetensorsFolder& folder, const TensorEntry& entry, const Target& target) {
   const std::string name = quoted_name(entry.name);
@@ -46,16 +57,19 @@ std::optional<at::ScalarType> new_dtype(const SafetensorsFolder& folder, const T
     return target.fp8 ? std::optional(entry.dtype) : std::nullopt;
   }
   if (entry.dtype == at::kFloat8_e4m3fn) {
-    FB_CHECK(entry.shape.size() == 2 && folder.has(entry.name + kScaleSuffix), "{}: expected an FP8 matrix with its {}", name,
-             kScaleSuffix);
+    check_fp8_weight(folder, entry);
     return target.fp8 ? at::kFloat8_e4m3fn : target.dtype;
   }
+  FB_CHECK(!folder.has(entry.name + kScaleSuffix), "{}: expected F8_E4M3 beside a {}, got {}", name, kScaleSuffix,
+           safetensors_dtype(entry.dtype));
   if (at::isIntegralType(entry.dtype, /*includeBool=*/true)) return entry.dtype;
   FB_CHECK(entry.dtype == at::kFloat || entry.dtype == at::kBFloat16 || entry.dtype == at::kHalf,
            "{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, safetensors_dtype(entry.dtype));
   if (entry.name.ends_with(".e_score_correction_bias")) return at::kFloat;
   FB_CHECK(!target.fp8 || entry.shape.size() <= 2, "{}: expected one tensor an expert for fp8, got a fused one", name);
-  return target.fp8 && is_fp8_linear(entry.name) ? at::kFloat8_e4m3fn : target.dtype;
+  if (!target.fp8 || !is_fp8_linear(entry.name)) return target.dtype;
+  FB_CHECK(entry.shape.size() == 2, "{}: expected a matrix for fp8, got [{}]", name, fmt::join(entry.shape, ", "));
+  return at::kFloat8_e4m3fn;
 }
 
 struct Change {
@@ -63,6 +77,16 @@ struct Change {
   at::ScalarType to;
   bool adds_scales() const { return to == at::kFloat8_e4m3fn && from.dtype != to; }
 };
+
+// A shard's tensors in the order of their bytes. Throws for a tensor that cannot be converted.
+std::vector<Change> changes_of(const SafetensorsFolder& folder, std::vector<TensorEntry> stored, const Target& target) {
+  std::sort(stored.begin(), stored.end(), [](const TensorEntry& a, const TensorEntry& b) { return a.begin < b.begin; });
+  std::vector<Change> changes;
+  for (TensorEntry& entry : stored) {
+    if (const auto dtype = new_dtype(folder, entry, target)) changes.push_back({std::move(entry), *dtype});
+  }
+  return changes;
+}
 
 // Entries of the new shard: each tensor in its old order, followed by the scales that it gains.
 std::vector<TensorEntry> new_entries(const std::vector<Change>& changes) {
@@ -73,11 +97,10 @@ std::vector<TensorEntry> new_entries(const std::vector<Change>& changes) {
     end += tensor_bytes(shape, dtype, name);
     entries.push_back({name, dtype, shape, begin, end});
   };
-  const auto blocks = [](int64_t n) { return (n + kFp8Block - 1) / kFp8Block; };
   for (const Change& change : changes) {
     const TensorEntry& from = change.from;
     add(from.name, change.to, from.shape);
-    if (change.adds_scales()) add(from.name + kScaleSuffix, at::kFloat, {blocks(from.shape[0]), blocks(from.shape[1])});
+    if (change.adds_scales()) add(from.name + kScaleSuffix, at::kFloat, {blocks_of(from.shape[0]), blocks_of(from.shape[1])});
   }
   return entries;
 }
@@ -91,20 +114,10 @@ void write_changed(SafetensorsWriter& writer, const SafetensorsFolder& folder, c
     return writer.write(blocks.scales);
   }
   if (change.from.dtype != at::kFloat8_e4m3fn) return writer.write(stored.to(change.to));
-  const at::Tensor scales = folder.tensor(change.from.name + kScaleSuffix);
-  const std::vector<int64_t> expected = {(stored.size(0) + kFp8Block - 1) / kFp8Block, (stored.size(1) + kFp8Block - 1) / kFp8Block};
-  FB_CHECK(scales.sizes() == at::IntArrayRef(expected) && scales.scalar_type() == at::kFloat, "{}{}: expected F32 [{}]",
-           quoted_name(change.from.name), kScaleSuffix, fmt::join(expected, ", "));
-  writer.write(fp8_dequantize_weight(stored, scales).to(change.to));
+  writer.write(fp8_dequantize_weight(stored, folder.tensor(change.from.name + kScaleSuffix)).to(change.to));
 }
 
-void convert_shard(const SafetensorsFolder& folder, std::vector<TensorEntry> stored, const fs::path& path, const Target& target,
-                   WeightIndex& index) {
-  std::sort(stored.begin(), stored.end(), [](const TensorEntry& a, const TensorEntry& b) { return a.begin < b.begin; });
-  std::vector<Change> changes;
-  for (TensorEntry& entry : stored) {
-    if (const auto dtype = new_dtype(folder, entry, target)) changes.push_back({std::move(entry), *dtype});
-  }
+void convert_shard(const SafetensorsFolder& folder, const std::vector<Change>& changes, const fs::path& path, WeightIndex& index) {
   std::vector<TensorEntry> entries = new_entries(changes);
   for (const TensorEntry& entry : entries) index.add(entry.name, path.filename().string(), entry.end - entry.begin);
   SafetensorsWriter writer(path, std::move(entries), {{"format", "pt"}});
@@ -120,8 +133,6 @@ void convert_model(const fs::path& from, const fs::path& to, const std::string& 
   const SafetensorsFolder folder(from);
   std::error_code absent;
   FB_CHECK(!fs::equivalent(from, to, absent), "{}: expected another folder than the one that is read", to.string());
-  begin_model_folder(to);
-  WeightIndex index;
   std::vector<std::vector<TensorEntry>> shards;
   std::string last;
   for (const std::string& name : folder.names()) {  // shard by shard
@@ -129,9 +140,11 @@ void convert_model(const fs::path& from, const fs::path& to, const std::string& 
     last = folder.shard_name(name);
     shards.back().push_back(folder.entry(name));
   }
-  for (size_t i = 0; i < shards.size(); ++i) {
-    convert_shard(folder, std::move(shards[i]), to / shard_file_name(i, shards.size()), target, index);
-  }
+  std::vector<std::vector<Change>> changes;
+  for (std::vector<TensorEntry>& shard : shards) changes.push_back(changes_of(folder, std::move(shard), target));
+  begin_model_folder(to);  // behind every check: a refusal leaves what was there
+  WeightIndex index;
+  for (size_t i = 0; i < changes.size(); ++i) convert_shard(folder, changes[i], to / shard_file_name(i, changes.size()), index);
   index.finish(to);
   copy_side_files(from, to, tokenizer_files());
   copy_side_files(from, to, {"generation_config.json"});

@@ -8,6 +8,20 @@
 
 namespace finback {
 namespace fs = std::filesystem;
+namespace {
+
+const std::string kIndexName = "model.safetensors.index.json";
+
+// The names that shard_file_name makes, and the index's.
+bool is_weight_file(const std::string& name) {
+  std::string form = name;
+  for (char& c : form) {
+    if (c >= '0' && c <= '9') c = '0';
+  }
+  return name == "model.safetensors" || name == kIndexName || form == "model-00000-of-00000.safetensors";
+}
+
+}  // namespace
 
 void begin_model_folder(const fs::path& folder) {
   make_directories(folder);
@@ -28,18 +42,16 @@ void WeightIndex::add(const std::string& name, const std::string& file, uint64_t
 void WeightIndex::finish(const fs::path& folder) const {
   std::set<std::string> files;
   for (const auto& [name, file] : file_of_) files.insert(file);
-  const std::string index_name = "model.safetensors.index.json";
   if (files.size() > 1 || !files.contains("model.safetensors")) {
     // nlohmann's sorted type: the ordered one looks keys up one by one, and V3 has 92 thousand.
     const nlohmann::json index = {{"metadata", {{"total_size", total_bytes_}}}, {"weight_map", file_of_}};
-    write_file_atomic(folder / index_name, index.dump(2) + "\n");
-    files.insert(index_name);
+    write_file_atomic(folder / kIndexName, index.dump(2) + "\n");
+    files.insert(kIndexName);
   }
   std::vector<fs::path> stale;
   for (const auto& item : fs::directory_iterator(folder)) {
     const std::string name = item.path().filename().string();
-    const bool weights = name.starts_with("model") && (name.ends_with(".safetensors") || name == index_name);
-    if (weights && !files.contains(name)) stale.push_back(item.path());
+    if (is_weight_file(name) && !files.contains(name)) stale.push_back(item.path());
   }
   for (const fs::path& path : stale) fs::remove(path);
 }

@@ -14,23 +14,36 @@ namespace {
 
 const std::string kScaleSuffix = "_scale_inv";
 
-using Destinations = std::map<std::string, at::Tensor>;
+using Shape = std::vector<int64_t>;
+using Shapes = std::map<std::string, Shape>;
 
-// Where each tensor of the folder goes: views of the flat buffers. Experts may be stored one by one or fused, as transformers holds them.
-Destinations destinations(const SafetensorsFolder& folder, const ModelConfig& config, const Parameters& parameters) {
-  Destinations into;
-  for (const ParameterSpec& spec : parameters.specs()) into[spec.name] = parameters.value(spec.name);
-  for (const ParameterSpec& spec : parameters.buffers()) into[spec.name] = parameters.buffer(spec.name);
+const std::string kFusedGateUp = "gate_up_proj", kFusedDown = "down_proj";
+
+// The tensors that the folder must hold. Experts may be stored one by one or fused, as transformers holds them.
+Shapes expected_shapes(const SafetensorsFolder& folder, const ModelConfig& config) {
+  Shapes expected;
+  for (const ParameterSpec& spec : parameter_specs(config)) expected[spec.name] = spec.shape;
+  for (const ParameterSpec& spec : buffer_specs(config)) expected[spec.name] = spec.shape;
+  const int64_t experts = config.n_routed_experts, d = config.hidden_size, f = config.moe_intermediate_size;
   for (int64_t layer = 0; layer < config.total_layers(); ++layer) {
     const std::string prefix = fmt::format("model.layers.{}.mlp.experts.", layer);
-    if (!config.is_moe_layer(layer) || !folder.has(prefix + "gate_up_proj")) continue;
-    for (int64_t e = 0; e < config.n_routed_experts; ++e) {
-      for (const char* part : {"gate", "up", "down"}) into.erase(fmt::format("{}{}.{}_proj.weight", prefix, e, part));
+    if (!config.is_moe_layer(layer) || !folder.has(prefix + kFusedGateUp)) continue;
+    for (int64_t e = 0; e < experts; ++e) {
+      for (const char* part : {"gate", "up", "down"}) expected.erase(fmt::format("{}{}.{}_proj.weight", prefix, e, part));
     }
-    into[prefix + "gate_up_proj"] = parameters.stacked_gate_up(prefix, false);
-    into[prefix + "down_proj"] = parameters.stacked_down(prefix, false);
+    expected[prefix + kFusedGateUp] = {experts, 2 * f, d};
+    expected[prefix + kFusedDown] = {experts, d, f};
   }
-  return into;
+  return expected;
+}
+
+// Where an expected tensor goes: a view of the flat buffers.
+at::Tensor destination(const Parameters& parameters, const std::string& name) {
+  const auto prefix = [&](const std::string& fused) { return name.substr(0, name.size() - fused.size()); };
+  if (parameters.has(name)) return parameters.value(name);
+  if (name.ends_with(kFusedGateUp)) return parameters.stacked_gate_up(prefix(kFusedGateUp), false);
+  if (name.ends_with(kFusedDown)) return parameters.stacked_down(prefix(kFusedDown), false);
+  return parameters.buffer(name);
 }
 
 // Names that other software writes and that say nothing new: copies of the embedding and head under an MTP layer, the head of a tied model,
@@ -58,10 +71,10 @@ bool is_readable(at::ScalarType dtype) {
 }
 
 // A stored tensor against its destination; FP8 ones are remembered.
-void check_tensor(const TensorEntry& entry, const at::Tensor& into, std::set<std::string>& fp8, Problems& problems) {
+void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::string>& fp8, Problems& problems) {
   const std::string name = quoted_name(entry.name);
-  if (into.sizes() != at::IntArrayRef(entry.shape)) {
-    problems.note(fmt::format("{}: expected shape [{}], got [{}]", name, fmt::join(into.sizes(), ", "), fmt::join(entry.shape, ", ")));
+  if (entry.shape != shape) {
+    problems.note(fmt::format("{}: expected shape [{}], got [{}]", name, fmt::join(shape, ", "), fmt::join(entry.shape, ", ")));
   } else if (!is_readable(entry.dtype)) {
     problems.note(fmt::format("{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, safetensors_dtype(entry.dtype)));
   } else if (entry.dtype == at::kFloat8_e4m3fn) {
@@ -70,11 +83,11 @@ void check_tensor(const TensorEntry& entry, const at::Tensor& into, std::set<std
   }
 }
 
-void check_scale(const SafetensorsFolder& folder, const std::string& weight, const at::Tensor& into, Problems& problems) {
+void check_scale(const SafetensorsFolder& folder, const std::string& weight, const Shape& of, Problems& problems) {
   const std::string name = weight + kScaleSuffix;
   if (!folder.has(name)) return problems.note(fmt::format("{}: expected its scales {}, not there", quoted_name(weight), quoted_name(name)));
   const TensorEntry scale = folder.entry(name);
-  const std::vector<int64_t> shape = {(into.size(0) + kFp8Block - 1) / kFp8Block, (into.size(1) + kFp8Block - 1) / kFp8Block};
+  const Shape shape = {(of[0] + kFp8Block - 1) / kFp8Block, (of[1] + kFp8Block - 1) / kFp8Block};
   if (scale.shape != shape || scale.dtype != at::kFloat) {
     problems.note(fmt::format("{}: expected F32 [{}], got {} [{}]", quoted_name(name), fmt::join(shape, ", "),
                               safetensors_dtype(scale.dtype), fmt::join(scale.shape, ", ")));
@@ -82,15 +95,15 @@ void check_scale(const SafetensorsFolder& folder, const std::string& weight, con
 }
 
 // Compares names, shapes and dtypes before anything is written.
-void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, const Destinations& into, const std::string& what) {
+void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, const Shapes& expected, const std::string& what) {
   Problems problems;
   std::set<std::string> fp8, scales;
-  for (const auto& [name, tensor] : into) {
-    if (!folder.has(name)) problems.note(fmt::format("expected tensor \"{}\" [{}], not there", name, fmt::join(tensor.sizes(), ", ")));
+  for (const auto& [name, shape] : expected) {
+    if (!folder.has(name)) problems.note(fmt::format("expected tensor \"{}\" [{}], not there", name, fmt::join(shape, ", ")));
   }
   for (const std::string& name : folder.names()) {
-    const auto found = into.find(name);
-    if (found != into.end()) {
+    const auto found = expected.find(name);
+    if (found != expected.end()) {
       check_tensor(folder.entry(name), found->second, fp8, problems);
     } else if (name.ends_with(kScaleSuffix)) {
       scales.insert(name);
@@ -99,7 +112,7 @@ void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, co
     }
   }
   for (const std::string& weight : fp8) {
-    if (problems.count == 0) check_scale(folder, weight, into.at(weight), problems);
+    if (problems.count == 0) check_scale(folder, weight, expected.at(weight), problems);
   }
   for (const std::string& name : scales) {
     const std::string weight = name.substr(0, name.size() - kScaleSuffix.size());
@@ -112,16 +125,20 @@ void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, co
 
 }  // namespace
 
+void check_weights(const fs::path& folder, const ModelConfig& config) {
+  const SafetensorsFolder files(folder);
+  check_folder(files, config, expected_shapes(files, config), folder.string());
+}
+
 void load_parameters(const fs::path& folder, const ModelConfig& config, Parameters& parameters) {
   const SafetensorsFolder files(folder);
-  const Destinations into = destinations(files, config, parameters);
-  check_folder(files, config, into, folder.string());
+  const Shapes expected = expected_shapes(files, config);
+  check_folder(files, config, expected, folder.string());
   for (const std::string& name : files.names()) {
-    const auto found = into.find(name);
-    if (found == into.end()) continue;
+    if (!expected.contains(name)) continue;
     at::Tensor stored = files.tensor(name);
     if (stored.scalar_type() == at::kFloat8_e4m3fn) stored = fp8_dequantize_weight(stored, files.tensor(name + kScaleSuffix));
-    found->second.copy_(stored);
+    destination(parameters, name).copy_(stored);
   }
   parameters.touch();
 }

@@ -23,12 +23,12 @@ ModelConfig small_config() {
                             "test");
 }
 
-Parameters lively(const ModelConfig& config) {
-  Parameters parameters(config, at::kCPU, false);
-  parameters.initialize(11, 0.05);
-  for (const ParameterSpec& spec : parameters.buffers()) parameters.buffer(spec.name).copy_(at::linspace(-0.1, 0.2, spec.numel));
-  return parameters;
-}
+struct Lively : Parameters {
+  explicit Lively(const ModelConfig& config) : Parameters(config, at::kCPU, false) {
+    initialize(11, 0.05);
+    for (const ParameterSpec& spec : buffers()) buffer(spec.name).copy_(at::linspace(-0.1, 0.2, spec.numel));
+  }
+};
 
 class CheckpointTest : public testing::Test {
  protected:
@@ -70,7 +70,7 @@ class CheckpointTest : public testing::Test {
 
 TEST_F(CheckpointTest, F32SurvivesBitForBit) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});
   Parameters read(config, at::kCPU, false);
   const uint64_t stamp = *read.stamp();
@@ -85,7 +85,7 @@ TEST_F(CheckpointTest, F32SurvivesBitForBit) {
 
 TEST_F(CheckpointTest, WritesDeepSeeksNames) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});
   const SafetensorsFile file(root_ / "m" / "model.safetensors");
   EXPECT_EQ(file.metadata().at("format"), "pt");
@@ -102,7 +102,7 @@ TEST_F(CheckpointTest, WritesDeepSeeksNames) {
 
 TEST_F(CheckpointTest, ShardsHoldTheSameModel) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});  // what an earlier save left must not win
   SaveOptions options;
   options.shard_bytes = 100'000;
@@ -118,7 +118,7 @@ TEST_F(CheckpointTest, ShardsHoldTheSameModel) {
 
 TEST_F(CheckpointTest, Bf16KeepsTheBiasInF32) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   SaveOptions options;
   options.dtype = "bf16";
   save_parameters(root_ / "m", config, saved, options);
@@ -135,7 +135,7 @@ TEST_F(CheckpointTest, Bf16KeepsTheBiasInF32) {
 TEST_F(CheckpointTest, TiedModelHasNoHeadButItsMtpCopy) {
   ModelConfig config = small_config();
   config.tie_word_embeddings = true;
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});
   const SafetensorsFile file(root_ / "m" / "model.safetensors");
   EXPECT_FALSE(file.has("lm_head.weight"));
@@ -145,7 +145,7 @@ TEST_F(CheckpointTest, TiedModelHasNoHeadButItsMtpCopy) {
 
 TEST_F(CheckpointTest, ReadsFusedExperts) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});
   const std::string prefix = "model.layers.2.mlp.experts.";
   std::map<std::string, at::Tensor> changes = {{prefix + "gate_up_proj", saved.stacked_gate_up(prefix, false).contiguous()},
@@ -172,7 +172,7 @@ TEST_F(CheckpointTest, WhatDoesNotFitIsOneErrorThatNamesTheFirst) {
       {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}, {q + "_scale_inv", at::ones({1, 1})}}, {"expected F32 [2, 1], got F32 [1, 1]"}},
       {{{q + "_scale_inv", at::ones({2, 1})}}, {"its weight is not F8_E4M3"}}};
   for (const auto& [changes, expected] : cases) {
-    save_parameters(root_ / "m", config, lively(config), {});
+    save_parameters(root_ / "m", config, Lively(config), {});
     rewrite(root_ / "m", changes);
     const std::string error = load_error(root_ / "m", config);
     for (const char* part : expected) EXPECT_NE(error.find(part), std::string::npos) << part << " in: " << error;
@@ -181,7 +181,7 @@ TEST_F(CheckpointTest, WhatDoesNotFitIsOneErrorThatNamesTheFirst) {
 
 TEST_F(CheckpointTest, RedundantTensorsOfOtherSoftwareAreIgnored) {
   const ModelConfig config = small_config();
-  save_parameters(root_ / "m", config, lively(config), {});
+  save_parameters(root_ / "m", config, Lively(config), {});
   rewrite(root_ / "m", {{"model.layers.0.self_attn.rotary_emb.inv_freq", at::ones({2})},
                         {"model.layers.3.embed_tokens.weight", at::Tensor()},
                         {"model.layers.3.shared_head.head.weight", at::Tensor()}});
@@ -190,7 +190,7 @@ TEST_F(CheckpointTest, RedundantTensorsOfOtherSoftwareAreIgnored) {
 
 TEST_F(CheckpointTest, Fp8FolderReadsBackAsQuantizedValues) {
   const ModelConfig config = small_config();
-  const Parameters saved = lively(config);
+  const Lively saved(config);
   save_parameters(root_ / "m", config, saved, {});
   convert_model(root_ / "m", root_ / "fp8", "fp8");
   EXPECT_TRUE(load_model_config(root_ / "fp8").fp8_weights);
@@ -214,7 +214,7 @@ TEST_F(CheckpointTest, ConversionChainsAgree) {
   const ModelConfig config = small_config();
   SaveOptions options;
   options.shard_bytes = 100'000;
-  save_parameters(root_ / "m", config, lively(config), options);
+  save_parameters(root_ / "m", config, Lively(config), options);
   convert_model(root_ / "m", root_ / "fp8", "fp8");
   convert_model(root_ / "fp8", root_ / "again", "fp8");  // nothing changes: byte for byte
   convert_model(root_ / "fp8", root_ / "f32", "f32");
@@ -233,7 +233,7 @@ TEST_F(CheckpointTest, ConversionChainsAgree) {
 
 TEST_F(CheckpointTest, ConvertRefusesWhatItCannotDo) {
   const ModelConfig config = small_config();
-  save_parameters(root_ / "m", config, lively(config), {});
+  save_parameters(root_ / "m", config, Lively(config), {});
   EXPECT_THROW(convert_model(root_ / "m", root_ / "x", "int8"), Error);
   EXPECT_THROW(convert_model(root_ / "m", root_ / "m", "bf16"), Error);
   EXPECT_FALSE(fs::exists(root_ / "x"));
@@ -242,13 +242,59 @@ TEST_F(CheckpointTest, ConvertRefusesWhatItCannotDo) {
   EXPECT_FALSE(fs::exists(root_ / "x" / "config.json"));
 }
 
+// Refused before the target is touched: what an earlier conversion left there is whole.
+TEST_F(CheckpointTest, ConvertChecksEveryTensorBeforeItWrites) {
+  const ModelConfig config = small_config();
+  const std::string q = "model.layers.1.self_attn.q_b_proj.weight";
+  const std::pair<std::map<std::string, at::Tensor>, const char*> cases[] = {
+      {{{q, at::ones({152})}}, "expected a matrix for fp8, got [152]"},
+      {{{q, at::ones({})}}, "expected a matrix for fp8, got []"},
+      {{{q + "_scale_inv", at::ones({2, 1})}}, "expected F8_E4M3 beside a _scale_inv, got F32"},
+      {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}, {q + "_scale_inv", at::ones({1, 1})}}, "_scale_inv: expected F32 [2, 1]"}};
+  save_parameters(root_ / "m", config, Lively(config), {});
+  convert_model(root_ / "m", root_ / "x", "bf16");
+  const uint64_t before = hash_file(root_ / "x" / "model.safetensors");
+  for (const auto& [changes, expected] : cases) {
+    save_parameters(root_ / "m", config, Lively(config), {});
+    rewrite(root_ / "m", changes);
+    std::string error;
+    try {
+      convert_model(root_ / "m", root_ / "x", "fp8");
+    } catch (const Error& e) {
+      error = e.what();
+    }
+    EXPECT_NE(error.find(expected), std::string::npos) << expected << " in: " << error;
+    EXPECT_TRUE(fs::exists(root_ / "x" / "config.json"));
+    EXPECT_EQ(hash_file(root_ / "x" / "model.safetensors"), before);
+  }
+}
+
+TEST_F(CheckpointTest, ASaveRemovesStaleShardsAndNothingElse) {
+  const ModelConfig config = small_config();
+  fs::create_directories(root_ / "m");
+  const char* stale[] = {"model-00001-of-00002.safetensors", "model.safetensors.index.json"};
+  const char* others[] = {"model_ema.safetensors", "model-lora.safetensors", "model-1-of-2.safetensors", "adapter_model.safetensors"};
+  for (const char* name : stale) write_file_atomic(root_ / "m" / name, "{}");
+  for (const char* name : others) write_file_atomic(root_ / "m" / name, "{}");
+  save_parameters(root_ / "m", config, Lively(config), {});
+  for (const char* name : stale) EXPECT_FALSE(fs::exists(root_ / "m" / name)) << name;
+  for (const char* name : others) EXPECT_TRUE(fs::exists(root_ / "m" / name)) << name;
+}
+
+// Compared before the model is allocated: V3's config.json would ask for 2.7 TB.
+TEST_F(CheckpointTest, AConfigOfAnotherModelIsAnErrorBeforeAnyMemory) {
+  save_parameters(root_ / "m", small_config(), Lively(small_config()), {});
+  write_file_atomic(root_ / "m" / "config.json", read_file(FINBACK_SOURCE_DIR "/configs/models/v3/config.json"));
+  EXPECT_THROW(load_model(root_ / "m", at::kCPU, false), Error);
+}
+
 TEST_F(CheckpointTest, TokenizerFilesComeAlong) {
   const ModelConfig config = small_config();
   fs::create_directories(root_ / "tokenizer");
   write_file_atomic(root_ / "tokenizer" / "tokenizer.json", "{}");
   SaveOptions options;
   options.tokenizer_folder = root_ / "tokenizer";
-  save_parameters(root_ / "m", config, lively(config), options);
+  save_parameters(root_ / "m", config, Lively(config), options);
   convert_model(root_ / "m", root_ / "bf16", "bf16");
   for (const char* folder : {"m", "bf16"}) EXPECT_EQ(read_file(root_ / folder / "tokenizer.json"), "{}");
 }

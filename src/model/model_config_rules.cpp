@@ -9,6 +9,7 @@ namespace {
 constexpr double kMaxParameters = 1e15;
 constexpr double kMaxTensors = 4e6;  // V3 has 46 thousand; every tensor costs a name and a map entry
 constexpr int64_t kMaxRows = int64_t{1} << 31;
+constexpr int64_t kMaxRopeTable = int64_t{1} << 28;  // floats, made before the first token; V3 has 10 million
 
 void check_gate(const ModelConfig& c, const std::string& what) {
   const bool noaux = c.topk_method == "noaux_tc", limited = c.topk_method == "group_limited_greedy";
@@ -53,6 +54,9 @@ void check_size(const ModelConfig& c, const std::string& what) {
   rows(c.num_attention_heads * c.qk_head_dim(), "num_attention_heads * (qk_nope_head_dim + qk_rope_head_dim)");
   rows(c.num_attention_heads * (c.qk_nope_head_dim + c.v_head_dim), "num_attention_heads * (qk_nope_head_dim + v_head_dim)");
   rows(c.n_shared_experts * c.moe_intermediate_size, "n_shared_experts * moe_intermediate_size");
+  FB_CHECK(c.max_position_embeddings * c.qk_rope_head_dim <= kMaxRopeTable,
+           "{}: max_position_embeddings * qk_rope_head_dim: expected at most 2^28, got {}", what,
+           c.max_position_embeddings * c.qk_rope_head_dim);
   const double d = double(c.hidden_size), h = double(c.num_attention_heads), q = double(c.q_lora_rank.value_or(0));
   const double qk = h * double(c.qk_head_dim());
   const double attention = (q > 0 ? q * (d + qk) : d * qk) + d * double(c.latent_dim()) +
