@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "base/fields.h"
 #include "model/model_config_rules.h"
@@ -131,30 +132,55 @@ struct KeyWriter {
   }
 };
 
-// rope_scaling (`type` or `rope_type`) beside a top-level rope_theta, or transformers' rope_parameters that holds rope_theta as well.
-void parse_rope(const Json& json, const std::string& what, ModelConfig& config) {
-  const auto given = [&](const char* key) { return json.contains(key) && !json[key].is_null(); };
-  const char* key = given("rope_scaling") ? "rope_scaling" : "rope_parameters";
-  if (!given(key)) return;
-  const Json& rope = json[key];
-  const std::string place = what + ": " + key;
+// One of the two objects that say how positions are rotated: its yarn (absent: plain RoPE), and its rope_theta into `theta` when it has one.
+std::optional<YarnConfig> parse_rope_object(const Json& rope, const std::string& place, int64_t positions, std::optional<double>& theta) {
   FB_CHECK(rope.is_object(), "{}: expected an object or null, got {}", place, dump_json_line(rope).substr(0, 60));
   const char* type_key = rope.contains("rope_type") ? "rope_type" : "type";
   const std::string type = json_string(rope, type_key, place).substr(0, 60);
   FB_CHECK(type == "yarn" || type == "default", "{}: {}: expected yarn or default, got \"{}\"", place, type_key, type);
-  KeyReader reader{rope, place, {"type", "rope_type", "rope_theta"}};
-  if (!given("rope_theta")) reader("rope_theta", config.rope_theta, 1e-6, 1e15);
+  KeyReader reader{rope, place, {"type", "rope_type"}};
+  double own_theta = 0;
+  reader("rope_theta", own_theta, 1e-6, 1e15);
+  FB_CHECK(own_theta == 0 || !theta || own_theta == *theta, "{}: rope_theta: expected {} as elsewhere in this file, got {}", place,
+           theta.value_or(0), own_theta);
+  if (own_theta != 0) theta = own_theta;
+  std::optional<YarnConfig> yarn;
   if (type == "yarn") {
     FB_CHECK(rope.contains("factor"), "{}: expected key \"factor\", not there", place);
-    YarnConfig yarn;
-    yarn.original_max_position_embeddings = double(config.max_position_embeddings);
-    list_yarn_fields(yarn, reader);
-    config.rope_scaling = yarn;
+    yarn.emplace();
+    yarn->original_max_position_embeddings = double(positions);
+    list_yarn_fields(*yarn, reader);
   }
   for (const auto& [name, value] : rope.items()) {
     const bool listed = std::find(reader.known.begin(), reader.known.end(), name) != reader.known.end();
     if (!listed && !value.is_null()) fail_unknown_key(name.substr(0, 60), place, reader.known);
   }
+  return yarn;
+}
+
+bool same_yarn(const std::optional<YarnConfig>& a, const std::optional<YarnConfig>& b) {
+  const auto values = [](const YarnConfig& y) {
+    return std::tuple(y.factor, y.original_max_position_embeddings, y.beta_fast, y.beta_slow, y.mscale, y.mscale_all_dim);
+  };
+  return a.has_value() == b.has_value() && (!a || values(*a) == values(*b));
+}
+
+// rope_scaling (`type` or `rope_type`) beside a top-level rope_theta, or transformers' rope_parameters that holds rope_theta as well. What is
+// said twice must be said alike.
+void parse_rope(const Json& json, const std::string& what, ModelConfig& config) {
+  const auto given = [&](const char* key) { return json.contains(key) && !json[key].is_null(); };
+  std::optional<double> theta;
+  if (given("rope_theta")) theta = config.rope_theta;
+  bool found = false;
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!given(key)) continue;
+    const auto yarn = parse_rope_object(json[key], fmt::format("{}: {}", what, key), config.max_position_embeddings, theta);
+    FB_CHECK(!found || same_yarn(yarn, config.rope_scaling), "{}: rope_scaling and rope_parameters: expected the same values in both",
+             what);
+    config.rope_scaling = yarn;
+    found = true;
+  }
+  if (theta) config.rope_theta = *theta;
 }
 
 void parse_quantization(const Json& json, const std::string& what, ModelConfig& config) {

@@ -78,8 +78,25 @@ TEST(ModelConfig, ReadsTheFormThatTransformersSaves) {
   EXPECT_EQ(config.torch_dtype, "bfloat16");
   EXPECT_EQ(config.rope_theta, 20000);
   EXPECT_EQ(config.rope_scaling->factor, 4);
-  json["rope_scaling"] = Json::parse(R"({"type": "yarn", "factor": 8})");  // wins when both are given
-  EXPECT_EQ(parse_model_config(json, "c.json").rope_scaling->factor, 8);
+  json["rope_scaling"] = json["rope_parameters"];
+  EXPECT_EQ(parse_model_config(json, "c.json").rope_scaling->factor, 4);
+}
+
+TEST(ModelConfig, RefusesRopeThatIsSaidTwiceAndDifferently) {
+  const char* plain = R"({"rope_type": "default", "rope_theta": 10000})";
+  const std::pair<const char*, const char*> cases[] = {{R"({"type": "yarn", "factor": 8, "original_max_position_embeddings": 64})", plain},
+                                                       {R"({"type": "yarn", "factor": 8})", R"({"type": "yarn", "factor": 4})"},
+                                                       {R"({"type": "default", "rope_theta": 500})", "null"},  // beside the top-level 10000
+                                                       {"null", R"({"rope_type": "default", "rope_theta": 500})"}};
+  for (const auto& [scaling, parameters] : cases) {
+    Json json = small();
+    json["rope_scaling"] = Json::parse(scaling);
+    json["rope_parameters"] = Json::parse(parameters);
+    EXPECT_THROW(parse_model_config(json, "c.json"), Error) << scaling << " and " << parameters;
+  }
+  Json json = small();
+  json["rope_scaling"] = json["rope_parameters"] = Json::parse(plain);
+  EXPECT_FALSE(parse_model_config(json, "c.json").rope_scaling.has_value());
 }
 
 TEST(ModelConfig, AbsentGateKeysFollowTheFamily) {
@@ -175,6 +192,11 @@ TEST(ModelConfig, RefusesSizesWhoseProductsAreAbsurd) {
   json["num_hidden_layers"] = 4096;
   json["n_routed_experts"] = 65536;
   EXPECT_THROW(parse_model_config(json, "c.json"), Error);
+  json = small();
+  json["max_position_embeddings"] = (1 << 26) + 1;  // times 4 rope channels
+  EXPECT_THROW(parse_model_config(json, "c.json"), Error);
+  json["max_position_embeddings"] = 1 << 26;
+  EXPECT_NO_THROW(parse_model_config(json, "c.json"));
 }
 
 }  // namespace
