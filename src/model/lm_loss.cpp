@@ -35,6 +35,13 @@ HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Ten
   return head_loss(h_TD.detach(), model.head(), targets_T, gradients ? model.head_grad(contribution) : at::Tensor(), nll_scale, z_scale);
 }
 
+// Once, before any work: every depth's targets are some of these.
+void check_targets(const at::Tensor& targets_T, int64_t words) {
+  if (targets_T.numel() == 0) return;
+  const int64_t high = targets_T.max().item<int64_t>();
+  FB_CHECK(high < words, "expected targets from 0 to {} (-1: masked), got {}", words - 1, high);
+}
+
 // Adds MTP's part; pushes what its backward pass starts from.
 void mtp_losses(Transformer& model, const Batch& batch, const LossInputs& in, const ForwardOptions& forward, at::Tensor hidden_TD,
                 Depth depth, LossResult& result, std::vector<at::Tensor>& outputs, std::vector<at::Tensor>& doutputs) {
@@ -69,6 +76,7 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   FB_ASSERT(!in.gradients || (model.parameters().has_gradients() && in.forward.cache == nullptr),
             "gradients need a trainable model and no cache");
   FB_ASSERT(int64_t(in.mtp_denominators.size()) <= model.config().num_nextn_predict_layers, "the model has a module for each depth");
+  check_targets(in.targets_T, model.config().vocab_size);
   const at::AutoGradMode taped(in.gradients);
   LossResult result;
   ForwardOptions forward = in.forward;

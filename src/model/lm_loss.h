@@ -32,7 +32,8 @@ struct LossResult {
   RouterLog router;
 };
 
-// REQUIRES: gradients only on a trainable model, without a cache. Throws Error for a token out of the vocabulary or a position out of the table.
+// REQUIRES: gradients only on a trainable model, without a cache. Throws Error for a token or target out of the vocabulary or a position out
+// of the table.
 LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& inputs);
 
 // Unmasked targets of each MTP depth in one batch: row i of depth k predicts what row i + k + 1 of its sequence predicts.

@@ -194,6 +194,14 @@ TEST(LmLossInputs, OutsideTheModelAreErrors) {
   rows.batch.tokens_T[2] = 0;
   rows.batch.positions_T[4] = config.max_position_embeddings;
   EXPECT_THROW(lm_loss(*model, rows.batch, inputs), Error);
+  rows = documents({5}, config.vocab_size);
+  rows.targets_T[2] = config.vocab_size;
+  try {
+    lm_loss(*model, rows.batch, loss_inputs(rows, config));
+    FAIL() << "a target of 61 in a vocabulary of 61 passed";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("got 61"), std::string::npos) << e.what();
+  }
 }
 
 TEST(MtpTargets, AreThoseOfTheRowBehindInTheSequence) {
