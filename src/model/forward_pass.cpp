@@ -30,6 +30,7 @@ LatentKeys latent_keys(const Batch& batch, const KvCache* cache, int64_t slot_sh
         } else {
           FB_ASSERT(cache != nullptr, "keys in a cache need the cache");
           const int64_t slot = i + slot_shift;
+          FB_ASSERT(slot / kPageTokens < int64_t(s.pages.size()), "the sequence has pages for all its keys");
           keys.key_rows.push_back(cache->row(s.pages[size_t(slot / kPageTokens)], 0, slot % kPageTokens));
         }
       }
