@@ -22,6 +22,28 @@ Operand transposed(const at::Tensor& x) {
   return {rows.data, 1, rows.stride};
 }
 
+void check_columns(const at::Tensor& x, int64_t columns) {
+  FB_ASSERT(x.dim() == 2 && x.size(1) == columns, "the rows have the weight's {} columns, got {}", columns, x.size(-1));
+}
+
+// dw [N, K] of dy [T, N] and x [T, K].
+void check_wgrad(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK) {
+  FB_ASSERT(dy_TN.size(0) == x_TK.size(0), "a row of dy for each row of x: {} and {}", dy_TN.size(0), x_TK.size(0));
+  FB_ASSERT(dw_NK.size(-2) == dy_TN.size(1) && dw_NK.size(-1) == x_TK.size(1) && dw_NK.stride(-1) == 1, "dw is [{}, {}], got [{}, {}]",
+            dy_TN.size(1), x_TK.size(1), dw_NK.size(-2), dw_NK.size(-1));
+}
+
+void check_offsets(const std::vector<int64_t>& offsets, int64_t groups, int64_t rows) {
+  FB_ASSERT(int64_t(offsets.size()) == groups + 1 && offsets.front() == 0 && offsets.back() == rows,
+            "{} offsets from 0 to {}, got {} up to {}", groups + 1, rows, offsets.size(), offsets.empty() ? 0 : offsets.back());
+}
+
+// x [T, H, columns] against w [H, N, K].
+void check_heads(const at::Tensor& x, const at::Tensor& w_HNK, int64_t columns) {
+  FB_ASSERT(x.dim() == 3 && x.size(1) == w_HNK.size(0) && x.size(2) == columns, "x is [T, {}, {}], got [T, {}, {}]", w_HNK.size(0), columns,
+            x.size(1), x.size(-1));
+}
+
 // One job a group: `job(e, first row, rows)`; groups without rows have none.
 template <class MakeJob>
 void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const MakeJob& job) {
@@ -66,6 +88,7 @@ const float* PackedWeight::backward_panels(int64_t group) const {
 }
 
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
+  check_columns(x_TK, w.k());
   if (use_ref(x_TK)) return linear_ref(x_TK, w.weight());
   at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
   gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_panels(), y_TN.mutable_data_ptr<float>(), w.n(), false);
@@ -73,6 +96,7 @@ at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
+  check_columns(dy_TN, w.n());
   if (use_ref(dy_TN)) return at::matmul(dy_TN, w.weight());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
   gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_panels(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
@@ -80,6 +104,7 @@ at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
 }
 
 void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK) {
+  check_wgrad(dw_NK, dy_TN, x_TK);
   if (use_ref(dy_TN)) {
     dw_NK.add_(at::matmul(dy_TN.t(), x_TK));
     return;
@@ -89,6 +114,8 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
 }
 
 at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets) {
+  check_columns(x_SK, w.k());
+  check_offsets(offsets, w.groups(), x_SK.size(0));
   if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.weight(), offsets);
   at::Tensor y_SN = at::empty({x_SK.size(0), w.n()}, x_SK.options());
   const Rows x = rows_of(x_SK);
@@ -100,6 +127,8 @@ at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const s
 }
 
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets) {
+  check_columns(dy_SN, w.n());
+  check_offsets(offsets, w.groups(), dy_SN.size(0));
   if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.weight().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
@@ -111,6 +140,8 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
 }
 
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets) {
+  check_wgrad(dw_ENK, dy_SN, x_SK);
+  check_offsets(offsets, dw_ENK.size(0), x_SK.size(0));
   if (use_ref(dy_SN)) {
     for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
       const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
@@ -132,6 +163,7 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
 }
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK) {
+  check_heads(x_THK, w_HNK, w_HNK.size(2));
   if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w_HNK});
   const int64_t tokens = x_THK.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
   at::Tensor y_THN = at::empty({tokens, heads, n}, x_THK.options());
@@ -144,6 +176,7 @@ at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK) {
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK) {
+  check_heads(x_THN, w_HNK, w_HNK.size(1));
   if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w_HNK});
   const int64_t tokens = x_THN.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
   at::Tensor y_THK = at::empty({tokens, heads, k}, x_THN.options());
@@ -156,6 +189,9 @@ at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK) {
 }
 
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK) {
+  check_heads(dy_THN, dw_HNK, dw_HNK.size(1));
+  check_heads(x_THK, dw_HNK, dw_HNK.size(2));
+  FB_ASSERT(dy_THN.size(0) == x_THK.size(0), "a row of dy for each row of x: {} and {}", dy_THN.size(0), x_THK.size(0));
   if (use_ref(dy_THN)) {
     dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));
     return;
