@@ -37,6 +37,9 @@ int64_t Engine::submit(Request request) {
   for (const int32_t id : request.prompt) {
     FB_CHECK(id >= 0 && id < vocabulary, "expected token ids from 0 to {}, got {}", vocabulary - 1, id);
   }
+  for (const int32_t id : request.stop_ids) {
+    FB_CHECK(id >= 0 && id < vocabulary, "stop_ids: expected token ids from 0 to {}, got {}", vocabulary - 1, id);
+  }
   const int64_t length = int64_t(request.prompt.size());
   FB_CHECK(length < options_.max_sequence_tokens, "expected a prompt shorter than {} tokens, got {}", options_.max_sequence_tokens, length);
   FB_CHECK(request.max_tokens >= 1, "max_tokens: expected at least 1, got {}", request.max_tokens);
@@ -51,8 +54,16 @@ int64_t Engine::submit(Request request) {
 
 std::vector<TokenEvent> Engine::step() {
   if (waiting_.empty()) return {};
+  try {
+    return advance(waiting_.front());
+  } catch (...) {
+    drop_front();
+    throw;
+  }
+}
+
+std::vector<TokenEvent> Engine::advance(Running& running) {
   const at::NoGradGuard no_grad;
-  Running& running = waiting_.front();
   const Batch batch = next_batch(running);
   ForwardOptions forward;
   forward.algebra = MlaAlgebra::kAbsorbed;
@@ -61,10 +72,7 @@ std::vector<TokenEvent> Engine::step() {
   running.cached += batch.tokens();
   if (running.cached < int64_t(running.tokens.size())) return {};  // more of the prompt to read
   const TokenEvent event = sample_next(running, hidden_TD);
-  if (event.finish != FinishReason::kNone) {
-    release(running);
-    waiting_.pop_front();
-  }
+  if (event.finish != FinishReason::kNone) drop_front();
   return {event};
 }
 
@@ -116,6 +124,11 @@ void Engine::release(Running& running) {
   running.pages.clear();
 }
 
+void Engine::drop_front() {
+  release(waiting_.front());
+  waiting_.pop_front();
+}
+
 void Engine::cancel(int64_t request_id) {
   for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
     if (it->id != request_id) continue;
@@ -126,6 +139,7 @@ void Engine::cancel(int64_t request_id) {
 }
 
 std::vector<TokenEvent> generate(Engine& engine, Request request) {
+  FB_ASSERT(engine.idle(), "generate runs its request alone");
   std::vector<TokenEvent> events;
   const int64_t id = engine.submit(std::move(request));
   while (events.empty() || events.back().finish == FinishReason::kNone) {

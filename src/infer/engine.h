@@ -21,10 +21,11 @@ class Engine {
  public:
   // `model` outlives the engine.
   Engine(Transformer& model, const EngineOptions& options);
-  // Validates and queues; returns the request's id. Throws Error for an empty prompt, ids outside the vocabulary, a bad parameter, or a
-  // prompt that leaves no room for a token.
+  // Validates and queues; returns the request's id. max_tokens is cut to what fits behind the prompt. Throws Error for an empty prompt, ids
+  // outside the vocabulary (stop_ids too), a bad parameter, or a prompt that leaves no room for a token.
   int64_t submit(Request request);
-  // One forward pass; the new tokens it made (none while a prompt is being read). Does nothing when idle.
+  // One forward pass; the new tokens it made (none while a prompt is being read). Does nothing when idle. A throw fails the request that
+  // was running, and it alone: it is dropped, its pages are free, and the next step goes on with the request behind it.
   std::vector<TokenEvent> step();
   bool idle() const { return waiting_.empty(); }
   // Drops a request wherever it stands; its pages are free again. Unknown ids are ignored.
@@ -39,9 +40,11 @@ class Engine {
     int64_t cached = 0;  // tokens whose latents are in the pages
     int64_t generated = 0;
   };
+  std::vector<TokenEvent> advance(Running& running);
   Batch next_batch(Running& running);
   TokenEvent sample_next(Running& running, const at::Tensor& hidden_TD);
   void release(Running& running);
+  void drop_front();
 
   Transformer& model_;
   EngineOptions options_;
@@ -51,7 +54,7 @@ class Engine {
   int64_t next_id_ = 1;
 };
 
-// Runs one request to its end: the tokens it produced.
+// Runs one request to its end: the tokens it produced. REQUIRES: the engine is idle.
 std::vector<TokenEvent> generate(Engine& engine, Request request);
 
 }  // namespace finback

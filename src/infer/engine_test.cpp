@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/error.h"
 
 namespace finback {
@@ -117,6 +119,27 @@ TEST(Engine, StopsAtAStopTokenAndAfterCancel) {
   EXPECT_TRUE(engine.idle());
 }
 
+// Weights that turn the logits of one request into NaN: its step throws, the request behind it runs as if alone, in the same pages.
+TEST(Engine, AThrowFailsTheRunningRequestAlone) {
+  const auto model = small_model();
+  Engine engine(*model, {128, 512});  // the pages of one request
+  Request request;
+  request.prompt = prompt_of(100);
+  request.max_tokens = 3;
+  const int64_t first = engine.submit(request), second = engine.submit(request);
+  const at::Tensor norm_D = model->parameters().value("model.norm.weight");
+  norm_D.fill_(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THROW(engine.step(), Error);
+  norm_D.fill_(1);
+  std::vector<TokenEvent> events;
+  while (!engine.idle()) {
+    for (const TokenEvent& event : engine.step()) events.push_back(event);
+  }
+  ASSERT_EQ(events.size(), 3u);
+  for (const TokenEvent& event : events) EXPECT_EQ(event.request_id, second);
+  EXPECT_NE(first, second);
+}
+
 TEST(Engine, RefusesWhatCannotRun) {
   const auto model = small_model();
   Engine engine(*model, {64, 16});
@@ -127,6 +150,9 @@ TEST(Engine, RefusesWhatCannotRun) {
   request.prompt = prompt_of(64);
   EXPECT_THROW(engine.submit(request), Error);
   request.prompt = prompt_of(60);
+  request.stop_ids = {97};
+  EXPECT_THROW(engine.submit(request), Error);
+  request.stop_ids.clear();
   request.max_tokens = 1000;  // cut to what fits
   EXPECT_EQ(generate(engine, request).size(), 4u);
   EXPECT_THROW(Engine(*model, {100000, 16}), Error);

@@ -45,7 +45,11 @@ Sampled sample(std::span<const float> logits, const SamplingParams& params, int6
   std::iota(kept.begin(), kept.end(), 0);
   size_t count = kept.size();
   if (params.top_k > 0) count = std::min(count, size_t(params.top_k));
-  std::partial_sort(kept.begin(), kept.begin() + int64_t(count), kept.end(), better);
+  if (count == kept.size()) {
+    std::sort(kept.begin(), kept.end(), better);  // a full partial_sort is a heap sort, which is slower
+  } else {
+    std::partial_sort(kept.begin(), kept.begin() + int64_t(count), kept.end(), better);
+  }
   kept.resize(count);
 
   // Weights relative to the best token at this temperature; f64, summed best first.

@@ -7,7 +7,7 @@
 namespace finback {
 
 KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device)
-    : pages_XLPY(at::zeros({pages, config.total_layers(), kPageTokens, config.latent_dim()},
+    : pages_XLPY(at::empty({pages, config.total_layers(), kPageTokens, config.latent_dim()},
                            at::TensorOptions().dtype(at::kFloat).device(device))) {}
 
 void KvCache::write(int64_t layer, const Batch& batch, const at::Tensor& latents_TY, int64_t slot_shift) {
