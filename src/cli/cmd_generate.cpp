@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -143,7 +144,7 @@ int cmd_generate(Words words) {
                                          : std::nullopt;
     if (eos) request.stop_ids.push_back(*eos);
   }
-  Engine engine(*model, {});
+  std::optional<Engine> engine;
   const bool json = args.has("json");
   std::vector<ChatMessage> messages;
   if (args.has("system")) messages.push_back({"system", *args.get("system")});
@@ -166,9 +167,14 @@ int cmd_generate(Words words) {
       // An empty prompt starts a new document, as the training data did.
       if (request.prompt.empty() && tokenizer->eos_id()) request.prompt.push_back(*tokenizer->eos_id());
     }
+    if (!engine) {
+      // A conversation grows to the model's limit; one request needs a cache of its own length.
+      const int64_t longest = int64_t(request.prompt.size()) + max_tokens;
+      engine.emplace(*model, EngineOptions{.max_sequence_tokens = conversation ? 0 : std::min(config.max_position_embeddings, longest)});
+    }
     Timer timer;
     if (!json && needs_text && !args.has("chat")) fmt::print("{}", text);
-    const Answer result = answer(engine, tokenizer ? &*tokenizer : nullptr, request, args.get_or("stop", ""), !json);
+    const Answer result = answer(*engine, tokenizer ? &*tokenizer : nullptr, request, args.get_or("stop", ""), !json);
     if (json) {
       print_json(result);
     } else if (!tokenizer) {
