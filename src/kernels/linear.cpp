@@ -54,17 +54,23 @@ void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const Make
   gemm_all(jobs, accumulate);
 }
 
-// Panels of every group of `weight`, packed in one loop; `transpose`: of W^T.
+// Panels of every group of `weight`, [groups][panels][k][width], packed in one loop; `transpose`: of W^T.
 void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
-  const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n);
-  // The width of a panel belongs to the kernel variant.
-  if (!panels.defined() || panels.size(1) != floats) panels = at::empty({groups, floats}, weight.options().device(at::kCPU));
+  const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n), width = panel_width();
+  if (!panels.defined() || panels.size(3) != width) {
+    panels = at::empty({groups, (n + width - 1) / width, k, width}, weight.options().device(at::kCPU));
+  }
   std::vector<PanelJob> jobs;
   for (int64_t e = 0; e < groups; ++e) {
     const at::Tensor w_NK = weight.dim() == 3 ? weight[e] : weight;
     jobs.push_back({k, n, transpose ? transposed(w_NK) : as_rows(w_NK), panels.mutable_data_ptr<float>() + e * floats});
   }
   pack_panels(jobs);
+}
+
+// The width of a panel belongs to the kernel variant: panels of another one are as stale as those of old values.
+bool is_packed(const at::Tensor& panels, uint64_t packed_stamp, uint64_t stamp) {
+  return packed_stamp == stamp && panels.defined() && panels.size(3) == panel_width();
 }
 
 }  // namespace
@@ -76,15 +82,15 @@ PackedWeight::PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision p
 }
 
 const float* PackedWeight::forward_panels(int64_t group) const {
-  if (forward_stamp_ != *stamp_) pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
+  if (!is_packed(forward_, forward_stamp_, *stamp_)) pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
   forward_stamp_ = *stamp_;
-  return forward_.const_data_ptr<float>() + group * forward_.size(1);
+  return forward_.const_data_ptr<float>() + group * forward_.stride(0);
 }
 
 const float* PackedWeight::backward_panels(int64_t group) const {
-  if (backward_stamp_ != *stamp_) pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
+  if (!is_packed(backward_, backward_stamp_, *stamp_)) pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
   backward_stamp_ = *stamp_;
-  return backward_.const_data_ptr<float>() + group * backward_.size(1);
+  return backward_.const_data_ptr<float>() + group * backward_.stride(0);
 }
 
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {

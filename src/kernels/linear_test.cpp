@@ -40,6 +40,17 @@ TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
   }
 }
 
+// Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
+TEST(Linear, AWeightFollowsTheVariant) {
+  const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
+  const PackedWeight kept(w_NK, &kStamp);
+  for_each_variant([&] {
+    const PackedWeight fresh(w_NK, &kStamp);
+    EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
+    EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
+  });
+}
+
 struct GroupedCase {
   const char* what;
   std::vector<int64_t> offsets;
