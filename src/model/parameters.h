@@ -31,6 +31,8 @@ class Parameters {
  public:
   // Zero-filled. gradients = false (inference) allocates no gradient buffer.
   Parameters(const ModelConfig& config, at::Device device, bool gradients);
+  Parameters(const Parameters&) = delete;  // packed weights point at stamp(), and a copy would share the buffers
+  Parameters& operator=(const Parameters&) = delete;
 
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   const std::vector<ParameterSpec>& buffers() const { return buffer_specs_; }

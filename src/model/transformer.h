@@ -57,6 +57,8 @@ class Transformer {
     at::Tensor normed_TD;  // after shared_head.norm: the head's input
   };
   // below: batch and hidden of the depth below (for k = 0 the main batch and forward()'s result).
+  // REQUIRES, over a cache: calls overlap by one row. The last row of a call drops out (its next token is not known), so the next call
+  // begins with it again; keys in the cache are those of the rows before it. Pages hold every token up to the one that the last row joins.
   Mtp mtp_forward(int64_t k, const Batch& below, const at::Tensor& hidden_TD, const ForwardOptions& options);
 
   // Head over chosen rows: [T, W]. The shared head of MTP is the same matrix.
