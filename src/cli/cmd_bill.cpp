@@ -1,5 +1,6 @@
 // finback bill: adds up the bills of runs.
 #include <filesystem>
+#include <map>
 
 #include "base/fields.h"
 #include "cli/args.h"
@@ -9,19 +10,22 @@
 namespace finback {
 
 int cmd_bill(Words words) {
-  Args args("bill RUN... [--json]", "Prints the bill of each run folder (bill.json) and, for several, their sum.",
+  Args args("bill RUN... [--rate USD] [--json]", "Prints the bill of each run folder (bill.json) and, for several, their sum.",
             "finback bill runs/quickstart");
-  args.toggle("json", "one JSON document");
+  args.flag("rate", "USD", "price the device-hours anew: USD for each (files stay as they are)").toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.required(0, "a run folder");
   Json document;
   document["runs"] = Json::array();
-  double hours = 0, usd = 0, flops = 0;
+  const double rate = args.number("rate", 0, 0, 1e6);
+  std::map<std::string, double> hours;  // by device: hours of a vCPU and of an accelerator do not add up
+  double usd = 0, flops = 0;
   int64_t tokens = 0;
   std::string text;
   for (const std::string& run : args.positional()) {
     Bill bill = read_bill(std::filesystem::path(run) / "bill.json");
-    hours += bill.device_hours, usd += bill.usd, flops += bill.flops, tokens += bill.tokens;
+    if (rate > 0) settle_bill(bill, rate);
+    hours[bill.device] += bill.device_hours, usd += bill.usd, flops += bill.flops, tokens += bill.tokens;
     document["runs"].push_back(dump_fields(bill));
     text += bill_table(bill) + "\n";
   }
@@ -31,8 +35,9 @@ int cmd_bill(Words words) {
     return 0;
   }
   fmt::print("{}", text);
-  if (args.positional().size() > 1)
-    fmt::print("sum of {} runs: {:.4f} device-hours, {} tokens, ${:.4f}\n", args.positional().size(), hours, tokens, usd);
+  std::string spent;
+  for (const auto& [device, device_hours] : hours) spent += fmt::format("{:.4f} {}-hours, ", device_hours, device);
+  if (args.positional().size() > 1) fmt::print("sum of {} runs: {}{} tokens, ${:.4f}\n", args.positional().size(), spent, tokens, usd);
   return 0;
 }
 

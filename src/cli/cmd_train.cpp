@@ -16,7 +16,11 @@ namespace {
 std::string sample_text(const SampleRequest& ask) {
   const Tokenizer tokenizer = Tokenizer::load(ask.tokenizer_folder);
   Request request;
-  request.prompt = tokenizer.encode(ask.prompt);
+  request.prompt = tokenizer.encode(ask.prompt, /*add_special=*/true);
+  // A long prompt gives way to the sample: its end is kept.
+  const int64_t limit = ask.model.config().max_position_embeddings, room = limit - ask.tokens;
+  if (const int64_t length = int64_t(request.prompt.size()); length > room)
+    request.prompt.erase(request.prompt.begin(), request.prompt.begin() + (length - room));
   request.max_tokens = ask.tokens;
   request.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = ask.seed};
   EngineOptions options;
@@ -35,20 +39,24 @@ int cmd_train(Words words) {
             "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, "
             "metrics.jsonl, "
             "TensorBoard events, step-NNNNNN/ as Hugging Face folders, latest, bill.json. SIGINT and SIGTERM save and end the run orderly.",
-            "finback train configs/recipes/quickstart.toml --train.steps=200");
+            "finback train configs/recipes/quickstart.toml --run.name=try --train.steps=200");
   args.toggle("resume", "go on from the newest checkpoint, exactly; from the start when there is none")
       .toggle("overwrite", "remove what an earlier run left in the folder and start again")
       .toggle("deterministic", "forbid every op without fixed bits (same as --run.deterministic=true)")
       .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
-      .toggle("json", "print the bill as JSON")
+      .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
+      .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
       .flag("log-rows", "FILE", "write every row trained on as JSON lines, for replaying the run elsewhere")
       .accept_overrides("recipe keys, also as --section.key=value:\n" + help_fields(defaults));
   if (!args.parse(words)) return 0;
   args.at_most(1);
   if (args.has("resume") && args.has("overwrite")) throw UsageError("--resume and --overwrite exclude each other");
+  if (args.has("resume") && args.has("log-rows"))
+    throw UsageError("--log-rows and --resume exclude each other: the rows of the steps before are not in the file");
 
   std::vector<std::pair<std::string, std::string>> overrides = args.overrides();
   if (args.has("deterministic")) overrides.emplace_back("run.deterministic", "true");
+  if (args.has("rate")) overrides.emplace_back("bill.rate", *args.get("rate"));
   const TrainConfig config = load_train_config(args.required(0, "RECIPE"), overrides);
   TrainOptions options;
   if (args.has("resume")) options.mode = OpenMode::kResume;
@@ -59,15 +67,21 @@ int cmd_train(Words words) {
 
   TrainSummary summary = train(config, options);
   if (args.has("json")) {
-    fmt::print("{}", dump_json(dump_fields(summary.bill)));
+    Json json = dump_fields(summary.bill);
+    json["stopped"] = summary.stopped;
+    json["step"] = summary.step;
+    json["steps"] = summary.steps;
+    fmt::print("{}", dump_json(json));
     return 0;
   }
   if (summary.stopped) {
     fmt::print("stopped at step {} of {}, saved in {}. Go on with: finback train {} --resume\n", summary.step, summary.steps,
                summary.folder.string(), summary.folder.string());
+  } else if (summary.steps_done == 0) {
+    fmt::print("nothing to do: finished at step {}, model in {}/latest\n", summary.step, summary.folder.string());
   } else {
-    fmt::print("done: {} steps, validation {:.4f} bits a byte, model in {}/latest\n", summary.step, summary.val_bpb,
-               summary.folder.string());
+    fmt::print("done: {} steps{}, model in {}/latest\n", summary.step,
+               summary.val_bpb ? fmt::format(", validation {:.4f} bits a byte", *summary.val_bpb) : "", summary.folder.string());
   }
   fmt::print("{}", bill_table(summary.bill));
   return 0;

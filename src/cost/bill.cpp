@@ -10,7 +10,7 @@ namespace finback {
 void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
   Price price;
   if (rate_usd_per_device_hour > 0) {
-    price = {bill.device, rate_usd_per_device_hour, "given with --rate", "the user", utc_now().substr(0, 10)};
+    price = {bill.device, rate_usd_per_device_hour, "the rate that the user gave", "the user", utc_now().substr(0, 10)};
   } else {
     price = price_of(bill.device);
   }
@@ -18,7 +18,7 @@ void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
   bill.price_what = price.what;
   bill.price_source = price.source;
   bill.price_date = price.date;
-  bill.device_hours = bill.wall_hours * double(bill.devices);
+  if (bill.device_hours == 0) bill.device_hours = bill.wall_hours * double(bill.devices);
   bill.usd = bill.device_hours * bill.usd_per_device_hour;
   bill.usd_per_million_tokens = bill.tokens > 0 ? bill.usd / double(bill.tokens) * 1e6 : 0;
   const double capacity = bill.wall_hours * 3600 * bill.peak_flops_per_s;

@@ -16,7 +16,7 @@ struct Bill {
   std::string device_name;      // "AMD EPYC ..."
   int64_t devices = 1;          // vCPUs used, or accelerators
   double wall_hours = 0;        // of the run, every attempt included
-  double device_hours = 0;      // wall_hours * devices
+  double device_hours = 0;      // of each attempt, its hours times its devices
   int64_t tokens = 0;           // trained tokens
   double flops = 0;             // useful: train_flops_per_token (causal, MTP included) * tokens
   double peak_flops_per_s = 0;  // measured f32 FMA peak of the devices used
@@ -37,7 +37,7 @@ void visit_fields(Bill& b, V& v) {
   v("device_name", b.device_name, "device as the machine calls it");
   v("devices", b.devices, "vCPUs or accelerators used");
   v("wall_hours", b.wall_hours, "hours, every attempt included");
-  v("device_hours", b.device_hours, "wall_hours * devices");
+  v("device_hours", b.device_hours, "hours of each attempt times its devices");
   v("tokens", b.tokens, "tokens trained");
   v("flops", b.flops, "useful FLOPs: formula in src/cost/flops.h, causal attention, MTP included");
   v("peak_flops_per_s", b.peak_flops_per_s, "measured peak of the devices used, FLOP/s");
@@ -53,8 +53,8 @@ void visit_fields(Bill& b, V& v) {
   v("not_included", b.not_included, "what this bill leaves out");
 }
 
-// Fills device_hours, share_of_peak, usd and usd_per_million_tokens from the other fields, price fields from the table (or `rate` > 0),
-// and not_included.
+// Fills share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it is 0) as wall_hours * devices, price
+// fields from the table (or `rate` > 0), and not_included. Settling a bill again re-prices it.
 void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);
 void write_bill(const std::filesystem::path& path, Bill& bill);
 Bill read_bill(const std::filesystem::path& path);

@@ -27,6 +27,17 @@ TEST(Bill, SettlesHoursShareAndDollars) {
   EXPECT_EQ(bill.price_source, "the user");
 }
 
+TEST(Bill, HoursOfAttemptsOnOtherThreadCountsStand) {
+  Bill bill;
+  bill.device = "cpu";
+  bill.devices = 8;
+  bill.wall_hours = 2;
+  bill.device_hours = 1 * 2 + 1 * 8;
+  settle_bill(bill, 0.5);
+  EXPECT_EQ(bill.device_hours, 10);
+  EXPECT_EQ(bill.usd, 5);
+}
+
 TEST(Bill, SurvivesItsFile) {
   Bill bill;
   bill.run = "x";

@@ -25,7 +25,7 @@ Price price_of(const std::string& device) {
     if (price.device == device) return price;
     if (known.find(price.device) == std::string::npos) known += (known.empty() ? "" : ", ") + price.device;
   }
-  FB_FAIL("no price for device \"{}\". Known: {}. Hint: --rate USD_PER_HOUR", device, known);
+  FB_FAIL("no price for device \"{}\". Known: {}. Hint: --rate USD, for a device-hour", device, known);
 }
 
 }  // namespace finback

@@ -27,6 +27,7 @@ struct TrainerState {
   uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume
   uint64_t events_bytes = 0;
   double wall_seconds = 0;       // spent by all attempts so far
+  double device_seconds = 0;     // the same, each attempt times its vCPUs or accelerators
   std::string started;           // UTC, of the first attempt
   Json recipe = Json::object();  // resolved
 };
@@ -44,6 +45,7 @@ void visit_fields(TrainerState& s, V& v) {
   v("metrics_bytes", s.metrics_bytes, "length of metrics.jsonl");
   v("events_bytes", s.events_bytes, "length of the TensorBoard events");
   v("wall_seconds", s.wall_seconds, "seconds spent by all attempts");
+  v("device_seconds", s.device_seconds, "the same, each attempt times its vCPUs or accelerators");
   v("started", s.started, "UTC");
   v("recipe", s.recipe, "resolved recipe");
 }

@@ -95,6 +95,8 @@ void RowFeed::restore(int64_t cursor, const std::string& fingerprint) {
   state_->loader.seek(cursor);
 }
 
+int64_t RowFeed::validation_rows() const { return state_->loader.validation_rows(); }
+
 std::function<std::optional<MicroBatch>()> RowFeed::validation(int64_t tokens) const {
   // A part of the split is taken in evenly spaced rows: the first rows would be those of one source.
   const State* state = state_.get();

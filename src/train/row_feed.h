@@ -40,6 +40,7 @@ class RowFeed {
   // Goes to a saved position; throws Error when the data is not the same.
   void restore(int64_t cursor, const std::string& fingerprint);
 
+  int64_t validation_rows() const;
   // A pass over the first corpus's validation split, `tokens` of it (0: all).
   std::function<std::optional<MicroBatch>()> validation(int64_t tokens) const;
 

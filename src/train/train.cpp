@@ -16,6 +16,7 @@
 #include "model/checkpoint.h"
 #include "train/checkpointing.h"
 #include "train/metrics.h"
+#include "train/preflight.h"
 #include "train/progress_line.h"
 #include "train/row_feed.h"
 #include "train/schedule.h"
@@ -31,47 +32,34 @@ namespace {
 struct Meter {
   MachineProbe machine;
   double flops_per_token = 0;
-  double usd_per_second = 0;
-  double seconds_before = 0;  // spent by earlier attempts
+  double usd_per_device_second = 0;
+  int64_t devices = 1;               // vCPUs or accelerators of this attempt
+  double seconds_before = 0;         // spent by earlier attempts
+  double device_seconds_before = 0;  // the same, times the devices that each of them had
   Timer attempt;
   double elapsed() const { return seconds_before + attempt.seconds(); }
+  double device_seconds() const { return device_seconds_before + attempt.seconds() * double(devices); }
+  double usd() const { return device_seconds() * usd_per_device_second; }
   double peak_share(double tokens_per_s) const {
     return machine.fma_peak_gflops > 0 ? flops_per_token * tokens_per_s / (machine.fma_peak_gflops * 1e9) : 0;
   }
 };
 
-int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? threads() : 1; }
+// More threads than cores are no more machine.
+int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? std::min(threads(), available_cores()) : 1; }
 
-std::string price_row(const TrainConfig& config) {
-  FB_CHECK(config.run.device == "cpu" || !config.bill.device.empty() || config.bill.rate > 0,
-           "bill.device: expected the accelerator's row of the price table for run.device = cuda, got none. Hint: --bill.device=h200");
-  return config.bill.device.empty() ? config.run.device : config.bill.device;
-}
-
-Meter make_meter(const TrainConfig& config, const ModelConfig& shape, double seconds_before) {
+Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const TrainerState& state, double seconds_before) {
   Meter meter;
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
   meter.machine = probe_machine();
   if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
   meter.flops_per_token = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
-  meter.usd_per_second = rate * double(device_count(config)) / 3600;
+  meter.usd_per_device_second = rate / 3600;
+  meter.devices = device_count(config);
   meter.seconds_before = seconds_before;
+  // What an attempt spent behind its last checkpoint did not say its devices: they count as this one's.
+  meter.device_seconds_before = state.device_seconds + (seconds_before - state.wall_seconds) * double(meter.devices);
   return meter;
-}
-
-// Refuses whatever would make the resumed run another run.
-void check_resumable(const TrainerState& saved, const TrainConfig& config, const TrainOptions& options, const fs::path& root) {
-  const std::string where = (root / step_name(saved.step) / "trainer.json").string();
-  TrainConfig recipe;
-  load_fields(recipe, saved.recipe, where + " [recipe]");
-  if (const auto changed = first_changed_key(recipe, config)) {
-    FB_FAIL(
-        "{}: expected {} = {} as in the run so far, got {}. Hint: --run.name=NAME starts another run, --overwrite starts this one again",
-        root.string(), changed->key, changed->saved, changed->asked);
-  }
-  FB_CHECK(options.allow_other_kernels || saved.kernels == kernel_label(),
-           "{}: expected kernels {} as in the run so far, got {}. Hint: --kernels={}, or --allow-other-kernels (same training, other bits)",
-           where, saved.kernels, kernel_label(), saved.kernels);
 }
 
 Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter& meter) {
@@ -79,8 +67,9 @@ Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter
   bill.run = config.run.name;
   bill.device = price_row(config);
   bill.device_name = config.run.device == "cpu" ? meter.machine.processor : config.run.device;
-  bill.devices = device_count(config);
+  bill.devices = meter.devices;
   bill.wall_hours = meter.elapsed() / 3600;
+  bill.device_hours = meter.device_seconds() / 3600;
   bill.tokens = state.tokens;
   bill.flops = meter.flops_per_token * double(state.tokens);
   bill.peak_flops_per_s = meter.machine.fma_peak_gflops * 1e9;
@@ -109,7 +98,7 @@ TrainerState open_position(const TrainConfig& config, const TrainOptions& option
   state.kernels = kernel_label();
   state.device = config.run.device;
   if (resumed) {
-    check_resumable(*saved, config, options, folder.root());
+    check_resumable(*saved, config, model.config(), options.allow_other_kernels, folder.root());
     feed.restore(saved->data_cursor, saved->data_fingerprint);
     load_checkpoint(folder.root(), *saved, model, optimizer);
     point_latest(folder.root(), saved->step);
@@ -128,6 +117,7 @@ TrainerState open_position(const TrainConfig& config, const TrainOptions& option
 }  // namespace
 
 TrainSummary train(TrainConfig config, const TrainOptions& options) {
+  const StopSignal stop;  // first: a signal while data and model are opened ends the run orderly too
   set_deterministic(config.run.deterministic);
   const at::Device device(config.run.device == "cuda" ? at::kCUDA : at::kCPU);
   const fs::path root = fs::path(config.run.dir) / config.run.name;
@@ -137,6 +127,8 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const RunLength length = run_length(config.train, config.data.seq_len);
   const int64_t warmup_tokens = tokens_of_steps(config.train, config.data.seq_len, config.schedule.warmup_steps);
 
+  check_before_start(config, shape, feed, bool(options.sample));
+
   RunFolder folder(root, options.mode);
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
@@ -145,12 +137,11 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
   const double seconds_before =
       std::max(state.wall_seconds, options.mode == OpenMode::kResume ? last_elapsed_seconds(folder.metrics()) : 0);
-  const Meter meter = make_meter(config, shape, seconds_before);
+  const Meter meter = make_meter(config, shape, state, seconds_before);
   MetricsLog log(folder.metrics(), state.metrics_bytes);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
   RowsLog rows_log(options.rows_log);
   ProgressLine progress;
-  const StopSignal stop;
   progress.note(fmt::format("{}: {} parameters, {} steps, {} tokens, kernels {}, {} threads{}", root.string(),
                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
                             kernel_label(), threads(), resumed ? fmt::format(", resumed at step {}", state.step) : ""));
@@ -162,6 +153,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     state.metrics_bytes = log.sync();
     state.events_bytes = events.sync();
     state.wall_seconds = meter.elapsed();
+    state.device_seconds = meter.device_seconds();
     save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder());
     retain(root, config.checkpoint.keep_last, config.checkpoint.keep_every);
   };
@@ -224,7 +216,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
 
     // One line.
     const double step_s = step_timer.seconds(), tokens_per_s = double(settings.batch_tokens) / step_s;
-    const StepClock clock{meter.elapsed(), step_s, tokens_per_s, meter.peak_share(tokens_per_s), meter.elapsed() * meter.usd_per_second};
+    const StepClock clock{meter.elapsed(), step_s, tokens_per_s, meter.peak_share(tokens_per_s), meter.usd()};
     const std::vector<RouterStats> router = router_view(result.loads, model.parameters());
     log.append(step_line(settings, result, router, clock));
     events.scalars(state.step, unix_seconds(), step_scalars(settings, result, router, clock));
@@ -237,6 +229,12 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   summary.folder = root;
   summary.step = state.step;
   summary.steps = length.steps;
+  summary.steps_done = state.step - first_step;
+  // Nothing was done: the bill of the attempts that did it stands, unless the last of them died before writing it.
+  if (summary.steps_done == 0 && fs::exists(folder.bill())) {
+    summary.bill = read_bill(folder.bill());
+    if (summary.bill.tokens == state.tokens) return summary;
+  }
   summary.bill = make_bill(config, state, meter);
   write_bill(folder.bill(), summary.bill);
   return summary;

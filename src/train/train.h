@@ -4,6 +4,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cost/bill.h"
@@ -33,8 +34,9 @@ struct TrainOptions {
 struct TrainSummary {
   std::filesystem::path folder;
   int64_t step = 0, steps = 0;
-  bool stopped = false;  // by a signal, before its end
-  double val_bpb = 0;    // of the last whole-split evaluation; 0 when there was none
+  int64_t steps_done = 0;         // by this attempt; 0: the run had been finished before
+  bool stopped = false;           // by a signal, before its end
+  std::optional<double> val_bpb;  // of the whole-split evaluation at the end; none when this attempt made none
   Bill bill;
 };
 

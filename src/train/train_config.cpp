@@ -15,9 +15,11 @@ namespace {
 constexpr std::array<std::string_view, 5> kFreeKeys = {"eval.", "checkpoint.", "bill.", "run.dir", "run.name"};
 
 bool is_free(const std::string& key, const TrainConfig& config) {
-  // A constant schedule does not know its end, so such a run may be made longer.
-  const bool length = key == "train.steps" || key == "train.tokens";
-  if (length && config.schedule.kind == "constant") return true;
+  // A run may be made longer when no step so far depended on where it ends.
+  const TrainSection& t = config.train;
+  const bool endless =
+      config.schedule.kind == "constant" && t.mtp_lambda == t.mtp_lambda_late && (t.bias_update_speed == 0 || t.bias_update_stop == 1);
+  if (endless && (key == "train.steps" || key == "train.tokens")) return true;
   for (const std::string_view free : kFreeKeys) {
     if (free.ends_with('.') ? key.starts_with(free) : key == free) return true;
   }
@@ -92,6 +94,15 @@ void validate_optimizer(const TrainConfig& c) {
   in_range("schedule.floor_until", s.floor_until, s.cosine_until, 1);
 }
 
+// A run folder may have been moved or renamed since its config.toml was written.
+void name_after_folder(RunSection& run, const fs::path& given) {
+  fs::path folder = given.lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // a slash at the end
+  if (folder.filename() == "." || folder.filename() == "..") folder = fs::canonical(folder);
+  run.name = folder.filename().string();
+  run.dir = folder.has_parent_path() ? folder.parent_path().string() : ".";
+}
+
 void flatten(const Json& value, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
   if (!value.is_object()) {
     out.emplace_back(prefix, dump_json_line(value));
@@ -108,6 +119,7 @@ TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pai
   FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: a TOML file as in configs/recipes, or a run folder", file.string());
   TrainConfig config;
   load_fields(config, read_toml(file), file.string());
+  if (is_run) name_after_folder(config.run, recipe);
   for (const auto& [path, text] : overrides) set_field(config, path, text);
   if (config.run.name.empty()) config.run.name = recipe.stem().string();
   validate(config);

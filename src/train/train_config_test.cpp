@@ -95,8 +95,38 @@ TEST(TrainConfig, OnlyARunWithoutAPlannedEndMayBeMadeLonger) {
   TrainConfig saved = valid_config(), asked = saved;
   asked.train.steps = 20;
   EXPECT_EQ(first_changed_key(saved, asked).value().key, "train.steps");
-  saved.schedule.kind = asked.schedule.kind = "constant";
-  EXPECT_FALSE(first_changed_key(saved, asked));
+  // A constant learning rate alone does not do: MTP weight and bias speed change at shares of all tokens.
+  const auto changed_with = [&](auto change) {
+    TrainConfig before = saved, after = asked;
+    change(before), change(after);
+    return first_changed_key(before, after).has_value();
+  };
+  const auto endless = [](TrainConfig& c) {
+    c.schedule.kind = "constant";
+    c.train.mtp_lambda_late = c.train.mtp_lambda;
+    c.train.bias_update_stop = 1;
+  };
+  EXPECT_FALSE(changed_with(endless));
+  EXPECT_FALSE(changed_with([&](TrainConfig& c) { endless(c), c.train.bias_update_stop = 0.5, c.train.bias_update_speed = 0; }));
+  EXPECT_TRUE(changed_with([](TrainConfig& c) { c.schedule.kind = "constant"; }));
+  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.schedule.kind = "cosine"; }));
+  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.train.mtp_lambda_late = 0.1; }));
+  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.train.bias_update_stop = 0.5; }));
+}
+
+TEST(TrainConfig, ARunFolderIsTheRunWhereverItWasMoved) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("finback-moved-{}", ::getpid());
+  fs::create_directories(folder / "here");
+  TrainConfig written = valid_config();
+  written.run.dir = "elsewhere";
+  std::ofstream(folder / "here" / "config.toml") << dump_toml(dump_fields(written));
+  for (const fs::path& given : {folder / "here", folder / "here" / "", folder / "here" / ".", folder / "here" / ".." / "here"}) {
+    const TrainConfig config = load_train_config(given, {});
+    EXPECT_EQ(config.run.name, "here") << given;
+    EXPECT_EQ(fs::path(config.run.dir), folder) << given;
+  }
+  EXPECT_EQ(load_train_config(folder / "here", {{"run.name", "other"}}).run.name, "other");
+  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -121,6 +121,51 @@ class ResumeTest(small_run.ProgramTest):
         self.good(*train_words("freely", "--resume", "--checkpoint.keep_last=9"))
         self.assertEqual(metrics_difference(self.straight, run_folder("freely")), "")
 
+    def test_another_model_behind_the_same_recipe_is_refused(self):
+        config = os.path.join(small_run.work_folder(), "shape.json")
+        with open(os.path.join(self.straight, "latest", "config.json"), encoding="utf-8") as f:
+            shape = json.load(f)
+        words = train_words("shape", "--resume", f"--model.config={config}")
+        for eps, code in ((1e-6, 0), (1e-5, 1)):
+            with open(config, "w", encoding="utf-8") as f:
+                json.dump({**shape, "rms_norm_eps": eps}, f)
+            if code:
+                self.bad(code, *words, says=["rms_norm_eps", "1e-06", "1e-05"])
+            else:
+                self.good(*words)
+
+    def test_a_finished_run_has_nothing_to_do_and_keeps_its_bill(self):
+        path = os.path.join(self.straight, "bill.json")
+        before = open(path, "rb").read()
+        self.assertIn(f"nothing to do: finished at step {small_run.STEPS}", self.good(*train_words("straight", "--resume")).stdout)
+        self.assertEqual(open(path, "rb").read(), before)
+        os.remove(path)
+        self.good(*train_words("straight", "--resume"))
+        self.assertTrue(os.path.exists(path), "a run killed before its bill gets one")
+
+    def test_a_moved_run_goes_on_where_it_lies(self):
+        self.killed_by("moving", "after-done:2")
+        moved = os.path.join(small_run.work_folder(), "new", "moved")
+        os.makedirs(os.path.dirname(moved))
+        os.rename(run_folder("moving"), moved)
+        self.good("train", moved, "--resume")
+        self.assertFalse(os.path.exists(run_folder("moving")))
+        self.assertEqual(difference(self.straight, moved), "")
+
+    def test_device_hours_are_those_of_each_attempt(self):
+        self.killed_by("hours", "after-done:3")
+        trainer = sorted(glob.glob(os.path.join(run_folder("hours"), "step-*", "trainer.json")))[-1]
+        with open(trainer, encoding="utf-8") as f:
+            state = json.load(f)
+        state["device_seconds"] += 3600
+        with open(trainer, "w", encoding="utf-8") as f:
+            json.dump(state, f)
+        bill = json.loads(self.good(*train_words("hours", "--resume", "--threads=1", "--rate=2", "--json")).stdout)
+        self.assertGreater(bill["device_hours"], 1)
+        self.assertLess(bill["wall_hours"], 0.9)
+        self.assertAlmostEqual(bill["usd"], 2 * bill["device_hours"])
+        self.assertEqual((bill["stopped"], bill["step"], bill["steps"]), (False, small_run.STEPS, small_run.STEPS))
+
     def test_signals_save_and_end_orderly(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(signal=number.name):

@@ -1,0 +1,27 @@
+// What is refused before a run writes anything, and what would make a resumed run another run. Pure questions: opens no file but the
+// saved checkpoint's, changes nothing, and may be asked from any thread.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "model/model_config.h"
+#include "train/checkpointing.h"
+#include "train/row_feed.h"
+#include "train/train_config.h"
+
+namespace finback {
+
+// The run's row of the price table: bill.device, or cpu. Throws Error for an accelerator without a named row or a rate.
+std::string price_row(const TrainConfig& config);
+
+// Throws Error for whatever would only fail at the first evaluation, sample or bill. `samples`: text samples will be made.
+void check_before_start(const TrainConfig& config, const ModelConfig& shape, const RowFeed& feed, bool samples);
+
+// Throws Error when recipe, model shape or kernels are not those of the run that saved root/step-<saved.step>.
+void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
+                     const std::filesystem::path& root);
+
+// The first key of config.json in which two shapes differ; nothing for equal ones. How weights are stored is no part of a shape.
+std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked);
+
+}  // namespace finback
