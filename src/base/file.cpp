@@ -122,7 +122,11 @@ void AtomicFile::commit() {
   sync_fd(fd_, temporary_);
   ::close(std::exchange(fd_, -1));
   failpoint("before-rename");
-  FB_CHECK(::rename(temporary_.c_str(), path_.c_str()) == 0, "{}: cannot rename to {}: {}", temporary_.string(), path_.string(), reason());
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const std::string why = reason();
+    ::unlink(temporary_.c_str());
+    FB_FAIL("{}: cannot rename to {}: {}", temporary_.string(), path_.string(), why);
+  }
   failpoint("after-rename");
   sync_directory(path_.parent_path());
 }

@@ -40,6 +40,12 @@ TEST_F(Files, AnUncommittedFileLeavesNothing) {
   EXPECT_EQ(entries(), 0u);
 }
 
+TEST_F(Files, AFailedRenameLeavesNoTemporary) {
+  fs::create_directories(folder / "a" / "inside");
+  EXPECT_THROW(write_file_atomic(folder / "a", "x"), Error);
+  EXPECT_EQ(entries(), 1u);
+}
+
 TEST_F(Files, EarlierBytesCanBeOverwrittenBeforeCommit) {
   AtomicFile file(folder / "a");
   file.write("....body");
