@@ -138,7 +138,11 @@ TEST_F(BpeTrainerTest, WritesATokenizerInDeepSeeksLayout) {
   EXPECT_TRUE(tokenizer.is_special(*tokenizer.token_id("<|EOT|>")));
   EXPECT_EQ(tokenizer.decode(tokenizer.encode(documents_[0])), documents_[0]);
   EXPECT_LT(tokenizer.encode("The documents are many").size(), 6u);
-  EXPECT_EQ(tokenizer.encode("x", true), tokenizer.encode("x"));  // documents are trained on without bos
+  // As in training: a document begins with bos.
+  std::vector<int32_t> with_bos = tokenizer.encode("x");
+  EXPECT_NE(with_bos.front(), 0);
+  with_bos.insert(with_bos.begin(), 0);
+  EXPECT_EQ(tokenizer.encode("x", true), with_bos);
   EXPECT_EQ(tokenizer.encode("<｜User｜>"), (std::vector<int32_t>{*tokenizer.token_id(kUserToken)}));
 }
 

@@ -97,9 +97,9 @@ constexpr const char* kChatTemplate =
     "{% elif message['role'] == 'assistant' %}{{ '<｜Assistant｜>' + message['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}";
 
-// bos is not added to plain text, as documents are trained on without one; the chat template sets it.
+// As DeepSeek's: a text begins with bos, as the documents that a model is trained on do; the chat template sets its own.
 Json tokenizer_config() {
-  return {{"add_bos_token", false},
+  return {{"add_bos_token", true},
           {"add_eos_token", false},
           {"bos_token", kBosToken},
           {"eos_token", kEosToken},
