@@ -49,6 +49,9 @@ class CorpusBuild {
       }
     }
     FB_CHECK(train_.documents() > 0, "{}: expected documents to train on, got none", recipe_.name);
+    // Without its manifest a folder is no corpus: a kill from here on never leaves one train split beside another's validation.
+    fs::remove(options_.out / "manifest.json");
+    sync_directory(options_.out);
     train_.commit();
     validation_.commit();
     const auto output = [](const JsonlWriter& writer) {

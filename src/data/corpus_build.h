@@ -15,7 +15,8 @@ struct CorpusOptions {
   bool refresh = false;         // fetch packages again even if the cache has them
 };
 
-// Returns the manifest. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is ready.
+// Returns the manifest. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is
+// ready to take its place; a kill while it does leaves a folder without manifest, which is no corpus.
 Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options);
 
 // Whole documents are held out: those that held_out names, and a share chosen by a hash of source and id. So a document's side does not

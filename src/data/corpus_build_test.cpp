@@ -115,6 +115,17 @@ TEST(CorpusBuild, AFailedBuildKeepsTheOldCorpus) {
   EXPECT_FALSE(fs::exists(folder / "out" / "train.jsonl.zst.tmp"));
 }
 
+TEST(CorpusBuild, NewTrainBesideOldValidationIsNoCorpus) {
+  const fs::path folder = write_recipe("mixed", "");
+  build(folder);
+  fs::remove(folder / "out" / "validation.jsonl.zst");
+  make_directories(folder / "out" / "validation.jsonl.zst");  // where a file cannot be renamed to
+  spill(folder / "texts" / "zz.txt", "one more");
+  EXPECT_NE(failure([&] { build(folder); }).find("cannot rename"), std::string::npos);
+  EXPECT_FALSE(is_corpus_folder(folder / "out"));
+  EXPECT_FALSE(fs::exists(folder / "out" / "validation.jsonl.zst.tmp"));
+}
+
 TEST(CorpusBuild, RecipeMistakesAreNamed) {
   const auto message_of = [](const std::string& extra) {
     const fs::path folder = write_recipe("mistakes", extra);
@@ -125,6 +136,7 @@ TEST(CorpusBuild, RecipeMistakesAreNamed) {
   EXPECT_NE(message_of("validation_shar = 0.1\n").find("validation_share"), std::string::npos);
   EXPECT_NE(message_of("validation_share = 1.0\n").find("below 1"), std::string::npos);
   EXPECT_NE(message_of("package = \"x1\"\n").find("exactly one"), std::string::npos);
+  EXPECT_NE(message_of("optional = true\n").find("with a package only"), std::string::npos);
   EXPECT_NE(message_of("format = \"pdf\"\n").find("got \"pdf\""), std::string::npos);
   EXPECT_NE(message_of("files = [\"../secret\"]\n").find("inside the source"), std::string::npos);
   EXPECT_NE(message_of("[[sources]]\nname = \"local\"\npath = \"texts\"\n").find("two sources"), std::string::npos);

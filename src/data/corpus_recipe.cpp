@@ -12,6 +12,8 @@ namespace {
 void check_source(const CorpusSource& source, const std::string& what) {
   FB_CHECK(!source.name.empty(), "{}: expected a name for every source, got none", what);
   FB_CHECK(source.package.empty() != source.path.empty(), "{}: source {}: expected exactly one of package and path", what, source.name);
+  FB_CHECK(!source.optional || source.path.empty(), "{}: source {}: expected optional with a package only, got it with a path", what,
+           source.name);
   const std::vector<std::string> formats = {"text", "r-strings", "dictd", "wordnet"};
   const bool known = std::find(formats.begin(), formats.end(), source.format) != formats.end();
   FB_CHECK(known, "{}: source {}: expected format text, r-strings, dictd or wordnet, got \"{}\"", what, source.name, source.format);

@@ -49,9 +49,14 @@ void tokenize_split(const fs::path& corpus, const std::string& split, const Toke
   progress.finish();
 }
 
-void copy_file_bytes(const fs::path& from, const fs::path& to) {
-  if (!fs::exists(from) || fs::weakly_canonical(from) == fs::weakly_canonical(to)) return;
-  write_file_atomic(to, read_file(from));
+// `to` becomes what `from` is: a file that is absent there goes here too.
+void mirror_file(const fs::path& from, const fs::path& to) {
+  if (fs::weakly_canonical(from) == fs::weakly_canonical(to)) return;
+  if (fs::exists(from)) {
+    write_file_atomic(to, read_file(from));
+  } else {
+    fs::remove(to);
+  }
 }
 
 }  // namespace
@@ -70,7 +75,7 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
            tokenizer_folder.string());
   make_directories(out);
   fs::remove(out / "tokens.json");  // nothing below is whole until the new one is written
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) copy_file_bytes(tokenizer_folder / name, out / name);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) mirror_file(tokenizer_folder / name, out / name);
 
   TokenizerInfo info;
   info.vocab_size = tokenizer.vocab_size();

@@ -149,6 +149,23 @@ TEST(Tokenize, AnEmptyValidationSplitIsAllowed) {
   EXPECT_EQ(Loader({{{root / "out", 1}}, 4, true, 1}).validation_rows(), 0);
 }
 
+TEST(Tokenize, NoTokenizerConfigOfAnEarlierTokenizerStays) {
+  const fs::path root = fresh("again");
+  write_corpus(root / "corpus", {"the"}, {});
+  write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
+  tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
+  EXPECT_TRUE(fs::exists(root / "out" / "tokenizer_config.json"));
+  // DeepSeek's names count without one.
+  std::string json = read_file(root / "tokenizer" / "tokenizer.json");
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>("<bos>", "<｜begin▁of▁sentence｜>"), {"<eos>", "<｜end▁of▁sentence｜>"}})
+    json.replace(json.find(from), from.size(), to);
+  write_file_atomic(root / "tokenizer" / "tokenizer.json", json);
+  fs::remove(root / "tokenizer" / "tokenizer_config.json");
+  tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
+  EXPECT_FALSE(fs::exists(root / "out" / "tokenizer_config.json"));
+}
+
 TEST(Tokenize, MistakesAreOneLine) {
   const fs::path root = fresh("mistakes");
   write_corpus(root / "corpus", {"the"}, {});
