@@ -32,9 +32,17 @@ SamplingParams sampling_of(const Args& args, const fs::path& folder) {
   SamplingParams params;
   if (const fs::path file = folder / "generation_config.json"; fs::exists(file)) {
     const Json json = read_json(file);
-    if (json.value("do_sample", true)) {
-      params.temperature = json.value("temperature", 1.0);
-      params.top_p = json.value("top_p", 1.0);
+    FB_CHECK(json.is_object(), "{}: expected an object, got {}", file.string(), json.type_name());
+    const Json do_sample = json.value("do_sample", Json(true));
+    FB_CHECK(do_sample.is_boolean(), "{}: expected true or false in \"do_sample\", got {}", file.string(), do_sample.type_name());
+    const auto number = [&](const char* key) {
+      const Json value = json.value(key, Json(1.0));
+      FB_CHECK(value.is_number(), "{}: expected a number in \"{}\", got {}", file.string(), key, value.type_name());
+      return value.get<double>();
+    };
+    if (do_sample.get<bool>()) {
+      params.temperature = number("temperature");
+      params.top_p = number("top_p");
     } else {
       params.temperature = 0;
     }
@@ -52,7 +60,8 @@ std::vector<int32_t> parse_ids(const std::string& text) {
   std::vector<int32_t> ids;
   const Json list = parse_json(text.find('[') == std::string::npos ? "[" + text + "]" : text, "--ids");
   for (size_t i = 0; i < list.size(); ++i) {
-    FB_CHECK(list[i].is_number_integer(), "--ids: expected integers as in 1,2,3, got {}", dump_json_line(list[i]));
+    const bool whole = list[i].is_number_unsigned() && list[i].get<uint64_t>() < uint64_t{1} << 31;
+    FB_CHECK(whole, "--ids: expected token ids as in 1,2,3, got {}", dump_json_line(list[i]));
     ids.push_back(list[i].get<int32_t>());
   }
   return ids;
@@ -92,6 +101,13 @@ void print_json(const Answer& answer) {
   fmt::print("{}", dump_json(json));
 }
 
+// A flag that would change nothing is a mistake, not a wish.
+void check_flags(const Args& args) {
+  FB_CHECK(!(args.has("prompt") && args.has("ids")), "--prompt and --ids exclude each other");
+  FB_CHECK(!(args.has("chat") && args.has("ids")), "--chat and --ids exclude each other");
+  for (const char* flag : {"system", "chat-format"}) FB_CHECK(!args.has(flag) || args.has("chat"), "--{}: expected --chat with it", flag);
+}
+
 void declare(Args& args) {
   args.flag("prompt", "TEXT", "text to continue (default: standard input)")
       .flag("ids", "1,2,3", "token ids instead of text")
@@ -122,16 +138,17 @@ int cmd_generate(Words words) {
   if (!args.parse(words)) return 0;
   const fs::path folder = args.required(0, "a model folder");
   args.at_most(1);
+  check_flags(args);
   const ChatFormat format = parse_chat_format(args.get_or("chat-format", "v3"));
   const SamplingParams sampling = sampling_of(args, folder);
   const int64_t max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
   const std::string device = args.get_or("device", "cpu");
   FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
-  FB_CHECK(!(args.has("prompt") && args.has("ids")), "--prompt and --ids exclude each other");
 
   const bool needs_text = !args.has("ids");
   std::optional<Tokenizer> tokenizer;
   if (needs_text || fs::exists(folder / "tokenizer.json")) tokenizer.emplace(Tokenizer::load(folder));
+  FB_CHECK(tokenizer || !args.has("stop"), "--stop: expected a model folder with tokenizer.json, got none in {}", folder.string());
   const auto model = load_model(folder, at::Device(device), /*trainable=*/false);
   const ModelConfig& config = model->config();
 
@@ -165,7 +182,8 @@ int cmd_generate(Words words) {
     } else {
       request.prompt = tokenizer->encode(text, /*add_special=*/true);
       // An empty prompt starts a new document, as the training data did.
-      if (request.prompt.empty() && tokenizer->eos_id()) request.prompt.push_back(*tokenizer->eos_id());
+      if (const auto first = tokenizer->bos_id() ? tokenizer->bos_id() : tokenizer->eos_id(); first && request.prompt.empty())
+        request.prompt.push_back(*first);
     }
     if (!engine) {
       // A conversation grows to the model's limit; one request needs a cache of its own length.

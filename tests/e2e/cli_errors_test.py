@@ -50,6 +50,7 @@ class CliErrorsTest(small_run.ProgramTest):
         self.bad(2, "generate", "x", "--max-tokens", says="--max-tokens")
         self.bad(2, "inspect", "x", "--threads", says="--threads")
         self.bad(2, "train", "x", "--resume", "--overwrite")
+        self.bad(2, "train", "x", "--resume", "--log-rows", "y", says="--log-rows")
 
     def test_bad_values_exit_1_and_name_the_flag(self):
         self.bad(1, "inspect", "x", "--threads=0", says="--threads")
@@ -58,6 +59,8 @@ class CliErrorsTest(small_run.ProgramTest):
         self.bad(1, "inspect", "configs/models/v3", "--seq-len=-1", says="--seq-len")
         self.bad(1, "generate", "x", "--temperature", "warm", says="warm")
         self.bad(1, "generate", "x", "--prompt", "a", "--ids", "1", says="--ids")
+        self.bad(1, "generate", "x", "--chat", "--ids", "1", says="--chat")
+        self.bad(1, "generate", "x", "--prompt", "a", "--system", "b", says="--system")
         self.bad(1, "train", "x.toml", "--failpoint=write", says="--failpoint")
 
     def test_missing_files_are_named(self):
@@ -74,7 +77,8 @@ class CliErrorsTest(small_run.ProgramTest):
                  ("--train.batch_tokens=100", "multiple", 1), ("--optimizer.lr=-1", "optimizer.lr", 1), ("--schedule.kind=magic", "magic", 1),
                  ("--nonsense.key=1", "nonsense", 1), ("--model.num_attention_heads=0", "num_attention_heads", 1),
                  ("--model.num_experts_per_tok=9", "num_experts_per_tok", 1), ("--run.device=tpu", "tpu", 1), ("--run.name=a/b", "run.name", 1),
-                 ("--train.precision=fp4", "fp4", 1), ("--eval.every=-1", "eval.every", 1), ("--data.seq_len=1", "seq_len", 1))
+                 ("--train.precision=fp4", "fp4", 1), ("--eval.every=-1", "eval.every", 1), ("--eval.sample_prompt=", "sample_prompt", 1), ("--eval.sample_tokens=256", "max_position_embeddings", 1),
+                 ("--bill.device=abacus", "abacus", 1), ("--rate=-1", "bill.rate", 1), ("--data.seq_len=1", "seq_len", 1))
         for flag, says, code in cases:
             with self.subTest(flag=flag):
                 words = train_words("never", flag) if "run.name" not in flag else ["train", small_run.recipe(), flag]
@@ -117,6 +121,14 @@ class CliErrorsTest(small_run.ProgramTest):
             self.write(model, weights, damaged)
             self.bad(1, *generate, says=model)
         self.write(model, weights, whole)
+        with open(os.path.join(model, "generation_config.json"), "rb") as f:
+            generation = f.read()
+        for damaged in ("[]", '{"temperature": "warm"}', '{"do_sample": 3}'):
+            self.write(model, "generation_config.json", damaged)
+            self.bad(1, *generate, says="generation_config.json")
+        self.write(model, "generation_config.json", generation)
+        for ids in ("-1", "2147483648", "1.5", "4294967297"):
+            self.bad(1, "generate", model, f"--ids={ids}", says="--ids")
         with open(os.path.join(model, "tokenizer.json"), "rb") as f:
             tokenizer = f.read()
         for damaged in (b"", b"{}", tokenizer[:-20], tokenizer.replace(b'"BPE"', b'"Unigram"', 1)):
