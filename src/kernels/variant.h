@@ -1,5 +1,5 @@
 // Which implementation of an op runs: chosen once at start by cpuid or by --kernels, read by every dispatch `if`.
-// Bits are promised per variant; its label goes into run files and checkpoints. Set before any work starts; not thread-safe to change
+// Bits are promised per variant (ref: only from run to run); its label goes into run files and checkpoints. Set before any work starts; not thread-safe to change
 // later.
 #pragma once
 #include <ATen/core/Tensor.h>
