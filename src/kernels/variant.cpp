@@ -28,6 +28,8 @@ void apply(Variant variant) {
   if (variant == Variant::kAvx2) disabled = kAvx512Targets;
   if (variant == Variant::kPortable) disabled = kAvx512Targets | HWY_AVX2;
   hwy::DisableTargets(disabled);
+  // Here rather than at the first dispatch: while Highway looks up the targets, other threads see all of this processor's for a moment.
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   chosen() = variant;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/op_check.h"
+#include "kernels/skeleton_cpu.h"
 
 namespace finback {
 namespace {
@@ -30,6 +31,21 @@ TEST(Variant, RefRunsReferences) {
   EXPECT_TRUE(use_ref(at::zeros({1})));
   select_kernels("auto");
   EXPECT_FALSE(use_ref(at::zeros({1})));
+}
+
+// The first loop after a choice dispatches on all its threads at once: none may see another instruction set for a moment.
+TEST(Variant, HoldsOnEveryThreadFromTheFirstDispatch) {
+  set_threads(4);
+  int strays = 0;
+  for (int i = 0; i < 2000; ++i) {
+    select_kernels("portable");
+    const SkeletonRows* seen[16] = {};
+    parallel_for(16, [&](int64_t chunk) { seen[chunk] = &skeleton_rows(); });
+    for (const SkeletonRows* rows : seen) strays += rows != &skeleton_rows();
+  }
+  EXPECT_EQ(strays, 0);
+  set_threads(2);
+  select_kernels("auto");
 }
 
 TEST(Variant, UnknownNameSaysWhatIsKnown) {
