@@ -38,10 +38,9 @@ void check_offsets(const std::vector<int64_t>& offsets, int64_t groups, int64_t 
             "{} offsets from 0 to {}, got {} up to {}", groups + 1, rows, offsets.size(), offsets.empty() ? 0 : offsets.back());
 }
 
-// x [T, H, columns] against w [H, N, K].
-void check_heads(const at::Tensor& x, const at::Tensor& w_HNK, int64_t columns) {
-  FB_ASSERT(x.dim() == 3 && x.size(1) == w_HNK.size(0) && x.size(2) == columns, "x is [T, {}, {}], got [T, {}, {}]", w_HNK.size(0), columns,
-            x.size(1), x.size(-1));
+void check_heads(const at::Tensor& x, int64_t heads, int64_t columns) {
+  FB_ASSERT(x.dim() == 3 && x.size(1) == heads && x.size(2) == columns, "x is [T, {}, {}], got [T, {}, {}]", heads, columns, x.size(1),
+            x.size(-1));
 }
 
 // One job a group: `job(e, first row, rows)`; groups without rows have none.
@@ -52,6 +51,18 @@ void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const Make
     if (offsets[e] < offsets[e + 1]) jobs.push_back(job(int64_t(e), offsets[e], offsets[e + 1] - offsets[e]));
   }
   gemm_all(jobs, accumulate);
+}
+
+// y [T, H, n] of x [T, H, k], one matrix of panels a head.
+template <class PanelsOf>
+at::Tensor multiply_heads(const at::Tensor& x_THK, int64_t n, const PanelsOf& panels_of) {
+  const int64_t tokens = x_THK.size(0), heads = x_THK.size(1), k = x_THK.size(2);
+  at::Tensor y_THN = at::empty({tokens, heads, n}, x_THK.options());
+  float* y = y_THN.mutable_data_ptr<float>();
+  std::vector<GemmJob> jobs;
+  for (int64_t h = 0; h < heads; ++h) jobs.push_back({tokens, n, k, as_rows(x_THK.select(1, h)), {}, panels_of(h), y + h * n, heads * n});
+  gemm_all(jobs, false);
+  return y_THN;
 }
 
 // Panels of every group of `weight`, [groups][panels][k][width], packed in one loop; `transpose`: of W^T.
@@ -168,35 +179,21 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
   });
 }
 
-at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK) {
-  check_heads(x_THK, w_HNK, w_HNK.size(2));
-  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w_HNK});
-  const int64_t tokens = x_THK.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
-  at::Tensor y_THN = at::empty({tokens, heads, n}, x_THK.options());
-  float* y = y_THN.mutable_data_ptr<float>();
-  std::vector<GemmJob> jobs;
-  for (int64_t h = 0; h < heads; ++h)
-    jobs.push_back({tokens, n, k, as_rows(x_THK.select(1, h)), transposed(w_HNK[h]), nullptr, y + h * n, heads * n});
-  gemm_all(jobs, false);
-  return y_THN;
+at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
+  check_heads(x_THK, w.groups(), w.k());
+  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w.weight()});
+  return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_panels(h); });
 }
 
-at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK) {
-  check_heads(x_THN, w_HNK, w_HNK.size(1));
-  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w_HNK});
-  const int64_t tokens = x_THN.size(0), heads = w_HNK.size(0), n = w_HNK.size(1), k = w_HNK.size(2);
-  at::Tensor y_THK = at::empty({tokens, heads, k}, x_THN.options());
-  float* y = y_THK.mutable_data_ptr<float>();
-  std::vector<GemmJob> jobs;
-  for (int64_t h = 0; h < heads; ++h)
-    jobs.push_back({tokens, k, n, as_rows(x_THN.select(1, h)), as_rows(w_HNK[h]), nullptr, y + h * k, heads * k});
-  gemm_all(jobs, false);
-  return y_THK;
+at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
+  check_heads(x_THN, w.groups(), w.n());
+  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w.weight()});
+  return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_panels(h); });
 }
 
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK) {
-  check_heads(dy_THN, dw_HNK, dw_HNK.size(1));
-  check_heads(x_THK, dw_HNK, dw_HNK.size(2));
+  check_heads(dy_THN, dw_HNK.size(0), dw_HNK.size(1));
+  check_heads(x_THK, dw_HNK.size(0), dw_HNK.size(2));
   FB_ASSERT(dy_THN.size(0) == x_THK.size(0), "a row of dy for each row of x: {} and {}", dy_THN.size(0), x_THK.size(0));
   if (use_ref(dy_THN)) {
     dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));

@@ -47,9 +47,9 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets);
 
 // One small matrix a head, for the absorbed algebra: y_THN[:, h] = x_THK[:, h] W[h]^T, and its transpose x W[h].
-// w_HNK may be a strided view of kv_b_proj. Gradients: dgrad is the other function, wgrad adds into dw_HNK.
-at::Tensor heads_linear(const at::Tensor& x_THK, const at::Tensor& w_HNK);
-at::Tensor heads_linear_t(const at::Tensor& x_THN, const at::Tensor& w_HNK);
+// w is [H, N, K], a strided view of kv_b_proj. Gradients: dgrad is the other function, wgrad adds into dw_HNK.
+at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w);
+at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w);
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK);
 
 // The definitions.

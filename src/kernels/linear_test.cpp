@@ -121,7 +121,8 @@ TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
         [&](const Tensors& x) {
           const at::Tensor dw = x[3].clone();
           heads_linear_wgrad_(dw, x[2], x[0]);
-          return Tensors{heads_linear(x[0], x[1]), heads_linear_t(x[2], x[1]), dw};
+          const PackedWeight w(x[1], &kStamp);
+          return Tensors{heads_linear(x[0], w), heads_linear_t(x[2], w), dw};
         },
         [](const Tensors& x) {
           return Tensors{at::einsum("thk,hnk->thn", {x[0], x[1]}), at::einsum("thn,hnk->thk", {x[2], x[1]}),

@@ -53,7 +53,8 @@ Mla::Mla(const ModelConfig& config, const Parameters& parameters, const std::str
   // kv_b_proj's rows: a head's N key rows, then its V value rows.
   const auto by_head = [&](const at::Tensor& w) { return w.view({heads_, nope_ + v_, c_}); };
   const at::Tensor& w = kv_b_.weight.weight();
-  w_uk_HNC_ = by_head(w).slice(1, 0, nope_), w_uv_HVC_ = by_head(w).slice(1, nope_);
+  w_uk_HNC_ = PackedWeight(by_head(w).slice(1, 0, nope_), parameters.stamp());
+  w_uv_HVC_ = PackedWeight(by_head(w).slice(1, nope_), parameters.stamp());
   if (kv_b_.grad.defined()) d_uk_HNC_ = by_head(kv_b_.grad).slice(1, 0, nope_), d_uv_HVC_ = by_head(kv_b_.grad).slice(1, nope_);
 }
 

@@ -35,7 +35,8 @@ class Mla {
   std::optional<Norm> q_norm_;
   Linear q_b_, kv_a_, kv_b_, o_;
   Norm kv_norm_;
-  at::Tensor w_uk_HNC_, w_uv_HVC_, d_uk_HNC_, d_uv_HVC_;  // kv_b_proj's rows by head, values and gradients
+  PackedWeight w_uk_HNC_, w_uv_HVC_;  // kv_b_proj's rows by head
+  at::Tensor d_uk_HNC_, d_uv_HVC_;
 };
 
 }  // namespace finback
