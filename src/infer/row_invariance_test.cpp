@@ -1,0 +1,42 @@
+// Row invariance of whole models: a token's log-prob has the same bits in every way to run its document (infer/scored_calls.h), at one and
+// two threads, under every kernel variant of this machine.
+#include <gtest/gtest.h>
+
+#include "base/pool.h"
+#include "infer/scored_calls.h"
+#include "kernels/op_check.h"
+
+namespace finback {
+namespace {
+
+using namespace test;
+
+struct Case {
+  const char* model;
+  std::vector<int64_t> lengths;  // of the documents
+};
+// Past two pages, one token, a whole page, one past a page, a prime; fewer for the larger model.
+const Case kCases[] = {{"nano", {131, 1, 64, 65, 23}}, {"tiny", {67, 1, 23}}};
+
+TEST(RowInvariance, EveryWayGivesTheBitsOfThePackedForward) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.model);
+    const auto model = lively_model(load_model_config(std::string(FINBACK_SOURCE_DIR "/configs/models/") + c.model), false);
+    const Documents documents = random_documents(c.lengths, model->config().vocab_size);
+    std::vector<Way> ways = {packed(documents), mixed(documents, 37, 0), mixed(documents, 11, 5)};
+    for (const int64_t chunk : {1, 7, 31, 64, 100}) ways.push_back(alone(documents, chunk));
+    for_each_variant([&] {
+      set_threads(1);
+      const Scores expected = run_scored(*model, documents, packed(documents));
+      for (const int count : {1, 2}) {
+        set_threads(count);
+        for (const Way& way : ways) {
+          EXPECT_EQ(difference(expected, run_scored(*model, documents, way)), "") << way.name << ", " << count << " threads";
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace finback
