@@ -1,5 +1,5 @@
 // What a run did cost: one bill.json a run folder and the table printed at its end. Hours are wall-clock hours of this machine spent in
-// the run, all attempts added up; nothing else is in them, and the bill says so.
+// the run, all attempts added up (train/attempts.h keeps them); nothing else is in them, and the bill says so.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -12,7 +12,7 @@ namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;
 
 std::string hash_of(const at::Tensor& first_P, const at::Tensor& second_P) {
   uint64_t hash = 0;

@@ -15,7 +15,7 @@ namespace finback {
 
 // trainer.json.
 struct TrainerState {
-  int64_t format_version = 1;
+  int64_t format_version = 2;
   int64_t step = 0;         // optimizer steps done
   int64_t tokens = 0;       // tokens seen
   int64_t data_cursor = 0;  // the loader's state
@@ -26,8 +26,6 @@ struct TrainerState {
   std::string moments_hash;         // xxh3 of m and v
   uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume
   uint64_t events_bytes = 0;
-  double wall_seconds = 0;       // spent by all attempts so far
-  double device_seconds = 0;     // the same, each attempt times its vCPUs or accelerators
   std::string started;           // UTC, of the first attempt
   Json recipe = Json::object();  // resolved
 };
@@ -44,8 +42,6 @@ void visit_fields(TrainerState& s, V& v) {
   v("moments_hash", s.moments_hash, "of the optimizer's moments");
   v("metrics_bytes", s.metrics_bytes, "length of metrics.jsonl");
   v("events_bytes", s.events_bytes, "length of the TensorBoard events");
-  v("wall_seconds", s.wall_seconds, "seconds spent by all attempts");
-  v("device_seconds", s.device_seconds, "the same, each attempt times its vCPUs or accelerators");
   v("started", s.started, "UTC");
   v("recipe", s.recipe, "resolved recipe");
 }

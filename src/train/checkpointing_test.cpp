@@ -99,7 +99,7 @@ TEST_F(Checkpointing, OtherFormatVersionIsRefused) {
   save(1);
   const fs::path path = root / "step-000001" / "trainer.json";
   std::string text = read_file(path);
-  const size_t at = text.find("\"format_version\": 1");
+  const size_t at = text.find("\"format_version\": 2");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 19, "\"format_version\": 9");
   std::ofstream(path) << text;

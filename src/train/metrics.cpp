@@ -47,15 +47,4 @@ uint64_t MetricsLog::sync() {
   return size_;
 }
 
-double last_elapsed_seconds(const std::filesystem::path& metrics_file) {
-  if (!std::filesystem::exists(metrics_file)) return 0;
-  const std::string text = read_file(metrics_file);
-  const size_t end = text.rfind('\n');
-  if (end == std::string::npos) return 0;
-  const size_t begin = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
-  const size_t first = begin == std::string::npos ? 0 : begin + 1;
-  const Json line = Json::parse(text.substr(first, end - first), nullptr, false);
-  return line.is_object() && line.contains("elapsed_s") && line["elapsed_s"].is_number() ? line["elapsed_s"].get<double>() : 0;
-}
-
 }  // namespace finback

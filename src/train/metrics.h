@@ -34,7 +34,4 @@ class MetricsLog {
   uint64_t size_ = 0;
 };
 
-// elapsed_s of the last whole line, 0 without one: what an interrupted attempt had spent, lost steps included.
-double last_elapsed_seconds(const std::filesystem::path& metrics_file);
-
 }  // namespace finback

@@ -26,10 +26,9 @@ TEST_F(Metrics, ResumeCutsWhatCameAfterTheCheckpoint) {
     MetricsLog log(path, 0);
     log.append({{"step", 1}});
     at_checkpoint = log.sync();
-    log.append({{"step", 2}, {"elapsed_s", 7.5}});
+    log.append({{"step", 2}});
   }
   std::ofstream(path, std::ios::app) << "{\"step\": 3, \"elap";  // a write cut by a kill
-  EXPECT_EQ(last_elapsed_seconds(path), 7.5);
   MetricsLog log(path, at_checkpoint);
   log.append({{"step", 2}});
   EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
@@ -54,14 +53,6 @@ TEST_F(Metrics, FullDiskLeavesWholeLinesOnly) {
     EXPECT_THROW(log.append({{"step", 2}}), Error);
     EXPECT_EQ(read_file(path), "{\"step\":1}\n");
   }
-}
-
-TEST_F(Metrics, ElapsedOfAnEmptyOrForeignFileIsZero) {
-  EXPECT_EQ(last_elapsed_seconds(path), 0);
-  std::ofstream(path) << "\n";
-  EXPECT_EQ(last_elapsed_seconds(path), 0);
-  std::ofstream(path) << "no json\n";
-  EXPECT_EQ(last_elapsed_seconds(path), 0);
 }
 
 }  // namespace

@@ -39,10 +39,12 @@ TEST_F(RunFolderFiles, NewRunRefusesAFolderWithSomethingInIt) {
 TEST_F(RunFolderFiles, OverwriteRemovesARunAndNothingElse) {
   make_step("step-000010", true);
   std::ofstream(root / "config.toml") << "x";
+  std::ofstream(root / "attempts.jsonl") << "x";
   std::ofstream(root / "notes.md") << "mine";
   RunFolder run(root, OpenMode::kOverwrite);
   EXPECT_FALSE(fs::exists(root / "step-000010"));
   EXPECT_FALSE(fs::exists(root / "config.toml"));
+  EXPECT_FALSE(fs::exists(root / "attempts.jsonl"));
   EXPECT_TRUE(fs::exists(root / "notes.md"));
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/bench.h"
 #include "kernels/variant.h"
 #include "model/checkpoint.h"
+#include "train/attempts.h"
 #include "train/checkpointing.h"
 #include "train/metrics.h"
 #include "train/preflight.h"
@@ -30,16 +31,12 @@ namespace {
 
 // What turns seconds and tokens into shares of the peak and dollars.
 struct Meter {
+  const AttemptLog& attempts;
   MachineProbe machine;
   double flops_per_token = 0;
   double usd_per_device_second = 0;
-  int64_t devices = 1;               // vCPUs or accelerators of this attempt
-  double seconds_before = 0;         // spent by earlier attempts
-  double device_seconds_before = 0;  // the same, times the devices that each of them had
-  Timer attempt;
-  double elapsed() const { return seconds_before + attempt.seconds(); }
-  double device_seconds() const { return device_seconds_before + attempt.seconds() * double(devices); }
-  double usd() const { return device_seconds() * usd_per_device_second; }
+  double elapsed() const { return attempts.seconds(); }
+  double usd() const { return attempts.device_seconds() * usd_per_device_second; }
   double peak_share(double tokens_per_s) const {
     return machine.fma_peak_gflops > 0 ? flops_per_token * tokens_per_s / (machine.fma_peak_gflops * 1e9) : 0;
   }
@@ -48,17 +45,13 @@ struct Meter {
 // More threads than cores are no more machine.
 int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? std::min(threads(), available_cores()) : 1; }
 
-Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const TrainerState& state, double seconds_before) {
-  Meter meter;
+Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const AttemptLog& attempts) {
+  Meter meter{attempts};
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
   meter.machine = probe_machine();
   if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
   meter.flops_per_token = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
   meter.usd_per_device_second = rate / 3600;
-  meter.devices = device_count(config);
-  meter.seconds_before = seconds_before;
-  // What an attempt spent behind its last checkpoint did not say its devices: they count as this one's.
-  meter.device_seconds_before = state.device_seconds + (seconds_before - state.wall_seconds) * double(meter.devices);
   return meter;
 }
 
@@ -67,9 +60,9 @@ Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter
   bill.run = config.run.name;
   bill.device = price_row(config);
   bill.device_name = config.run.device == "cpu" ? meter.machine.processor : config.run.device;
-  bill.devices = meter.devices;
+  bill.devices = meter.attempts.devices();
   bill.wall_hours = meter.elapsed() / 3600;
-  bill.device_hours = meter.device_seconds() / 3600;
+  bill.device_hours = meter.attempts.device_seconds() / 3600;
   bill.tokens = state.tokens;
   bill.flops = meter.flops_per_token * double(state.tokens);
   bill.peak_flops_per_s = meter.machine.fma_peak_gflops * 1e9;
@@ -118,6 +111,7 @@ TrainerState open_position(const TrainConfig& config, const TrainOptions& option
 
 TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const StopSignal stop;  // first: a signal while data and model are opened ends the run orderly too
+  const Timer begun;
   set_deterministic(config.run.deterministic);
   const at::Device device(config.run.device == "cuda" ? at::kCUDA : at::kCPU);
   const fs::path root = fs::path(config.run.dir) / config.run.name;
@@ -130,14 +124,13 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   check_before_start(config, shape, feed, bool(options.sample));
 
   RunFolder folder(root, options.mode);
+  const AttemptLog attempts(folder.attempts(), device_count(config), begun, newest_checkpoint(root).has_value());
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
   bool resumed = false;
   TrainerState state = open_position(config, options, folder, feed, model, optimizer, resumed);
   write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
-  const double seconds_before =
-      std::max(state.wall_seconds, options.mode == OpenMode::kResume ? last_elapsed_seconds(folder.metrics()) : 0);
-  const Meter meter = make_meter(config, shape, state, seconds_before);
+  const Meter meter = make_meter(config, shape, attempts);
   MetricsLog log(folder.metrics(), state.metrics_bytes);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
   RowsLog rows_log(options.rows_log);
@@ -149,11 +142,10 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   TrainSummary summary;
   std::optional<double> validation_bpb;
   const int64_t first_step = state.step;
+  const Timer stepping;
   const auto save = [&] {
     state.metrics_bytes = log.sync();
     state.events_bytes = events.sync();
-    state.wall_seconds = meter.elapsed();
-    state.device_seconds = meter.device_seconds();
     save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder());
     retain(root, config.checkpoint.keep_last, config.checkpoint.keep_every);
   };
@@ -220,7 +212,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     const std::vector<RouterStats> router = router_view(result.loads, model.parameters());
     log.append(step_line(settings, result, router, clock));
     events.scalars(state.step, unix_seconds(), step_scalars(settings, result, router, clock));
-    const double seconds_left = meter.attempt.seconds() / double(state.step - first_step) * double(length.steps - state.step);
+    const double seconds_left = stepping.seconds() / double(state.step - first_step) * double(length.steps - state.step);
     progress.update({state.step, length.steps, result.main_loss, result.bpb, validation_bpb, settings.lr, result.grad_norm, tokens_per_s,
                      clock.peak_share, seconds_left, clock.usd},
                     state.tokens >= length.tokens);

@@ -153,17 +153,24 @@ class ResumeTest(small_run.ProgramTest):
         self.assertEqual(difference(self.straight, moved), "")
 
     def test_device_hours_are_those_of_each_attempt(self):
+        # The first two die before any checkpoint, so that a resume cuts their metrics lines; an hour is added to what the first spent.
+        self.killed_by("hours", "metrics:3")
+        path = os.path.join(run_folder("hours"), "attempts.jsonl")
+        with open(path, encoding="utf-8") as f:
+            first = json.loads(f.read())
+        self.assertGreater(first["seconds"], 0)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(json.dumps({**first, "devices": 3, "seconds": 1200}) + "\n")
+        self.killed_by("hours", "checkpoint-begun:1")
         self.killed_by("hours", "after-done:3")
-        trainer = sorted(glob.glob(os.path.join(run_folder("hours"), "step-*", "trainer.json")))[-1]
-        with open(trainer, encoding="utf-8") as f:
-            state = json.load(f)
-        state["device_seconds"] += 3600
-        with open(trainer, "w", encoding="utf-8") as f:
-            json.dump(state, f)
         bill = json.loads(self.good(*train_words("hours", "--resume", "--threads=1", "--rate=2", "--json")).stdout)
         self.assertGreater(bill["device_hours"], 1)
         self.assertLess(bill["wall_hours"], 0.9)
         self.assertAlmostEqual(bill["usd"], 2 * bill["device_hours"])
+        with open(path, encoding="utf-8") as f:
+            attempts = [json.loads(line) for line in f]
+        self.assertEqual([a["devices"] for a in attempts[::3]], [3, 1])
+        self.assertAlmostEqual(bill["wall_hours"], sum(a["seconds"] for a in attempts) / 3600, delta=2 / 3600)
         self.assertEqual((bill["stopped"], bill["step"], bill["steps"]), (False, small_run.STEPS, small_run.STEPS))
 
     def test_signals_save_and_end_orderly(self):
