@@ -77,7 +77,7 @@ int cmd_train(Words words) {
   if (summary.stopped) {
     fmt::print("stopped at step {} of {}, saved in {}. Go on with: finback train {} --resume\n", summary.step, summary.steps,
                summary.folder.string(), summary.folder.string());
-  } else if (summary.steps_done == 0) {
+  } else if (summary.steps_done == 0 && !summary.val_bpb) {
     fmt::print("nothing to do: finished at step {}, model in {}/latest\n", summary.step, summary.folder.string());
   } else {
     fmt::print("done: {} steps{}, model in {}/latest\n", summary.step,

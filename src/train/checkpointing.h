@@ -24,7 +24,7 @@ struct TrainerState {
   std::string device;
   std::string weights_fingerprint;  // of the values beside this file
   std::string moments_hash;         // xxh3 of m and v
-  uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume
+  uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume: its lines up to this step's own, without its evaluation
   uint64_t events_bytes = 0;
   std::string started;           // UTC, of the first attempt
   Json recipe = Json::object();  // resolved

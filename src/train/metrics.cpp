@@ -42,9 +42,6 @@ void MetricsLog::append(const Json& line) {
   FB_FAIL("{}: cannot write: {}. Hint: free disk space; --resume goes on from the last checkpoint", path_.string(), std::strerror(why));
 }
 
-uint64_t MetricsLog::sync() {
-  FB_CHECK(::fsync(fd_) == 0, "{}: cannot fsync: {}", path_.string(), std::strerror(errno));
-  return size_;
-}
+void MetricsLog::sync() { FB_CHECK(::fsync(fd_) == 0, "{}: cannot fsync: {}", path_.string(), std::strerror(errno)); }
 
 }  // namespace finback

@@ -25,8 +25,9 @@ class MetricsLog {
 
   // Throws Error when the disk is full; the torn line is cut off again.
   void append(const Json& line);
-  // Makes all lines durable; returns the length that a checkpoint records.
-  uint64_t sync();
+  uint64_t size() const { return size_; }
+  // Makes all lines durable.
+  void sync();
 
  private:
   std::filesystem::path path_;

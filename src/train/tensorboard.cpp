@@ -106,9 +106,6 @@ void EventFile::scalars(int64_t step, double unix_time, const std::vector<std::p
   append(tfrecord(event));
 }
 
-uint64_t EventFile::sync() {
-  FB_CHECK(::fsync(fd_) == 0, "{}: cannot fsync: {}", path_.string(), std::strerror(errno));
-  return size_;
-}
+void EventFile::sync() { FB_CHECK(::fsync(fd_) == 0, "{}: cannot fsync: {}", path_.string(), std::strerror(errno)); }
 
 }  // namespace finback

@@ -24,7 +24,8 @@ class EventFile {
   EventFile(const EventFile&) = delete;
   // One event with these (tag, value) pairs.
   void scalars(int64_t step, double unix_time, const std::vector<std::pair<std::string, double>>& values);
-  uint64_t sync();
+  uint64_t size() const { return size_; }
+  void sync();
 
  private:
   void append(const std::string& record);

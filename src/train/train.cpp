@@ -32,7 +32,7 @@ namespace {
 // What turns seconds and tokens into shares of the peak and dollars.
 struct Meter {
   const AttemptLog& attempts;
-  MachineProbe machine;
+  MachineProbe machine{};
   double flops_per_token = 0;
   double usd_per_device_second = 0;
   double elapsed() const { return attempts.seconds(); }
@@ -80,17 +80,21 @@ void set_deterministic(bool wanted) {
   at::globalContext().setDeterministicFillUninitializedMemory(false);  // that part is --poison's
 }
 
+struct Position {
+  TrainerState state;
+  bool resumed = false;
+};
+
 // The state before the first step, or the newest checkpoint's, with model, optimizer and feed brought to it.
-TrainerState open_position(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed,
-                           Transformer& model, Optimizer& optimizer, bool& resumed) {
+Position open_position(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
+                       Optimizer& optimizer) {
   TrainConfig copy = config;
   const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
-  resumed = saved.has_value();
   TrainerState state = saved.value_or(TrainerState{});
   state.recipe = dump_fields(copy);
   state.kernels = kernel_label();
   state.device = config.run.device;
-  if (resumed) {
+  if (saved) {
     check_resumable(*saved, config, model.config(), options.allow_other_kernels, folder.root());
     feed.restore(saved->data_cursor, saved->data_fingerprint);
     load_checkpoint(folder.root(), *saved, model, optimizer);
@@ -104,7 +108,7 @@ TrainerState open_position(const TrainConfig& config, const TrainOptions& option
       load_weights(config.train.init, model);
     }
   }
-  return state;
+  return {state, saved.has_value()};
 }
 
 }  // namespace
@@ -127,9 +131,20 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const AttemptLog attempts(folder.attempts(), device_count(config), begun, newest_checkpoint(root).has_value());
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
-  bool resumed = false;
-  TrainerState state = open_position(config, options, folder, feed, model, optimizer, resumed);
+  Position position = open_position(config, options, folder, feed, model, optimizer);
+  TrainerState& state = position.state;
+  bool resumed = position.resumed;
   write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
+  TrainSummary summary;
+  summary.folder = root;
+  summary.step = state.step;
+  summary.steps = length.steps;
+  // The bill is a run's last file: one of all its tokens says that everything was done. One of fewer does not hold any more.
+  if (fs::exists(folder.bill())) {
+    summary.bill = read_bill(folder.bill());
+    if (state.tokens >= length.tokens && summary.bill.tokens == state.tokens) return summary;
+    fs::remove(folder.bill());
+  }
   const Meter meter = make_meter(config, shape, attempts);
   MetricsLog log(folder.metrics(), state.metrics_bytes);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
@@ -139,13 +154,12 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
                             kernel_label(), threads(), resumed ? fmt::format(", resumed at step {}", state.step) : ""));
 
-  TrainSummary summary;
   std::optional<double> validation_bpb;
   const int64_t first_step = state.step;
   const Timer stepping;
   const auto save = [&] {
-    state.metrics_bytes = log.sync();
-    state.events_bytes = events.sync();
+    log.sync();
+    events.sync();
     save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder());
     retain(root, config.checkpoint.keep_last, config.checkpoint.keep_every);
   };
@@ -154,8 +168,13 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     const bool last = state.tokens >= length.tokens;
     const bool stopping = !last && stop.asked();
 
-    // Once in a while. A resumed run did these before it was saved.
-    if (!resumed && (last || (config.eval.every > 0 && state.step % config.eval.every == 0))) {
+    // Once in a while. Saving comes first, so that nothing that happens in an evaluation or a sample loses a step; what the checkpoint knows
+    // of the logs ends here too, and a resumed run evaluates and samples again.
+    state.metrics_bytes = log.size();
+    state.events_bytes = events.size();
+    if (!resumed && (last || stopping || due(state.step, config.checkpoint.every))) save();
+    if (stopping) break;
+    if (last || (config.eval.every > 0 && state.step % config.eval.every == 0)) {
       const Validation validation = evaluate(model, algebra, feed.validation(last ? 0 : config.eval.tokens));
       log.append(eval_line(state.step, state.tokens, validation, meter.elapsed()));
       events.scalars(state.step, unix_seconds(), eval_scalars(validation));
@@ -165,18 +184,14 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
       for (const double share : validation.mtp_acceptance) acceptance += fmt::format(", MTP acceptance {:.1f} %", 100 * share);
       progress.note(fmt::format("step {}: validation {:.4f} bits a byte{}", state.step, validation.bpb, acceptance));
     }
-    if (!resumed && options.sample && config.eval.sample_tokens > 0 && (last || due(state.step, config.eval.sample_every))) {
+    if (options.sample && config.eval.sample_tokens > 0 && (last || due(state.step, config.eval.sample_every))) {
       const EvalSection& eval = config.eval;
       const std::string text =
           options.sample({model, feed.tokenizer_folder(), eval.sample_prompt, eval.sample_tokens, uint64_t(config.run.seed + state.step)});
       log.append(sample_line(state.step, eval.sample_prompt, text, meter.elapsed()));
       progress.note(fmt::format("sample: {}{}", eval.sample_prompt, text));
     }
-    if (!resumed && (last || stopping || due(state.step, config.checkpoint.every))) save();
-    if (last || stopping) {
-      summary.stopped = stopping;
-      break;
-    }
+    if (last) break;
 
     // One step.
     const Timer step_timer;
@@ -218,15 +233,9 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
                     state.tokens >= length.tokens);
   }
 
-  summary.folder = root;
   summary.step = state.step;
-  summary.steps = length.steps;
+  summary.stopped = state.tokens < length.tokens;
   summary.steps_done = state.step - first_step;
-  // Nothing was done: the bill of the attempts that did it stands, unless the last of them died before writing it.
-  if (summary.steps_done == 0 && fs::exists(folder.bill())) {
-    summary.bill = read_bill(folder.bill());
-    if (summary.bill.tokens == state.tokens) return summary;
-  }
   summary.bill = make_bill(config, state, meter);
   write_bill(folder.bill(), summary.bill);
   return summary;

@@ -1,4 +1,4 @@
-// The training run: recipe in, run folder out (see run_folder.h for its files). One straight loop: evaluate, sample and save once in a
+// The training run: recipe in, run folder out (see run_folder.h for its files). One straight loop: save, evaluate and sample once in a
 // while, then one optimizer step and one log line. Exact: killed at any instant and resumed, the weights and all metrics but
 // kWallClockFields are bitwise those of a run never interrupted, on the same kernel variant. One main thread; ops use the kernel pool.
 #pragma once
@@ -34,7 +34,7 @@ struct TrainOptions {
 struct TrainSummary {
   std::filesystem::path folder;
   int64_t step = 0, steps = 0;
-  int64_t steps_done = 0;         // by this attempt; 0: the run had been finished before
+  int64_t steps_done = 0;         // by this attempt; 0 without val_bpb: the run had been finished before
   bool stopped = false;           // by a signal, before its end
   std::optional<double> val_bpb;  // of the whole-split evaluation at the end; none when this attempt made none
   Bill bill;

@@ -55,6 +55,17 @@ class ResumeTest(small_run.ProgramTest):
                 self.resumed(name)
                 shutil.rmtree(run_folder(name))
 
+    def test_killed_in_an_evaluation_loses_no_step(self):
+        # Lines: 12 steps, evaluations behind steps 0, 4, 8 and 12, samples behind 6 and 12: the 9th is step 6's sample, the 17th the last evaluation.
+        for line, step in ((9, 6), (17, small_run.STEPS), (18, small_run.STEPS)):
+            with self.subTest(line=line):
+                name = f"evaluation-{line}"
+                self.killed_by(name, f"metrics:{line}")
+                self.assertTrue(os.path.exists(os.path.join(run_folder(name), f"step-{step:06}", "DONE")))
+                self.assertFalse(os.path.exists(os.path.join(run_folder(name), "bill.json")))
+                self.resumed(name)
+                self.assertTrue(os.path.exists(os.path.join(run_folder(name), "bill.json")))
+
     def test_killed_twice_in_a_row(self):
         self.killed_by("twice", "before-done:2")
         self.killed_by("twice", "checkpoint-written:1")
