@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace finback {
 namespace {
@@ -53,8 +54,67 @@ TEST(Toml, AFaultNamesLineAndColumn) {
     EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos);
   }
   EXPECT_THROW(parse_toml("a = 1\na = 2\n", "x"), Error);
-  EXPECT_THROW(parse_toml(std::string(100'000, '['), "x"), Error);
-  EXPECT_THROW(parse_toml("a = " + std::string(100'000, '['), "x"), Error);
+}
+
+std::string repeated(const std::string& part, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += part;
+  return text;
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    parse_toml(text, "x");
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+// Each was an end of the program, or an error of several lines, in one form or another.
+TEST(Toml, BrokenTextIsOneClearLine) {
+  const std::string nul(1, '\0');
+  for (const int count : {1, 3, 300, 100'000}) {
+    const std::vector<std::string> texts = {repeated("[", count),
+                                            "a = " + repeated("[", count),
+                                            "a = " + repeated("{a = ", count),
+                                            "a = " + repeated("[{a.a = ", count),
+                                            "[" + repeated("a.", count),
+                                            "a = " + repeated("\"", 2 * count - 1),
+                                            "a = '" + repeated("x", count),
+                                            "a = \"" + repeated("\\", 2 * count - 1),
+                                            "a = " + repeated("9", count + 20),
+                                            "a = 0x" + repeated("f", count + 20),
+                                            "a = 1e" + repeated("9", count) + "x",
+                                            repeated("\xff", count),
+                                            repeated(nul, count),
+                                            "a = '" + nul,
+                                            "a = \"\xc3\"",
+                                            "a = \"\\ud800\"",
+                                            "a = -i\nb = 1",
+                                            "a = 1-\nb",
+                                            repeated(".", count) + " = 1",
+                                            repeated("=", count),
+                                            "\r" + repeated("\r", count)};
+    for (const std::string& text : texts) {
+      const std::string error = error_of(text);
+      EXPECT_EQ(error.find("x:"), 0u) << count << " " << text.substr(0, 40) << ": " << error;
+      EXPECT_EQ(error.find_first_of("\n\r" + nul), std::string::npos) << error;
+    }
+  }
+}
+
+TEST(Toml, DepthIsLimitedInValuesAndInKeys) {
+  EXPECT_EQ(error_of("a = " + repeated("[", 20) + repeated("]", 20)), "");
+  EXPECT_NE(error_of("a = " + repeated("[", 50) + repeated("]", 50)), "");
+  EXPECT_EQ(error_of("[" + repeated("a.", 31) + "a]\n" + repeated("b.", 31) + "b = 1\n"), "");
+  for (const std::string& text :
+       {"[" + repeated("a.", 100'000) + "a]", "[[" + repeated("a.", 100'000) + "a]]", repeated("a.", 100'000) + "a = 1",
+        "a = {" + repeated("a.", 100'000) + "a = 1}", "a = {b = \"\"\"\"\"\"\"\", " + repeated("a.", 100'000) + "a = 1}"})
+    EXPECT_NE(error_of("# one\n" + text).find("x:2: expected TOML keys of at most 32 parts"), std::string::npos) << text.substr(0, 20);
+  // Dots in strings and comments are no parts.
+  const std::string dots(1000, '.');
+  EXPECT_EQ(error_of("# " + dots + "\na = '" + dots + "'\nb = \"\\\"" + dots + "\"\nc = '''\n" + dots + "''''\nd = 1.5 # '" + dots), "");
 }
 
 }  // namespace
