@@ -27,7 +27,7 @@ TEST(TrainMemory, CountsWhatALayerKeeps) {
   const ModelConfig tiny = parse_model_config(
       parse_json(R"({"model_type": "deepseek_v3", "vocab_size": 10, "hidden_size": 2, "num_hidden_layers": 1, "num_attention_heads": 1,
     "q_lora_rank": 4, "kv_lora_rank": 8, "qk_nope_head_dim": 16, "qk_rope_head_dim": 2, "v_head_dim": 32, "intermediate_size": 64,
-    "n_routed_experts": null, "tie_word_embeddings": true})",
+    "n_routed_experts": null, "num_nextn_predict_layers": 0, "tie_word_embeddings": true})",
                  "tiny"),
       "tiny");
   const double attention = 2 + 2 + 4 + 4 + 18 + 10 + 8 + 48 + 32 + 1;  // x, n, q_a, cq, q, kv_a, c, kv, o, log-sum-exp

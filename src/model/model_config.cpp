@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kMaxDim = int64_t{1} << 20, kMaxWide = int64_t{1} << 24;
 constexpr uintmax_t kMaxFileBytes = 1 << 18;  // published ones have 2 KiB; the JSON reader takes quadratic time in the number of keys
 
-// The one list of keys that are plain numbers, words and switches: name, field, range. `low` above 0 on an integer makes the key required.
+// The one list of keys that are plain numbers, words and switches: name, field, range.
 template <class Config, class V>
 void list_fields(Config& c, V&& v) {
   v("vocab_size", c.vocab_size, 1, kMaxWide);
@@ -83,7 +83,8 @@ const std::vector<std::string>& kept_keys() {
   return keys;
 }
 
-// Reads one listed key. null is the same as absent.
+// Reads one listed key; an absent one leaves the field as it is. null: none of it for an integer that may be 0 or absent, no for a switch, and
+// the same as absent for the rest.
 struct KeyReader {
   const Json& json;
   const std::string& what;
@@ -94,12 +95,13 @@ struct KeyReader {
     const auto found = json.find(name);
     return found == json.end() || found->is_null() ? nullptr : &*found;
   }
+  bool is_null(const char* name) const { return json.contains(name) && json[name].is_null(); }
   void operator()(const char* name, int64_t& value, int64_t low, int64_t high) {
-    const Json* found = find(name);
-    FB_CHECK(found || low == 0, "{}: expected key \"{}\", not there", what, name);
-    if (found) value = json_integer(json, name, what, low, high);
+    const bool none = low == 0 && is_null(name);
+    if (find(name) || is_null(name)) value = none ? 0 : json_integer(json, name, what, low, high);
   }
   void operator()(const char* name, std::optional<int64_t>& value, int64_t low, int64_t high) {
+    if (is_null(name)) value.reset();
     if (find(name)) value = json_integer(json, name, what, low, high);
   }
   void operator()(const char* name, double& value, double low, double high) {
@@ -111,6 +113,7 @@ struct KeyReader {
   }
   void operator()(const char* name, bool& value, int, int) {
     const Json* found = find(name);
+    if (is_null(name)) value = false;
     if (!found) return;
     FB_CHECK(found->is_boolean(), "{}: {}: expected true or false, got {}", what, name, dump_json_line(*found).substr(0, 60));
     value = found->get<bool>();
@@ -222,15 +225,29 @@ void keep_unknown(const Json& json, const std::string& what, ModelConfig& config
   }
 }
 
-void set_family_defaults(const Json& json, const std::string& what, ModelConfig& config) {
-  config.model_type = json_string(json, "model_type", what).substr(0, 60);
-  const bool v2 = config.model_type == "deepseek_v2";
-  FB_CHECK(v2 || config.model_type == "deepseek_v3", "{}: model_type: expected deepseek_v2 or deepseek_v3, got \"{}\"", what,
-           config.model_type);
-  if (!v2) return;
-  config.topk_method = "greedy";  // what an absent key means to transformers' DeepseekV2
-  config.scoring_func = "softmax";
-  config.norm_topk_prob = false;
+// What an absent key means to transformers (DeepseekV3Config and DeepseekV2Config of its release 5).
+ModelConfig family_defaults(const Json& json, const std::string& what) {
+  ModelConfig c;
+  c.model_type = json_string(json, "model_type", what).substr(0, 60);
+  const bool v2 = c.model_type == "deepseek_v2";
+  FB_CHECK(v2 || c.model_type == "deepseek_v3", "{}: model_type: expected deepseek_v2 or deepseek_v3, got \"{}\"", what, c.model_type);
+  c.q_lora_rank = 1536, c.kv_lora_rank = 512, c.qk_nope_head_dim = 128, c.qk_rope_head_dim = 64, c.v_head_dim = 128;
+  if (v2) {
+    c.vocab_size = 102400, c.hidden_size = 4096, c.num_hidden_layers = 32, c.num_attention_heads = 32;
+    c.intermediate_size = 11008, c.moe_intermediate_size = 1407;
+    c.n_routed_experts = 64, c.n_shared_experts = 2;
+    c.topk_method = "greedy", c.scoring_func = "softmax", c.norm_topk_prob = false;
+    c.max_position_embeddings = 2048;
+    c.bos_token_id = 1, c.eos_token_id = 2;
+  } else {
+    c.vocab_size = 129280, c.hidden_size = 7168, c.num_hidden_layers = 61, c.num_attention_heads = 128;
+    c.intermediate_size = 18432, c.moe_intermediate_size = 2048;
+    c.n_routed_experts = 256, c.n_shared_experts = 1, c.num_experts_per_tok = 8, c.first_k_dense_replace = 3;
+    c.n_group = 8, c.topk_group = 4, c.routed_scaling_factor = 2.5;
+    c.num_nextn_predict_layers = 1;
+    c.bos_token_id = 0, c.eos_token_id = 1;
+  }
+  return c;
 }
 
 // An older and a newer name of one key; null counts as absent.
@@ -261,13 +278,13 @@ ModelConfig parse_model_config(const Json& given, const std::string& what) {
   Json json = given;
   read_alias(json, what, "torch_dtype", "dtype");
   read_alias(json, what, "num_nextn_predict_layers", "num_mtp_layers");
-  ModelConfig config;
-  set_family_defaults(json, what, config);
+  ModelConfig config = family_defaults(json, what);
   KeyReader reader{json, what, {"model_type", "dtype", "num_mtp_layers", "rope_scaling", "rope_parameters", "quantization_config"}};
   list_fields(config, reader);
   for (const auto& [name, value] :
        {std::pair("n_group", &config.n_group), std::pair("topk_group", &config.topk_group),
         std::pair("moe_layer_freq", &config.moe_layer_freq), std::pair("max_position_embeddings", &config.max_position_embeddings)}) {
+    if (reader.is_null(name) && std::string_view(name) != "max_position_embeddings") *value = 1;  // no groups, every layer
     FB_CHECK(*value >= 1, "{}: expected \"{}\" at least 1, got {}", what, name, *value);
   }
   const std::string& dtype = config.torch_dtype;
@@ -287,6 +304,12 @@ ModelConfig load_model_config(const std::filesystem::path& path) {
   const auto bytes = std::filesystem::file_size(file, absent);
   FB_CHECK(absent || bytes <= kMaxFileBytes, "{}: expected at most {} bytes, got {}", file.string(), kMaxFileBytes, bytes);
   return parse_model_config(read_json(file), file.string());
+}
+
+Json plain_model_keys() {
+  Json json = dump_model_config(ModelConfig{});
+  for (const char* key : {"architectures", "model_type", "num_key_value_heads"}) json.erase(key);
+  return json;
 }
 
 Json dump_model_config(const ModelConfig& config) {

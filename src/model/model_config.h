@@ -1,5 +1,5 @@
 // A model's shape: exactly the keys of a published Hugging Face config.json (DeepSeek V2, V2-Lite, V3, R1), same names, no mapping.
-// Knows no tensors. Unknown keys are kept in `other` and written back; one that is a near miss of a known key is an error.
+// An absent key means what transformers' config of that model_type means. Unknown keys are kept in `other`; a near miss of a key is an error.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -25,7 +25,7 @@ struct ModelConfig {
   int64_t hidden_size = 0;             // D
   int64_t num_hidden_layers = 0;       // L, without MTP layers
   int64_t num_attention_heads = 0;     // H
-  std::optional<int64_t> q_lora_rank;  // Q; absent: q_proj without compression
+  std::optional<int64_t> q_lora_rank;  // Q; null: q_proj without compression
   int64_t kv_lora_rank = 0;            // C
   int64_t qk_nope_head_dim = 0;        // N
   int64_t qk_rope_head_dim = 0;        // R, even
@@ -42,7 +42,7 @@ struct ModelConfig {
   std::string scoring_func = "sigmoid";  // sigmoid | softmax
   bool norm_topk_prob = true;
   double routed_scaling_factor = 1.0;
-  int64_t num_nextn_predict_layers = 0;  // MTP modules; absent means 0
+  int64_t num_nextn_predict_layers = 0;  // MTP modules
   double rope_theta = 10000;
   std::optional<YarnConfig> rope_scaling;  // absent: plain RoPE
   bool rope_interleave = true;

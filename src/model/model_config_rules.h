@@ -9,5 +9,8 @@ namespace finback {
 
 // Throws Error naming the keys, what was expected and what was got. `what`: the file, for messages.
 void check_model_config(const ModelConfig& config, const std::string& what);
+// Every key but model_type with its plain value (one group, nothing scaled, no MTP) and dimensions of 0: laid under keys that are to mean the same
+// whatever transformers' defaults, those of a recipe's [model].
+Json plain_model_keys();
 
 }  // namespace finback

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "model/model_config_rules.h"
 
 namespace finback {
 namespace {
@@ -99,17 +100,57 @@ TEST(ModelConfig, RefusesRopeThatIsSaidTwiceAndDifferently) {
   EXPECT_FALSE(parse_model_config(json, "c.json").rope_scaling.has_value());
 }
 
-TEST(ModelConfig, AbsentGateKeysFollowTheFamily) {
+// The table of transformers 5.23: vars(DeepseekV3Config()) and vars(DeepseekV2Config()).
+TEST(ModelConfig, AbsentKeysMeanWhatTransformersMeans) {
+  const std::pair<const char*, const char*> families[] = {
+      {"deepseek_v3", R"({"vocab_size": 129280, "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128,
+        "num_key_value_heads": 128, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "intermediate_size": 18432, "moe_intermediate_size": 2048, "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "first_k_dense_replace": 3, "n_group": 8, "topk_group": 4, "topk_method": "noaux_tc", "scoring_func": "sigmoid",
+        "norm_topk_prob": true, "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1, "rope_theta": 10000.0, "rope_interleave": true,
+        "rope_scaling": null, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "initializer_range": 0.02, "tie_word_embeddings": false,
+        "bos_token_id": 0, "eos_token_id": 1, "hidden_act": "silu", "attention_bias": false})"},
+      {"deepseek_v2", R"({"vocab_size": 102400, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 32, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "intermediate_size": 11008, "moe_intermediate_size": 1407, "n_routed_experts": 64, "n_shared_experts": 2, "num_experts_per_tok": 6,
+        "first_k_dense_replace": 0, "topk_method": "greedy", "scoring_func": "softmax",
+        "norm_topk_prob": false, "routed_scaling_factor": 1.0, "num_nextn_predict_layers": 0, "rope_theta": 10000.0,
+        "rope_scaling": null, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "initializer_range": 0.02, "tie_word_embeddings": false,
+        "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu", "attention_bias": false})"}};
+  for (const auto& [family, table] : families) {
+    Json given{{"model_type", family}};
+    if (std::string_view(family) == "deepseek_v2") {
+      EXPECT_THROW(parse_model_config(given, "c.json"), Error) << "V2 says nothing of the experts a token chooses";
+      given["num_experts_per_tok"] = 6;
+    }
+    const Json read = dump_model_config(parse_model_config(given, "c.json")), expected = Json::parse(table);
+    for (const auto& [key, value] : expected.items()) EXPECT_EQ(read.at(key), value) << family << " " << key;
+  }
+}
+
+TEST(ModelConfig, NullIsNoneOfIt) {
   Json json = small();
-  EXPECT_EQ(parse_model_config(json, "c.json").scoring_func, "sigmoid");
-  EXPECT_TRUE(parse_model_config(json, "c.json").has_expert_bias());
-  EXPECT_EQ(parse_model_config(json, "c.json").num_nextn_predict_layers, 0);
   json["model_type"] = "deepseek_v2";
-  json["n_group"] = json["topk_group"] = nullptr;
-  const ModelConfig v2 = parse_model_config(json, "c.json");
-  EXPECT_EQ(v2.scoring_func, "softmax");
-  EXPECT_EQ(v2.topk_method, "greedy");
-  EXPECT_FALSE(v2.norm_topk_prob);
+  for (const char* key :
+       {"n_group", "topk_group", "q_lora_rank", "n_shared_experts", "num_nextn_predict_layers", "bos_token_id", "norm_topk_prob"})
+    json[key] = nullptr;
+  const ModelConfig config = parse_model_config(json, "c.json");
+  EXPECT_EQ(config.n_group, 1);
+  EXPECT_EQ(config.topk_group, 1);
+  EXPECT_FALSE(config.q_lora_rank || config.bos_token_id || config.norm_topk_prob);
+  EXPECT_EQ(config.n_shared_experts + config.num_nextn_predict_layers, 0);
+}
+
+TEST(ModelConfig, PlainKeysScaleAndGroupNothing) {
+  Json json = plain_model_keys();
+  const Json given = small();
+  for (const auto& [key, value] : given.items()) json[key] = value;
+  for (const char* key : {"n_group", "topk_group"}) json[key] = plain_model_keys()[key];
+  const ModelConfig config = parse_model_config(json, "c.json");
+  EXPECT_EQ(config.n_group, 1);
+  EXPECT_EQ(config.routed_scaling_factor, 1);
+  EXPECT_EQ(config.num_nextn_predict_layers, 0);
+  EXPECT_FALSE(config.bos_token_id);
 }
 
 TEST(ModelConfig, NullExpertsMakeADenseTwin) {

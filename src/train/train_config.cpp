@@ -6,6 +6,7 @@
 
 #include "base/fields.h"
 #include "base/toml.h"
+#include "model/model_config_rules.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -152,7 +153,7 @@ void validate(const TrainConfig& c) {
 ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
                                  std::optional<int64_t> eos) {
   ModelSection section = config.model;
-  Json json = Json::object();
+  Json json = plain_model_keys();
   std::string what = "recipe [model]";
   if (!section.config.empty()) {
     const fs::path path = fs::is_directory(section.config) ? fs::path(section.config) / "config.json" : fs::path(section.config);

@@ -31,7 +31,7 @@ void visit_fields(RunSection& c, V& v) {
 
 // A base config.json and overrides of its keys, under their published names.
 struct ModelSection {
-  std::string config;  // file, or folder with a config.json; empty: the keys below are all there is
+  std::string config;  // file, or folder with a config.json; empty: the keys below, plain values for the rest
   std::optional<int64_t> vocab_size, hidden_size, num_hidden_layers, num_attention_heads, q_lora_rank, kv_lora_rank, qk_nope_head_dim,
       qk_rope_head_dim, v_head_dim, intermediate_size, moe_intermediate_size, n_routed_experts, n_shared_experts, num_experts_per_tok,
       first_k_dense_replace, n_group, topk_group, num_nextn_predict_layers, max_position_embeddings;
