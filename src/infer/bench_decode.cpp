@@ -2,24 +2,15 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "base/timer.h"
 #include "cost/flops.h"
 #include "cost/model_size.h"
 #include "infer/engine.h"
-#include "kernels/bench.h"
+#include "kernels/figure.h"
 
 namespace finback {
-namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-}  // namespace
 
 Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
   FB_CHECK(options.new_tokens >= 2, "expected at least 2 new tokens to time, got {}", options.new_tokens);
@@ -58,9 +49,7 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
   json["bytes_per_token"] = bytes;
   json["stream_gb_per_s"] = probe.stream_gb_per_s;
   json["share_of_stream"] = rate * bytes / 1e9 / probe.stream_gb_per_s;
-  json["threads"] = probe.threads;
-  json["kernels"] = probe.kernels;
-  json["processor"] = probe.processor;
+  add_machine(json, probe);
   return json;
 }
 

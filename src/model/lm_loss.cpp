@@ -20,19 +20,24 @@ namespace {
 
 // The rows of one depth: 0 the main model, k + 1 MTP depth k.
 struct Depth {
+  Batch batch;
+  at::Tensor hidden_TD;
   at::Tensor targets_T, guesses_T;  // guesses: the main head's greedy guess for each target
 };
 
-Depth deeper(const Depth& below, const at::Tensor& rows) {
-  return {next_in_sequence(below.targets_T, rows), next_in_sequence(below.guesses_T, rows)};
-}
+// What the backward pass begins with.
+struct BackwardStarts {
+  std::vector<at::Tensor> outputs, doutputs;
+  void add(const at::Tensor& output, const at::Tensor& doutput) { outputs.push_back(output), doutputs.push_back(doutput); }
+};
 
 int64_t unmasked(const at::Tensor& targets_T) { return targets_T.ge(0).sum().item<int64_t>(); }
 
-HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Tensor& targets_T, int64_t contribution, bool gradients,
+// d_head_WD: undefined without gradients.
+HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                  double nll_scale, double z_scale) {
   const at::NoGradGuard no_grad;
-  return head_loss(h_TD.detach(), model.head(), targets_T, gradients ? model.head_grad(contribution) : at::Tensor(), nll_scale, z_scale);
+  return head_loss(h_TD.detach(), model.head(), targets_T, d_head_WD, nll_scale, z_scale);
 }
 
 // Once, before any work: every depth's targets are some of these.
@@ -42,30 +47,31 @@ void check_targets(const at::Tensor& targets_T, int64_t words) {
   FB_CHECK(high < words, "expected targets from 0 to {} (-1: masked), got {}", words - 1, high);
 }
 
-// Adds MTP's part; pushes what its backward pass starts from.
-void mtp_losses(Transformer& model, const Batch& batch, const LossInputs& in, const ForwardOptions& forward, at::Tensor hidden_TD,
-                Depth depth, LossResult& result, std::vector<at::Tensor>& outputs, std::vector<at::Tensor>& doutputs) {
+// Adds MTP's part, from the main model's depth on.
+void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& forward, Depth depth, LossResult& result,
+                BackwardStarts& starts) {
   const int64_t depths = int64_t(in.mtp_denominators.size());
   const bool gradients = in.gradients && in.mtp_lambda != 0;
   const at::AutoGradMode taped(gradients);
-  Batch below = batch;
   for (int64_t k = 0; k < depths; ++k) {
-    Transformer::Mtp mtp = model.mtp_forward(k, below, hidden_TD, forward);
-    depth = deeper(depth, mtp.rows);
+    Transformer::Mtp mtp = model.mtp_forward(k, depth.batch, depth.hidden_TD, forward);
+    depth.targets_T = next_in_sequence(depth.targets_T, mtp.rows);
+    depth.guesses_T = next_in_sequence(depth.guesses_T, mtp.rows);
     const double denominator = in.mtp_denominators[size_t(k)];
     const bool differentiated = gradients && denominator > 0 && mtp.batch.tokens() > 0;
     // V3 eq. 24-25. Differs from eq. 24: the mean is over the targets that exist, not over T.
     const double scale = differentiated ? in.mtp_lambda / double(depths) / denominator : 0;
     result.mtp_nll_sum.push_back(0), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
     if (mtp.batch.tokens() > 0) {
-      const HeadLoss loss = head_of(model, mtp.normed_TD, depth.targets_T, 1 + k, differentiated, scale, 0);
+      const HeadLoss loss =
+          head_of(model, mtp.normed_TD, depth.targets_T, differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0);
       result.mtp_nll_sum.back() = exact_sum(loss.nll_T);
       result.mtp_count.back() = unmasked(depth.targets_T);
       result.mtp_agree.back() = (loss.argmax_T.eq(depth.guesses_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
-      if (differentiated) outputs.push_back(mtp.normed_TD), doutputs.push_back(loss.dh_TD);
+      if (differentiated) starts.add(mtp.normed_TD, loss.dh_TD);
     }
-    below = std::move(mtp.batch);
-    hidden_TD = mtp.hidden_TD;
+    depth.batch = std::move(mtp.batch);
+    depth.hidden_TD = mtp.hidden_TD;
   }
 }
 
@@ -82,15 +88,17 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   ForwardOptions forward = in.forward;
   forward.log = &result.router;
   const at::Tensor hidden_TD = model.forward(batch, forward);
-  const HeadLoss main = head_of(model, hidden_TD, in.targets_T, 0, in.gradients, 1 / in.main_denominator, in.z_loss / in.main_denominator);
+  const HeadLoss main = head_of(model, hidden_TD, in.targets_T, in.gradients ? model.head_grad(0) : at::Tensor(), 1 / in.main_denominator,
+                                in.z_loss / in.main_denominator);
   result.main_nll_sum = exact_sum(main.nll_T);
   result.main_count = unmasked(in.targets_T);
   result.z_sum = exact_sum(main.lse_T, [](double lse) { return lse * lse; });
-  std::vector<at::Tensor> outputs = {hidden_TD}, doutputs = {main.dh_TD};
-  mtp_losses(model, batch, in, forward, hidden_TD, {in.targets_T, main.argmax_T}, result, outputs, doutputs);
+  BackwardStarts starts;
+  starts.add(hidden_TD, main.dh_TD);
+  mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T}, result, starts);
   for (const RouterLog::Layer& layer : result.router.layers) result.balance_sum += layer.balance_loss;
   if (!in.gradients) return result;
-  backward_from(outputs, doutputs);
+  backward_from(starts.outputs, starts.doutputs);
   if (in.last) model.parameters().fold_shared_gradients();
   return result;
 }

@@ -31,8 +31,7 @@ constexpr Case kCases[] = {
     {"no_shared", R"({"n_shared_experts": 0, "norm_topk_prob": false})"},
     {"two_mtp", R"({"num_nextn_predict_layers": 2})"},
     {"tied", R"({"tie_word_embeddings": true, "num_nextn_predict_layers": 2})"},
-    {"dense_twin",
-     R"({"n_routed_experts": null, "n_shared_experts": null, "num_experts_per_tok": null, "n_group": null, "topk_group": null})"},
+    {"dense_twin", R"({"n_routed_experts": 0, "n_shared_experts": 0, "num_experts_per_tok": 0, "n_group": 1, "topk_group": 1})"},
 };
 
 class LmLoss : public testing::TestWithParam<std::tuple<Case, MlaAlgebra>> {};

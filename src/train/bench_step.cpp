@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "base/timer.h"
 #include "cost/flops.h"
-#include "kernels/bench.h"
+#include "kernels/figure.h"
 #include "model/lm_loss.h"
 #include "train/optimizer.h"
 
@@ -73,8 +73,7 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
     one_step(model, optimizer, rows, options, step + 1);
     if (step >= 2) seconds.push_back(timer.seconds());  // the first two pay for page faults and packing buffers
   }
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2], rate = double(options.batch_tokens) / median;
+  const double step_s = median(seconds), rate = double(options.batch_tokens) / step_s;
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
   const MachineProbe probe = probe_machine();  // after the peak was read: it maps memory of its own
@@ -85,14 +84,12 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   json["seq_len"] = options.seq_len;
   json["precision"] = "f32";
   json["tokens_per_s_median"] = rate;
-  json["step_ms_median"] = median * 1e3;
-  json["step_ms_min"] = seconds.front() * 1e3;
+  json["step_ms_median"] = step_s * 1e3;
+  json["step_ms_min"] = *std::min_element(seconds.begin(), seconds.end()) * 1e3;
   json["peak_memory_bytes"] = int64_t(usage.ru_maxrss) * 1024;
   json["fma_peak_gflops"] = probe.fma_peak_gflops;
   json["share_of_peak"] = rate * flops / 1e9 / probe.fma_peak_gflops;
-  json["threads"] = probe.threads;
-  json["kernels"] = probe.kernels;
-  json["processor"] = probe.processor;
+  add_machine(json, probe);
   return json;
 }
 
