@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <memory>
+#include <optional>
 
 #include "base/json.h"
 #include "base/timer.h"
@@ -126,6 +128,89 @@ void declare(Args& args) {
       .flag("device", "cpu|cuda", "where to run (default cpu)");
 }
 
+// One call of the program: the model, and what the flags ask of it.
+struct Session {
+  std::optional<Tokenizer> tokenizer;  // none only with --ids and a folder without one
+  std::unique_ptr<Transformer> model;
+  Request request;  // all but the prompt
+  ChatFormat format = ChatFormat::kV3;
+  std::vector<ChatMessage> messages;  // of --chat
+  bool chat = false, conversation = false, json = false;
+};
+
+std::optional<int32_t> eos_of(const ModelConfig& config, const std::optional<Tokenizer>& tokenizer) {
+  if (config.eos_token_id) return int32_t(*config.eos_token_id);
+  return tokenizer ? tokenizer->eos_id() : std::nullopt;
+}
+
+// Flags first, so that a mistake in them is said before a model is loaded.
+Session open_session(const Args& args, const fs::path& folder) {
+  Session session;
+  session.chat = args.has("chat");
+  session.json = args.has("json");
+  session.conversation = session.chat && !args.has("prompt") && ::isatty(STDIN_FILENO) == 1;
+  session.format = parse_chat_format(args.get_or("chat-format", "v3"));
+  session.request.sampling = sampling_of(args, folder);
+  session.request.max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
+  if (args.has("system")) session.messages.push_back({"system", *args.get("system")});
+  const std::string device = args.get_or("device", "cpu");
+  FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
+  if (!args.has("ids") || fs::exists(folder / "tokenizer.json")) session.tokenizer.emplace(Tokenizer::load(folder));
+  FB_CHECK(session.tokenizer || !args.has("stop"), "--stop: expected a model folder with tokenizer.json, got none in {}", folder.string());
+  session.model = load_model(folder, at::Device(device), /*trainable=*/false);
+  const auto eos = eos_of(session.model->config(), session.tokenizer);
+  if (eos && !args.has("ignore-eos")) session.request.stop_ids.push_back(*eos);
+  return session;
+}
+
+// The next text to continue; nothing when a conversation ends.
+std::optional<std::string> next_text(const Args& args, const Session& session) {
+  if (args.has("ids")) return "";
+  std::string text = args.get_or("prompt", "");
+  if (session.conversation) {
+    fmt::print(stderr, "> ");
+    if (!std::getline(std::cin, text)) return std::nullopt;
+  } else if (!args.has("prompt")) {
+    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  }
+  return text;
+}
+
+// A user's turn joins the conversation so far.
+std::vector<int32_t> prompt_ids(const Args& args, Session& session, const std::string& text) {
+  if (args.has("ids")) return parse_ids(*args.get("ids"));
+  const Tokenizer& tokenizer = *session.tokenizer;
+  if (session.chat) {
+    session.messages.push_back({"user", text});
+    return encode_chat(tokenizer, session.messages, session.format);
+  }
+  std::vector<int32_t> ids = tokenizer.encode(text, /*add_special=*/true);
+  // An empty prompt starts a new document, as the training data did.
+  if (const auto first = tokenizer.bos_id() ? tokenizer.bos_id() : tokenizer.eos_id(); first && ids.empty()) ids.push_back(*first);
+  return ids;
+}
+
+// A conversation grows to the model's limit; one request needs a cache of its own length.
+EngineOptions engine_options(const Session& session) {
+  if (session.conversation) return {.max_sequence_tokens = 0};
+  const int64_t longest = int64_t(session.request.prompt.size()) + session.request.max_tokens;
+  return {.max_sequence_tokens = std::min(session.model->config().max_position_embeddings, longest)};
+}
+
+// What was not streamed: the JSON document, or the end of the text and the speed.
+void print_answer(const Session& session, const Answer& result, double seconds) {
+  if (session.json) {
+    print_json(result);
+    return;
+  }
+  if (!session.tokenizer) {
+    for (const TokenEvent& event : result.events) fmt::print("{} ", event.token);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+  fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", result.events.size(), double(result.events.size()) / seconds);
+}
+
 }  // namespace
 
 int cmd_generate(Words words) {
@@ -139,70 +224,18 @@ int cmd_generate(Words words) {
   const fs::path folder = args.required(0, "a model folder");
   args.at_most(1);
   check_flags(args);
-  const ChatFormat format = parse_chat_format(args.get_or("chat-format", "v3"));
-  const SamplingParams sampling = sampling_of(args, folder);
-  const int64_t max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
-  const std::string device = args.get_or("device", "cpu");
-  FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
-
-  const bool needs_text = !args.has("ids");
-  std::optional<Tokenizer> tokenizer;
-  if (needs_text || fs::exists(folder / "tokenizer.json")) tokenizer.emplace(Tokenizer::load(folder));
-  FB_CHECK(tokenizer || !args.has("stop"), "--stop: expected a model folder with tokenizer.json, got none in {}", folder.string());
-  const auto model = load_model(folder, at::Device(device), /*trainable=*/false);
-  const ModelConfig& config = model->config();
-
-  Request request;
-  request.sampling = sampling;
-  request.max_tokens = max_tokens;
-  if (!args.has("ignore-eos")) {
-    const auto eos = config.eos_token_id ? std::optional<int32_t>(int32_t(*config.eos_token_id))
-                     : tokenizer         ? tokenizer->eos_id()
-                                         : std::nullopt;
-    if (eos) request.stop_ids.push_back(*eos);
-  }
+  Session session = open_session(args, folder);
   std::optional<Engine> engine;
-  const bool json = args.has("json");
-  std::vector<ChatMessage> messages;
-  if (args.has("system")) messages.push_back({"system", *args.get("system")});
-  const bool conversation = args.has("chat") && !args.has("prompt") && needs_text && ::isatty(STDIN_FILENO) == 1;
-  while (true) {
-    std::string text = args.get_or("prompt", "");
-    if (conversation) {
-      fmt::print(stderr, "> ");
-      if (!std::getline(std::cin, text)) break;
-    } else if (needs_text && !args.has("prompt")) {
-      text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    }
-    if (!needs_text) {
-      request.prompt = parse_ids(*args.get("ids"));
-    } else if (args.has("chat")) {
-      messages.push_back({"user", text});
-      request.prompt = encode_chat(*tokenizer, messages, format);
-    } else {
-      request.prompt = tokenizer->encode(text, /*add_special=*/true);
-      // An empty prompt starts a new document, as the training data did.
-      if (const auto first = tokenizer->bos_id() ? tokenizer->bos_id() : tokenizer->eos_id(); first && request.prompt.empty())
-        request.prompt.push_back(*first);
-    }
-    if (!engine) {
-      // A conversation grows to the model's limit; one request needs a cache of its own length.
-      const int64_t longest = int64_t(request.prompt.size()) + max_tokens;
-      engine.emplace(*model, EngineOptions{.max_sequence_tokens = conversation ? 0 : std::min(config.max_position_embeddings, longest)});
-    }
-    Timer timer;
-    if (!json && needs_text && !args.has("chat")) fmt::print("{}", text);
-    const Answer result = answer(*engine, tokenizer ? &*tokenizer : nullptr, request, args.get_or("stop", ""), !json);
-    if (json) {
-      print_json(result);
-    } else if (!tokenizer) {
-      for (const TokenEvent& event : result.events) fmt::print("{} ", event.token);
-    }
-    if (!json) fmt::print("\n");
-    std::fflush(stdout);
-    if (!json) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", result.events.size(), double(result.events.size()) / timer.seconds());
-    if (!conversation) break;
-    messages.push_back({"assistant", result.text});
+  while (const std::optional<std::string> text = next_text(args, session)) {
+    session.request.prompt = prompt_ids(args, session, *text);
+    if (!engine) engine.emplace(*session.model, engine_options(session));
+    const Timer timer;
+    if (!session.json && !session.chat) fmt::print("{}", *text);
+    const Answer result =
+        answer(*engine, session.tokenizer ? &*session.tokenizer : nullptr, session.request, args.get_or("stop", ""), !session.json);
+    print_answer(session, result, timer.seconds());
+    if (!session.conversation) break;
+    session.messages.push_back({"assistant", result.text});
   }
   return 0;
 }
