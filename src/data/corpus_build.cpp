@@ -40,13 +40,7 @@ class CorpusBuild {
   Json run() {
     Json sources = Json::array();
     for (const CorpusSource& source : recipe_.sources) {
-      try {
-        sources.push_back(source.package.empty() ? from_path(source) : from_package(source));
-      } catch (const Error& error) {
-        if (!source.optional || fetched_.count(source.name)) throw;
-        fmt::print(stderr, "left out, because it is optional: {}\n", error.what());
-        sources.push_back({{"name", source.name}, {"left_out", error.what()}});
-      }
+      sources.push_back(source.package.empty() ? from_path(source) : from_package(source));
     }
     FB_CHECK(train_.documents() > 0, "{}: expected documents to train on, got none", recipe_.name);
     // Without its manifest a folder is no corpus: a kill from here on never leaves one train split beside another's validation.
@@ -70,8 +64,13 @@ class CorpusBuild {
 
  private:
   Json from_package(const CorpusSource& source) {
-    const DebianPackage package = fetch_package(source.package, options_.cache, options_.refresh);
-    fetched_.insert(source.name);
+    const FetchedPackage fetched = fetch_package(source.package, options_.cache, options_.refresh);
+    FB_CHECK(fetched.package || source.optional, "{}", fetched.failure);
+    if (!fetched.package) {
+      fmt::print(stderr, "left out, because it is optional: {}\n", fetched.failure);
+      return {{"name", source.name}, {"left_out", fetched.failure}};
+    }
+    const DebianPackage& package = *fetched.package;
     const UnpackedPackage unpacked(package, options_.cache);
     SourceReport report;
     report.inputs.push_back({{"package", package.name},
@@ -151,7 +150,6 @@ class CorpusBuild {
   const CorpusOptions& options_;
   JsonlWriter train_, validation_;
   std::set<std::pair<uint64_t, uint64_t>> seen_;
-  std::set<std::string> fetched_;  // a source that was fetched is not left out for its contents
 };
 
 }  // namespace

@@ -7,35 +7,15 @@
 #include <fstream>
 #include <set>
 
-#include "base/error.h"
-#include "base/file.h"
 #include "data/child_program.h"
 #include "data/debian_package.h"
+#include "data/test_folder.h"
 #include "data/text_reader.h"
 
 namespace finback {
+using namespace test;
 namespace {
 namespace fs = std::filesystem;
-
-fs::path fresh(const std::string& name) {
-  const fs::path folder = fs::path(testing::TempDir()) / ("corpus_build_" + name);
-  fs::remove_all(folder);
-  make_directories(folder);
-  return folder;
-}
-
-// Without the fsync of a real write: every test writes dozens of files.
-void spill(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-
-template <class F>
-std::string failure(F&& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 std::vector<Document> read_split(const fs::path& corpus, const std::string& split) {
   TextReader reader(corpus, split);
@@ -46,7 +26,7 @@ std::vector<Document> read_split(const fs::path& corpus, const std::string& spli
 
 // A folder of 60 texts and one copy, and a recipe that reads it.
 fs::path write_recipe(const std::string& name, const std::string& extra) {
-  const fs::path folder = fresh(name);
+  const fs::path folder = fresh("corpus_build_" + name);
   make_directories(folder / "texts");
   for (int i = 0; i < 60; ++i) spill(folder / "texts" / fmt::format("{:02}.txt", i), fmt::format("text number {}", i));
   spill(folder / "texts" / "copy.md", "text number 7\n\n");
@@ -155,7 +135,7 @@ TEST(ChildProgram, ReportsOutputExitCodeAndAbsence) {
 class FakeDebian : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fresh("debian");
+    folder_ = fresh("corpus_build_debian");
     make_directories(folder_ / "bin");
     script("apt-get", "[ \"$1\" = download ] || exit 9\nfor name; do :; done\necho run >> " + (folder_ / "apt.log").string() +
                           "\n[ $name = unknown ] && { echo 'E: Unable to locate package unknown' >&2; exit 100; }\n"
@@ -187,7 +167,7 @@ TEST_F(FakeDebian, FetchesOnceUnpacksAndCleansUp) {
   EXPECT_EQ(apt_runs(), 2u);  // the size, the file
   build(folder_);
   EXPECT_EQ(apt_runs(), 2u);  // from the cache
-  fetch_package("pack", folder_ / "cache", true);
+  EXPECT_TRUE(fetch_package("pack", folder_ / "cache", true).package);
   EXPECT_EQ(apt_runs(), 4u);
   size_t left = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder_ / "cache")) ++left;
@@ -195,13 +175,13 @@ TEST_F(FakeDebian, FetchesOnceUnpacksAndCleansUp) {
 }
 
 TEST_F(FakeDebian, FailuresAreOneLine) {
-  const std::string unknown = failure([&] { fetch_package("unknown", folder_ / "cache", false); });
+  const std::string unknown = fetch_package("unknown", folder_ / "cache", false).failure;
   EXPECT_NE(unknown.find("Unable to locate package"), std::string::npos);
   EXPECT_EQ(unknown.find('\n'), std::string::npos);
   for (const char* name : {"--force", "../x", "a b", "", "x;ls"})
     EXPECT_NE(failure([&] { fetch_package(name, folder_ / "cache", false); }), "") << name;
   setenv("PATH", (folder_ / "nowhere").c_str(), 1);
-  EXPECT_NE(failure([&] { fetch_package("pack", folder_ / "cache", false); }).find("expected apt-get on this machine"), std::string::npos);
+  EXPECT_NE(fetch_package("pack", folder_ / "cache", false).failure.find("expected apt-get on this machine"), std::string::npos);
 }
 
 TEST_F(FakeDebian, AnOptionalPackageMayBeMissing) {
@@ -211,6 +191,9 @@ TEST_F(FakeDebian, AnOptionalPackageMayBeMissing) {
   EXPECT_NE(failure([&] { build(folder_); }), "");
   spill(folder_ / "recipe.toml", first + second + "optional = true\n");
   EXPECT_TRUE(build(folder_).at("sources").at(1).contains("left_out"));
+  // Only a package that cannot be had is left out: one without the files that the recipe names is a mistake.
+  spill(folder_ / "recipe.toml", first + "[[sources]]\nname = \"r\"\npackage = \"pack\"\noptional = true\nfiles = [\"nowhere\"]\n");
+  EXPECT_NE(failure([&] { build(folder_); }).find("nowhere"), std::string::npos);
 }
 
 }  // namespace

@@ -6,34 +6,14 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/error.h"
-#include "base/file.h"
 #include "data/dictionaries.h"
 #include "data/r_strings.h"
+#include "data/test_folder.h"
 
 namespace finback {
+using namespace test;
 namespace {
 namespace fs = std::filesystem;
-
-fs::path fresh(const std::string& name) {
-  const fs::path folder = fs::path(testing::TempDir()) / ("corpus_source_" + name);
-  fs::remove_all(folder);
-  make_directories(folder);
-  return folder;
-}
-
-// Without the fsync of a real write: some tests write hundreds of files.
-void spill(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-
-template <class F>
-std::string failure(F&& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 std::string big_endian(int64_t value) {
   std::string bytes;
@@ -84,14 +64,14 @@ std::vector<Document> extract(const CorpusSource& source, const fs::path& root) 
 }
 
 TEST(RStrings, ReadsVectorsAndSkipsOtherObjects) {
-  const fs::path path = fresh("r") / "Rdata.rdb";
+  const fs::path path = fresh("corpus_source_r") / "Rdata.rdb";
   const std::string number = "X\n" + big_endian(2) + big_endian(1) + big_endian(1) + big_endian(14) + big_endian(1) + std::string(8, '\0');
   write_file_atomic(path, r_block(r_vector({"EMMA", "", "by"})) + r_block(number) + r_block(r_vector({"two"})));
   EXPECT_EQ(read_r_strings(path), (std::vector<std::string>{"EMMA\n\nby\n", "two\n"}));
 }
 
 TEST(RStrings, DamageIsOneLineWithThePlace) {
-  const fs::path path = fresh("r_bad") / "Rdata.rdb";
+  const fs::path path = fresh("corpus_source_r_bad") / "Rdata.rdb";
   const std::string good = r_block(r_vector({"EMMA", "by", "Jane Austen"}));
   const auto message_of = [&](const std::string& bytes) {
     spill(path, bytes);
@@ -107,7 +87,7 @@ TEST(RStrings, DamageIsOneLineWithThePlace) {
 }
 
 TEST(Dictd, EntriesComeOnceInFileOrderWithoutTheDatabasesOwn) {
-  const fs::path folder = fresh("dictd");
+  const fs::path folder = fresh("corpus_source_dictd");
   write_dictd(folder,
               {{"00-database-info", "about\n"}, {"be", "Be\n   to be\n"}, {"an article", "An\n   article\n"}, {"an", "An\n   article\n"}});
   const std::vector<DictionaryEntry> entries = read_dictd(folder / "x.dict.dz");
@@ -119,7 +99,7 @@ TEST(Dictd, EntriesComeOnceInFileOrderWithoutTheDatabasesOwn) {
 }
 
 TEST(Dictd, ABadIndexLineIsNamed) {
-  const fs::path folder = fresh("dictd_bad");
+  const fs::path folder = fresh("corpus_source_dictd_bad");
   write_file_atomic(folder / "x.dict.dz", "some text");
   for (const std::string line : {"word\tA", "word", "word\t*\tA", "word\tA\tK", "word\t\tA", "word\tAAAAAAAAAAAAAAAA\tA", ""}) {
     write_file_atomic(folder / "x.index", "some\tA\tE\n" + line + "\n");
@@ -128,7 +108,7 @@ TEST(Dictd, ABadIndexLineIsNamed) {
 }
 
 TEST(WordNet, GlossesStandBehindTheFirstBar) {
-  const fs::path path = fresh("wordnet") / "data.noun";
+  const fs::path path = fresh("corpus_source_wordnet") / "data.noun";
   write_file_atomic(
       path, "  1 licence | text\n00001740 03 n 01 entity 0 003 ~ 1 n 0000 | that which is; \"a | b\"  \n00001741 03 n 01 none 0 |  \n");
   const std::vector<DictionaryEntry> entries = read_wordnet(path);
@@ -138,7 +118,7 @@ TEST(WordNet, GlossesStandBehindTheFirstBar) {
 }
 
 TEST(CorpusSource, CutsAtDocumentStarts) {
-  const fs::path folder = fresh("cut");
+  const fs::path folder = fresh("corpus_source_cut");
   write_file_atomic(folder / "Rdata.rdb", r_block(r_vector({"SENSE & Sense", "", "CHAPTER 1", "", "one", "", "Chapter 2", "two", "", ""})));
   CorpusSource source;
   source.name = "s";
@@ -156,7 +136,7 @@ TEST(CorpusSource, CutsAtDocumentStarts) {
 }
 
 TEST(CorpusSource, JoinsEntriesDropsTagLinesAndUnindents) {
-  const fs::path folder = fresh("join");
+  const fs::path folder = fresh("corpus_source_join");
   write_dictd(
       folder,
       {{"a", "A\n   first [n]\n   [1913 Webster]\n"}, {"b", "B\n     second\n   [1913 Webster] and more\n"}, {"c", "C\n   third\n"}});
@@ -176,7 +156,7 @@ TEST(CorpusSource, JoinsEntriesDropsTagLinesAndUnindents) {
 }
 
 TEST(CorpusSource, TakesFilesBySuffixWithoutSkippedPathsAndLinks) {
-  const fs::path folder = fresh("files");
+  const fs::path folder = fresh("corpus_source_files");
   for (const char* name : {"doc/a.rst", "doc/translations/b.rst", "doc/c.txt", "doc/sub/d.rst"}) {
     make_directories((folder / name).parent_path());
     write_file_atomic(folder / name, std::string("text of ") + name);
@@ -200,7 +180,7 @@ TEST(CorpusSource, TakesFilesBySuffixWithoutSkippedPathsAndLinks) {
 }
 
 TEST(CorpusSource, CountsRepairedPieces) {
-  const fs::path folder = fresh("repair");
+  const fs::path folder = fresh("corpus_source_repair");
   write_file_atomic(folder / "a.txt",
                     "fa\xe7"
                     "ade");

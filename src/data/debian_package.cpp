@@ -55,9 +55,7 @@ std::string control_field(const fs::path& file, const std::string& field) {
 }
 
 // What apt means to fetch, in bytes; 0 when it does not say. The line reads 'URI' FILE SIZE HASH.
-double expected_bytes(const std::string& name, const fs::path& folder) {
-  const ChildResult listed = run_program({"apt-get", "download", "--print-uris", name}, folder);
-  FB_CHECK(listed.found, "{}: expected apt-get on this machine, got none. {}", name, kNoApt);
+double expected_bytes(const ChildResult& listed) {
   std::istringstream words(listed.output.substr(std::min(listed.output.find('\''), listed.output.size())));
   std::string uri, file;
   double bytes = 0;
@@ -65,32 +63,41 @@ double expected_bytes(const std::string& name, const fs::path& folder) {
   return bytes;
 }
 
-void download(const std::string& name, const fs::path& cache) {
+// Empty, or why nothing was fetched.
+std::string download(const std::string& name, const fs::path& cache) {
   const fs::path folder = cache / (name + ".download");
   fs::remove_all(folder);
   make_directories(folder);
-  Progress progress("fetch " + name, expected_bytes(name, folder) / 1e6, "MB");
+  const ChildResult listed = run_program({"apt-get", "download", "--print-uris", name}, folder);
+  if (!listed.found) {
+    fs::remove_all(folder);
+    return fmt::format("{}: expected apt-get on this machine, got none. {}", name, kNoApt);
+  }
+  Progress progress("fetch " + name, expected_bytes(listed) / 1e6, "MB");
   const ChildResult result = run_program({"apt-get", "download", "-q", name}, folder, [&] { progress.update(megabytes_in(folder)); });
   progress.finish();
   const std::vector<fs::path> files = cached_files(name, folder);
-  if (result.exit_code != 0 || files.empty()) fs::remove_all(folder);
-  FB_CHECK(result.exit_code == 0 && !files.empty(),
-           "{}: apt-get download failed: {}. Hint: apt-get update (as root) first, and a network are needed", name, result.last_line());
-  fs::rename(files.back(), cache / files.back().filename());
+  const bool fetched = result.exit_code == 0 && !files.empty();
+  if (fetched) fs::rename(files.back(), cache / files.back().filename());
   fs::remove_all(folder);
+  if (fetched) return "";
+  return fmt::format("{}: apt-get download failed: {}. Hint: apt-get update (as root) first, and a network are needed", name,
+                     result.last_line());
 }
 
 }  // namespace
 
-DebianPackage fetch_package(const std::string& name, const fs::path& cache, bool refresh) {
+FetchedPackage fetch_package(const std::string& name, const fs::path& cache, bool refresh) {
   check_name(name);
   make_directories(cache);
-  if (refresh || cached_files(name, cache).empty()) download(name, cache);
+  if (refresh || cached_files(name, cache).empty()) {
+    if (const std::string failure = download(name, cache); !failure.empty()) return {std::nullopt, failure};
+  }
   DebianPackage package;
   package.name = name;
   package.file = cached_files(name, cache).back();
   package.version = control_field(package.file, "Version");
-  return package;
+  return {package, ""};
 }
 
 UnpackedPackage::UnpackedPackage(const DebianPackage& package, const fs::path& cache) : root_(cache / (package.name + ".unpacked")) {

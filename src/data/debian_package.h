@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace finback {
@@ -12,9 +13,15 @@ struct DebianPackage {
   std::filesystem::path file;  // the .deb in the cache
 };
 
-// The cached package, or, where there is none (or with refresh), the newest one of the machine's apt sources. Throws Error with one line: apt missing,
-// package unknown, no network.
-DebianPackage fetch_package(const std::string& name, const std::filesystem::path& cache, bool refresh);
+// A package, or one line that says why there is none.
+struct FetchedPackage {
+  std::optional<DebianPackage> package;
+  std::string failure;
+};
+
+// The cached package, or, where there is none (or with refresh), the newest one of the machine's apt sources. A missing apt, an unknown package
+// and a missing network are outcomes; throws Error for a word that is no package name and for a cached file that is no package.
+FetchedPackage fetch_package(const std::string& name, const std::filesystem::path& cache, bool refresh);
 
 // A package's files in a folder that is removed with this object.
 class UnpackedPackage {

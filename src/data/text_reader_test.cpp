@@ -8,17 +8,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/jsonl_writer.h"
+#include "data/test_folder.h"
 
 namespace finback {
+using namespace test;
 namespace {
 namespace fs = std::filesystem;
-
-fs::path fresh(const std::string& name) {
-  const fs::path folder = fs::path(testing::TempDir()) / ("text_reader_" + name);
-  fs::remove_all(folder);
-  make_directories(folder);
-  return folder;
-}
 
 void write_gzip(const fs::path& path, const std::string& text) {
   gzFile file = gzopen(path.c_str(), "wb");
@@ -35,13 +30,8 @@ std::vector<Document> read_all(const fs::path& path, const std::string& split = 
 }
 
 // The message of what reading throws; empty when it does not.
-std::string failure(const fs::path& path) {
-  try {
-    read_all(path);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+std::string failure_of(const fs::path& path) {
+  return failure([&] { read_all(path); });
 }
 
 // Incompressible lines, so that a file cut in half is cut inside its data.
@@ -52,7 +42,7 @@ std::string noise(size_t bytes) {
 }
 
 TEST(TextReader, ReadsEveryFormOfAFolderInNameOrder) {
-  const fs::path folder = fresh("forms");
+  const fs::path folder = fresh("text_reader_forms");
   make_directories(folder / "b");
   write_file_atomic(folder / "a.txt", "plain");
   write_gzip(folder / "b" / "c.md.gz", "zipped");
@@ -71,7 +61,7 @@ TEST(TextReader, ReadsEveryFormOfAFolderInNameOrder) {
 }
 
 TEST(TextReader, JsonlWriterAndReaderAgreeOnAnyText) {
-  const fs::path folder = fresh("round_trip");
+  const fs::path folder = fresh("text_reader_round_trip");
   const std::vector<std::string> texts = {"", "\n\t\"\\", std::string("nul \0 inside", 12), "h\u00e9 \U0001F600", noise(300000)};
   JsonlWriter writer(folder / "x.jsonl.zst");
   for (const std::string& text : texts) writer.write({text, "s", "i"});
@@ -82,7 +72,7 @@ TEST(TextReader, JsonlWriterAndReaderAgreeOnAnyText) {
 }
 
 TEST(TextReader, ACorpusFolderHasTwoSplits) {
-  const fs::path folder = fresh("corpus");
+  const fs::path folder = fresh("text_reader_corpus");
   write_file_atomic(folder / "manifest.json", "{}");
   for (const std::string split : {"train", "validation"}) {
     JsonlWriter writer(folder / (split + ".jsonl.zst"));
@@ -94,7 +84,7 @@ TEST(TextReader, ACorpusFolderHasTwoSplits) {
 }
 
 TEST(TextReader, BrokenUtf8BecomesTheReplacementCharacter) {
-  const fs::path folder = fresh("utf8");
+  const fs::path folder = fresh("text_reader_utf8");
   write_file_atomic(folder / "a.txt",
                     "fa\xe7"
                     "ade");
@@ -105,7 +95,7 @@ TEST(TextReader, BrokenUtf8BecomesTheReplacementCharacter) {
 }
 
 TEST(TextReader, JoinedGzipMembersAreOneText) {
-  const fs::path folder = fresh("members");
+  const fs::path folder = fresh("text_reader_members");
   write_gzip(folder / "a.gz", "first ");
   write_gzip(folder / "b.gz", "second");
   write_file_atomic(folder / "ab.txt.gz", read_file(folder / "a.gz") + read_file(folder / "b.gz"));
@@ -113,32 +103,32 @@ TEST(TextReader, JoinedGzipMembersAreOneText) {
 }
 
 TEST(TextReader, HostileFilesGiveOneLineWithTheirPlace) {
-  const fs::path folder = fresh("hostile");
+  const fs::path folder = fresh("text_reader_hostile");
   write_gzip(folder / "whole.gz", noise(100000));
   const std::string whole = read_file(folder / "whole.gz");
   write_file_atomic(folder / "cut.txt.gz", whole.substr(0, whole.size() / 2));
-  EXPECT_NE(failure(folder / "cut.txt.gz").find("truncated"), std::string::npos);
+  EXPECT_NE(failure_of(folder / "cut.txt.gz").find("truncated"), std::string::npos);
   std::string flipped = whole;
   for (size_t i = 1000; i < 1100; ++i) flipped[i] = char(~flipped[i]);
   write_file_atomic(folder / "flipped.txt.gz", flipped);
-  EXPECT_NE(failure(folder / "flipped.txt.gz").find("damaged"), std::string::npos);
+  EXPECT_NE(failure_of(folder / "flipped.txt.gz").find("damaged"), std::string::npos);
 
   JsonlWriter writer(folder / "whole.jsonl.zst");
   writer.write({noise(100000), "", ""});
   writer.commit();
   const std::string packed = read_file(folder / "whole.jsonl.zst");
   write_file_atomic(folder / "cut.jsonl.zst", packed.substr(0, packed.size() - 7));
-  EXPECT_NE(failure(folder / "cut.jsonl.zst").find("truncated"), std::string::npos);
+  EXPECT_NE(failure_of(folder / "cut.jsonl.zst").find("truncated"), std::string::npos);
 
   for (const std::string line : {"{\"text\": ", "[1]", "{}", "{\"text\": 3}", "nonsense"}) {
     write_file_atomic(folder / "bad.jsonl", "{\"text\": \"fine\"}\n" + line + "\n");
-    const std::string message = failure(folder / "bad.jsonl");
+    const std::string message = failure_of(folder / "bad.jsonl");
     EXPECT_NE(message.find("bad.jsonl: line 2"), std::string::npos) << line << ": " << message;
     EXPECT_EQ(message.find('\n'), std::string::npos);
   }
-  EXPECT_NE(failure(folder / "none.txt"), "");
-  EXPECT_NE(failure(folder / "whole.gz"), "");
-  EXPECT_NE(failure(fresh("nothing")), "");
+  EXPECT_NE(failure_of(folder / "none.txt"), "");
+  EXPECT_NE(failure_of(folder / "whole.gz"), "");
+  EXPECT_NE(failure_of(fresh("text_reader_nothing")), "");
 }
 
 }  // namespace

@@ -9,19 +9,14 @@
 #include "base/pool.h"
 #include "data/jsonl_writer.h"
 #include "data/loader.h"
+#include "data/test_folder.h"
 #include "tokenizer/byte_symbols.h"
 #include "tokenizer/tokenizer.h"
 
 namespace finback {
+using namespace test;
 namespace {
 namespace fs = std::filesystem;
-
-fs::path fresh(const std::string& name) {
-  const fs::path folder = fs::path(testing::TempDir()) / ("tokenize_" + name);
-  fs::remove_all(folder);
-  make_directories(folder);
-  return folder;
-}
 
 // Ids: the 256 bytes, "th", then <bos> and <eos>; a normalizer if wanted.
 constexpr int32_t kTh = 256, kBos = 257, kEos = 258;
@@ -86,7 +81,7 @@ std::string failure(const fs::path& corpus, const fs::path& tokenizer, const fs:
 }
 
 TEST(Tokenize, ADocumentStandsBetweenBeginAndEndOfText) {
-  const fs::path root = fresh("ends");
+  const fs::path root = fresh("tokenize_ends");
   write_corpus(root / "corpus", {"the", ""}, {"a"});
   write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
   tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
@@ -108,7 +103,7 @@ TEST(Tokenize, TargetBytesAreTheRawBytesOfTheText) {
   for (const std::string& text : texts) bytes += int64_t(text.size());
   const std::vector<Json> normalizers = {nullptr, {{"type", "NFC"}}, {{"type", "NFKC"}}};
   for (const Json& normalizer : normalizers) {
-    const fs::path root = fresh("bytes");
+    const fs::path root = fresh("tokenize_bytes");
     write_corpus(root / "corpus", texts, texts);
     write_tokenizer(root / "tokenizer", normalizer, kBothEnds);
     tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
@@ -123,7 +118,7 @@ TEST(Tokenize, TargetBytesAreTheRawBytesOfTheText) {
 }
 
 TEST(Tokenize, FilesDoNotDependOnTheThreadCount) {
-  const fs::path root = fresh("threads");
+  const fs::path root = fresh("tokenize_threads");
   std::vector<std::string> texts;
   for (int i = 0; i < 500; ++i) texts.push_back(fmt::format("the number {} of those {}", i, std::string(size_t(i), 't')));
   write_corpus(root / "corpus", texts, {"the end"});
@@ -142,7 +137,7 @@ TEST(Tokenize, FilesDoNotDependOnTheThreadCount) {
 }
 
 TEST(Tokenize, AnEmptyValidationSplitIsAllowed) {
-  const fs::path root = fresh("empty");
+  const fs::path root = fresh("tokenize_empty");
   write_corpus(root / "corpus", {"the"}, {});
   write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
   tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
@@ -150,7 +145,7 @@ TEST(Tokenize, AnEmptyValidationSplitIsAllowed) {
 }
 
 TEST(Tokenize, NoTokenizerConfigOfAnEarlierTokenizerStays) {
-  const fs::path root = fresh("again");
+  const fs::path root = fresh("tokenize_again");
   write_corpus(root / "corpus", {"the"}, {});
   write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
   tokenize_corpus(root / "corpus", root / "tokenizer", root / "out");
@@ -167,7 +162,7 @@ TEST(Tokenize, NoTokenizerConfigOfAnEarlierTokenizerStays) {
 }
 
 TEST(Tokenize, MistakesAreOneLine) {
-  const fs::path root = fresh("mistakes");
+  const fs::path root = fresh("tokenize_mistakes");
   write_corpus(root / "corpus", {"the"}, {});
   write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
   EXPECT_NE(failure(root / "nowhere", root / "tokenizer", root / "out").find("corpus build"), std::string::npos);
