@@ -8,6 +8,7 @@
 #include "cost/flops.h"
 #include "cost/memory.h"
 #include "cost/model_size.h"
+#include "model/checkpoint.h"
 
 namespace finback {
 namespace {
@@ -71,6 +72,21 @@ void print(const Json& json, const ModelConfig& config) {
   const Json& m = json["memory_bytes"];
   fmt::print("memory            {} to train in f32 (one micro-batch of {} tokens), {} to serve in f32 (one context)\n",
              human_bytes(m["train_total"].get<double>()), json["seq_len"].get<int64_t>(), human_bytes(m["serve_f32"].get<double>()));
+  if (json.contains("weights_fingerprint")) fmt::print("weights           {}\n", json["weights_fingerprint"].get<std::string>());
+}
+
+// Of a folder with weights: the carried one, or the computed one. A folder with a config.json alone has none.
+std::optional<std::string> fingerprint_of(const std::filesystem::path& model, bool compute) {
+  namespace fs = std::filesystem;
+  const bool weights = fs::exists(model / "model.safetensors") || fs::exists(model / "model.safetensors.index.json");
+  FB_CHECK(weights || !compute, "--fingerprint: expected a model folder with weights, got {}", model.string());
+  if (!weights) return std::nullopt;
+  const std::optional<std::string> carried = stored_fingerprint(model);
+  if (!compute) return carried;
+  const std::string computed = load_model(model, at::kCPU, /*trainable=*/false)->parameters().fingerprint();
+  FB_CHECK(!carried || *carried == computed, "{}: expected weights {} as its files say, got {}. Hint: the weights were changed",
+           model.string(), *carried, computed);
+  return computed;
 }
 
 }  // namespace
@@ -78,15 +94,18 @@ void print(const Json& json, const ModelConfig& config) {
 int cmd_inspect(Words words) {
   Args args("inspect MODEL|config.json [--seq-len N] [--json]",
             "Parameters total and active by part, FLOPs a token, cache bytes a token, memory to train and to serve: pure functions of\n"
-            "config.json (src/cost), no weights are read.",
+            "config.json (src/cost). Of a model folder also the fingerprint of its weights, which a run's checkpoint carries.",
             "finback inspect configs/models/v3/config.json");
   args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)")
+      .toggle("fingerprint", "read all weights and compute their fingerprint (a carried one must agree)")
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(1);
-  const ModelConfig config = load_model_config(args.required(0, "a model folder or a config.json"));
+  const std::filesystem::path model = args.required(0, "a model folder or a config.json");
+  const ModelConfig config = load_model_config(model);
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
-  const Json json = report(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
+  Json json = report(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
+  if (const auto fingerprint = fingerprint_of(model, args.has("fingerprint"))) json["weights_fingerprint"] = *fingerprint;
   if (args.has("json")) {
     fmt::print("{}", dump_json(json));
   } else {

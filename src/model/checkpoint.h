@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "model/transformer.h"
@@ -14,6 +15,9 @@ namespace finback {
 // Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest. A folder whose config
 // counts MTP modules but which holds no tensor of theirs (transformers saves such) loads without them and says so on stderr.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, at::Device device, bool trainable);
+// The fingerprint (Parameters::fingerprint) of the weights in a folder that save_model wrote in f32, which keeps it in its files' metadata; none
+// in other folders: load those and ask their parameters. Reads headers.
+std::optional<std::string> stored_fingerprint(const std::filesystem::path& folder);
 // Compares the folder's tensors with a config's by name, shape and dtype; reads headers, allocates no weight.
 void check_weights(const std::filesystem::path& folder, const ModelConfig& config);
 // Weights of `folder` into an existing model (same shape).
@@ -27,7 +31,7 @@ struct SaveOptions {
   std::filesystem::path tokenizer_folder;    // copied beside the weights when given
 };
 // Writes into `folder` (made when absent): every file under a temporary name, then renamed; config.json goes first and comes last, so a folder
-// that has one is whole. Weight files of an earlier save are removed. Expert biases stay f32 in every dtype.
+// that has one is whole. f32 files carry the weights' fingerprint. Weight files of an earlier save are removed. Expert biases stay f32 in every dtype.
 void save_model(const std::filesystem::path& folder, const Transformer& model, const SaveOptions& options);
 void save_parameters(const std::filesystem::path& folder, const ModelConfig& config, const Parameters& parameters,
                      const SaveOptions& options);

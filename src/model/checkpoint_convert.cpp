@@ -5,17 +5,15 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "kernels/fp8_block.h"
 #include "model/checkpoint.h"
 #include "model/checkpoint_files.h"
+#include "model/fp8_scales.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
-
-const std::string kScaleSuffix = "_scale_inv";
 
 // The target of a conversion: what most floating tensors become, and whether projections become FP8.
 struct Target {
@@ -37,13 +35,11 @@ bool is_fp8_linear(const std::string& name) {
          (name.ends_with("_proj.weight") || name.ends_with(".kv_a_proj_with_mqa.weight"));
 }
 
-int64_t blocks_of(int64_t n) { return (n + kFp8Block - 1) / kFp8Block; }
-
 void check_fp8_weight(const SafetensorsFolder& folder, const TensorEntry& entry) {
   const std::string name = quoted_name(entry.name);
   FB_CHECK(entry.shape.size() == 2 && folder.has(entry.name + kScaleSuffix), "{}: expected an FP8 matrix with its {}", name, kScaleSuffix);
   const TensorEntry scales = folder.entry(entry.name + kScaleSuffix);
-  const std::vector<int64_t> expected = {blocks_of(entry.shape[0]), blocks_of(entry.shape[1])};
+  const std::vector<int64_t> expected = fp8_scale_shape(entry.shape);
   FB_CHECK(scales.shape == expected && scales.dtype == at::kFloat, "{}{}: expected F32 [{}]", name, kScaleSuffix,
            fmt::join(expected, ", "));
 }
@@ -100,7 +96,7 @@ std::vector<TensorEntry> new_entries(const std::vector<Change>& changes) {
   for (const Change& change : changes) {
     const TensorEntry& from = change.from;
     add(from.name, change.to, from.shape);
-    if (change.adds_scales()) add(from.name + kScaleSuffix, at::kFloat, {blocks_of(from.shape[0]), blocks_of(from.shape[1])});
+    if (change.adds_scales()) add(from.name + kScaleSuffix, at::kFloat, fp8_scale_shape(from.shape));
   }
   return entries;
 }

@@ -3,16 +3,14 @@
 #include <map>
 #include <set>
 
-#include "kernels/fp8_block.h"
 #include "model/checkpoint.h"
+#include "model/fp8_scales.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
-
-const std::string kScaleSuffix = "_scale_inv";
 
 using Shape = std::vector<int64_t>;
 using Shapes = std::map<std::string, Shape>;
@@ -46,16 +44,52 @@ at::Tensor destination(const Parameters& parameters, const std::string& name) {
   return parameters.buffer(name);
 }
 
-// Names that other software writes and that say nothing new: copies of the embedding and head under an MTP layer, the head of a tied model,
-// rotary tables.
-bool is_redundant(const std::string& name, const ModelConfig& config) {
-  if (name == "lm_head.weight") return config.tie_word_embeddings;
-  if (name.ends_with(".rotary_emb.inv_freq")) return true;
+bool is_readable(at::ScalarType dtype) {
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e4m3fn;
+}
+
+const std::string kEmbedding = "model.embed_tokens.weight", kHead = "lm_head.weight";
+
+// Which tensor a copy must equal: those of the embedding and head under an MTP layer, and the head of a tied model. Empty for other names.
+std::string original_of(const std::string& name, const ModelConfig& config) {
+  const std::string head = config.tie_word_embeddings ? kEmbedding : kHead;
+  if (name == kHead && config.tie_word_embeddings) return kEmbedding;
   for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
     const std::string prefix = fmt::format("model.layers.{}.", layer);
-    if (name == prefix + "embed_tokens.weight" || name == prefix + "shared_head.head.weight") return true;
+    if (name == prefix + "embed_tokens.weight") return kEmbedding;
+    if (name == prefix + "shared_head.head.weight") return head;
   }
-  return false;
+  return "";
+}
+
+// Names that other software writes and that say nothing new: copies, rotary tables.
+bool is_redundant(const std::string& name, const ModelConfig& config) {
+  return name.ends_with(".rotary_emb.inv_freq") || !original_of(name, config).empty();
+}
+
+at::Tensor read_tensor(const SafetensorsFolder& files, const std::string& name) {
+  const at::Tensor stored = files.tensor(name);
+  return stored.scalar_type() == at::kFloat8_e4m3fn ? fp8_dequantize_weight(stored, files.tensor(name + kScaleSuffix)) : stored;
+}
+
+// The model has one embedding and one head: a folder in which an MTP layer has others holds another model. A copy in a narrower dtype is one.
+void check_copy(const SafetensorsFolder& files, const std::string& name, const std::string& original, const std::string& what) {
+  constexpr int64_t kRows = 4096;  // compared at a time: the two tensors are views of mapped files
+  const std::string quoted = quoted_name(name);
+  const TensorEntry copy_entry = files.entry(name), entry = files.entry(original);
+  FB_CHECK(copy_entry.shape == entry.shape, "{}: {}: expected the shape [{}] of {}, got [{}]", what, quoted, fmt::join(entry.shape, ", "),
+           original, fmt::join(copy_entry.shape, ", "));
+  FB_CHECK(is_readable(copy_entry.dtype), "{}: {}: expected F32, BF16, F16 or F8_E4M3, got {}", what, quoted,
+           safetensors_dtype(copy_entry.dtype));
+  const at::Tensor main_WD = read_tensor(files, original), copy_WD = read_tensor(files, name);
+  for (int64_t row = 0; row < main_WD.size(0); row += kRows) {
+    const at::Tensor a = main_WD.slice(0, row, row + kRows), b = copy_WD.slice(0, row, row + kRows);
+    const bool same = a.to(b.scalar_type()).equal(b) || b.to(a.scalar_type()).equal(a);
+    FB_CHECK(same,
+             "{}: {}: expected the values of {}, got others from row {} on. Hint: MTP modules with an embedding or a head of their own "
+             "are not supported; num_nextn_predict_layers = 0 and a folder without their tensors loads the main model",
+             what, quoted, original, row);
+  }
 }
 
 struct Problems {
@@ -65,10 +99,6 @@ struct Problems {
     if (count++ == 0) first = std::move(problem);
   }
 };
-
-bool is_readable(at::ScalarType dtype) {
-  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e4m3fn;
-}
 
 // A stored tensor against its destination; FP8 ones are remembered.
 void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::string>& fp8, Problems& problems) {
@@ -87,7 +117,7 @@ void check_scale(const SafetensorsFolder& folder, const std::string& weight, con
   const std::string name = weight + kScaleSuffix;
   if (!folder.has(name)) return problems.note(fmt::format("{}: expected its scales {}, not there", quoted_name(weight), quoted_name(name)));
   const TensorEntry scale = folder.entry(name);
-  const Shape shape = {(of[0] + kFp8Block - 1) / kFp8Block, (of[1] + kFp8Block - 1) / kFp8Block};
+  const Shape shape = fp8_scale_shape(of);
   if (scale.shape != shape || scale.dtype != at::kFloat) {
     problems.note(fmt::format("{}: expected F32 [{}], got {} [{}]", quoted_name(name), fmt::join(shape, ", "),
                               safetensors_dtype(scale.dtype), fmt::join(scale.shape, ", ")));
@@ -135,10 +165,10 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
   const Shapes expected = expected_shapes(files, config);
   check_folder(files, config, expected, folder.string());
   for (const std::string& name : files.names()) {
-    if (!expected.contains(name)) continue;
-    at::Tensor stored = files.tensor(name);
-    if (stored.scalar_type() == at::kFloat8_e4m3fn) stored = fp8_dequantize_weight(stored, files.tensor(name + kScaleSuffix));
-    destination(parameters, name).copy_(stored);
+    if (const std::string original = original_of(name, config); !original.empty()) check_copy(files, name, original, folder.string());
+  }
+  for (const std::string& name : files.names()) {
+    if (expected.contains(name)) destination(parameters, name).copy_(read_tensor(files, name));
   }
   parameters.touch();
 }

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <map>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "model/checkpoint.h"
@@ -52,7 +54,8 @@ std::vector<std::vector<Output>> split_shards(std::vector<Output> outputs, uint6
   return shards;
 }
 
-void write_shard(const fs::path& path, const std::vector<Output>& shard, WeightIndex& index) {
+void write_shard(const fs::path& path, const std::vector<Output>& shard, const std::map<std::string, std::string>& metadata,
+                 WeightIndex& index) {
   std::vector<TensorEntry> entries;
   uint64_t end = 0;
   for (const Output& output : shard) {
@@ -60,10 +63,12 @@ void write_shard(const fs::path& path, const std::vector<Output>& shard, WeightI
     end += output.bytes();
     index.add(output.name, path.filename().string(), output.bytes());
   }
-  SafetensorsWriter writer(path, std::move(entries), {{"format", "pt"}});
+  SafetensorsWriter writer(path, std::move(entries), metadata);
   for (const Output& output : shard) writer.write(output.value.to(output.dtype));
   writer.commit();
 }
+
+constexpr const char* kFingerprintKey = "weights_fingerprint";
 
 void write_generation_config(const fs::path& folder, const ModelConfig& config) {
   Json json = Json::object();
@@ -74,13 +79,23 @@ void write_generation_config(const fs::path& folder, const ModelConfig& config) 
 
 }  // namespace
 
+std::optional<std::string> stored_fingerprint(const fs::path& folder) {
+  const std::vector<std::string> shards = SafetensorsFolder(folder).shards();
+  if (shards.empty()) return std::nullopt;
+  const std::map<std::string, std::string> metadata = SafetensorsFile(folder / shards[0]).metadata();
+  const auto found = metadata.find(kFingerprintKey);
+  return found == metadata.end() ? std::nullopt : std::optional(found->second.substr(0, 60));
+}
+
 void save_parameters(const fs::path& folder, const ModelConfig& config, const Parameters& parameters, const SaveOptions& options) {
   FB_CHECK(options.dtype == "f32" || options.dtype == "bf16", "dtype: expected f32 or bf16, got \"{}\"", options.dtype);
   const bool f32 = options.dtype == "f32";
   begin_model_folder(folder);
   const auto shards = split_shards(outputs_of(config, parameters, f32 ? at::kFloat : at::kBFloat16), options.shard_bytes);
   WeightIndex index;
-  for (size_t i = 0; i < shards.size(); ++i) write_shard(folder / shard_file_name(i, shards.size()), shards[i], index);
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  if (f32) metadata[kFingerprintKey] = parameters.fingerprint();  // of what is loaded from here, which rounding to bf16 changes
+  for (size_t i = 0; i < shards.size(); ++i) write_shard(folder / shard_file_name(i, shards.size()), shards[i], metadata, index);
   index.finish(folder);
   write_generation_config(folder, config);
   if (!options.tokenizer_folder.empty()) copy_side_files(options.tokenizer_folder, folder, tokenizer_files());

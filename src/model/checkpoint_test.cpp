@@ -100,6 +100,46 @@ TEST_F(CheckpointTest, WritesDeepSeeksNames) {
   EXPECT_EQ(file.entries().size(), saved.specs().size() + saved.buffers().size() + 2);
 }
 
+TEST_F(CheckpointTest, CarriesTheFingerprintOfWhatIsLoadedFromIt) {
+  const ModelConfig config = small_config();
+  const Lively saved(config);
+  SaveOptions options;
+  options.shard_bytes = 100'000;
+  save_parameters(root_ / "m", config, saved, options);
+  EXPECT_EQ(stored_fingerprint(root_ / "m"), saved.fingerprint());
+  options.dtype = "bf16";
+  save_parameters(root_ / "b", config, saved, options);
+  EXPECT_EQ(stored_fingerprint(root_ / "b"), std::nullopt);
+  convert_model(root_ / "m", root_ / "c", "bf16");
+  EXPECT_EQ(stored_fingerprint(root_ / "c"), std::nullopt);
+}
+
+TEST_F(CheckpointTest, CopiesUnderAnMtpLayerMustBeCopies) {
+  ModelConfig config = small_config();
+  const Lively saved(config);
+  const std::string embedding = "model.layers.3.embed_tokens.weight", head = "model.layers.3.shared_head.head.weight";
+  save_parameters(root_ / "m", config, saved, {});
+  rewrite(root_ / "m", {{embedding, saved.value("model.embed_tokens.weight").to(at::kBFloat16)}});
+  EXPECT_EQ(load_error(root_ / "m", config), "") << "a rounded copy is a copy";
+  for (const std::string& name : {embedding, head}) {
+    save_parameters(root_ / "m", config, saved, {});
+    at::Tensor other = saved.value(name == head ? "lm_head.weight" : "model.embed_tokens.weight").clone();
+    other[66][135] += 1;
+    rewrite(root_ / "m", {{name, other}});
+    EXPECT_NE(load_error(root_ / "m", config).find(name + "\": expected the values of"), std::string::npos)
+        << load_error(root_ / "m", config);
+    rewrite(root_ / "m", {{name, at::zeros({3, 5})}});
+    EXPECT_NE(load_error(root_ / "m", config).find("expected the shape"), std::string::npos);
+  }
+  config.tie_word_embeddings = true;
+  const Lively tied(config);
+  save_parameters(root_ / "t", config, tied, {});
+  rewrite(root_ / "t", {{"lm_head.weight", tied.value("model.embed_tokens.weight").clone()}});
+  EXPECT_EQ(load_error(root_ / "t", config), "");
+  rewrite(root_ / "t", {{"lm_head.weight", tied.value("model.embed_tokens.weight") * 2}});
+  EXPECT_NE(load_error(root_ / "t", config).find("expected the values of model.embed_tokens.weight"), std::string::npos);
+}
+
 TEST_F(CheckpointTest, ShardsHoldTheSameModel) {
   const ModelConfig config = small_config();
   const Lively saved(config);

@@ -1,8 +1,10 @@
 """Text to corpus to tokenizer to shards to model to text to bill, on generated words."""
 import json
 import os
+import shutil
 
 import small_run
+from resume_test import flip_tensor_bit
 from small_run import STEPS, run_folder, train_words
 
 
@@ -35,7 +37,7 @@ class PipelineTest(small_run.ProgramTest):
 
     def test_the_run_folder_holds_what_it_promises(self):
         names = set(os.listdir(self.folder))
-        self.assertLessEqual({"config.toml", "metrics.jsonl", "bill.json", "latest", f"step-{STEPS:06}", f"step-{STEPS - 3:06}"}, names)
+        self.assertLessEqual({"config.toml", "metrics.jsonl", "attempts.jsonl", "bill.json", "latest", f"step-{STEPS:06}", f"step-{STEPS - 3:06}"}, names)
         self.assertFalse({name for name in names if name.endswith(".tmp")})
         self.assertTrue(any("tfevents" in name and os.path.getsize(os.path.join(self.folder, name)) > 100 for name in names))
         self.assertLessEqual({"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "trainer.json", "DONE"},
@@ -69,6 +71,17 @@ class PipelineTest(small_run.ProgramTest):
         v3 = json.loads(self.good("inspect", "configs/models/v3/config.json", "--json").stdout)
         self.assertEqual(v3["parameters"]["total"], 671_026_419_200)
         self.assertEqual(v3["cache_bytes_per_token"]["bf16"], 70_272)
+
+    def test_a_checkpoint_carries_the_fingerprint_of_its_weights(self):
+        with open(os.path.join(self.latest, "trainer.json"), encoding="utf-8") as f:
+            fingerprint = json.load(f)["weights_fingerprint"]
+        self.assertIn(fingerprint, self.good("inspect", self.latest).stdout)
+        self.assertEqual(json.loads(self.good("inspect", self.latest, "--fingerprint", "--json").stdout)["weights_fingerprint"], fingerprint)
+        changed = os.path.join(small_run.work_folder(), "changed")
+        shutil.copytree(self.latest, changed)
+        flip_tensor_bit(os.path.join(changed, "model.safetensors"), "model.norm.weight")
+        self.bad(1, "inspect", changed, "--fingerprint", says=["expected", fingerprint])
+        self.bad(1, "inspect", "configs/models/v3", "--fingerprint", says="weights")
 
     def test_the_bill_adds_up(self):
         document = json.loads(self.good("bill", self.folder, "--json").stdout)
