@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/pool.h"
+#include "infer/engine.h"
 #include "infer/scored_calls.h"
 #include "kernels/op_check.h"
 
@@ -36,6 +37,32 @@ TEST(RowInvariance, EveryWayGivesTheBitsOfThePackedForward) {
       }
     });
   }
+}
+
+// What the engine reports for a token that it drew is what scoring that text as a training batch gives.
+TEST(RowInvariance, TheEnginesLogProbsAreThoseOfThePackedForward) {
+  const auto model = lively_model(load_model_config(FINBACK_SOURCE_DIR "/configs/models/nano"), false);
+  for_each_variant([&] {
+    Documents documents;
+    std::vector<std::vector<TokenEvent>> drawn;
+    for (const auto& [length, chunk] : {std::pair<int64_t, int64_t>{60, 512}, {131, 37}, {1, 1}}) {
+      documents.push_back(random_documents({length}, model->config().vocab_size)[0]);
+      Request request;
+      request.prompt.assign(documents.back().begin(), documents.back().end());
+      request.max_tokens = 9;
+      request.sampling.seed = uint64_t(length);
+      Engine engine(*model, {256, chunk});
+      drawn.push_back(generate(engine, request));
+      for (const TokenEvent& event : drawn.back()) documents.back().push_back(event.token);
+    }
+    const Scores scores = run_scored(*model, documents, packed(documents));
+    for (size_t d = 0; d < documents.size(); ++d) {
+      for (size_t i = 0; i < drawn[d].size(); ++i) {
+        const size_t row = size_t(scores.starts[d + 1]) - drawn[d].size() + i - 1;  // predicts token i of the new ones
+        EXPECT_EQ(-scores.nll[row], drawn[d][i].logprob) << "document " << d << ", new token " << i;
+      }
+    }
+  });
 }
 
 }  // namespace

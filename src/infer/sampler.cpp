@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "kernels/head_loss.h"
 
 namespace finback {
 namespace {
@@ -15,12 +16,6 @@ struct Better {
   std::span<const float> logits;
   bool operator()(int32_t a, int32_t b) const { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; }
 };
-
-double log_sum_exp(std::span<const float> logits, double peak) {
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double(logit) - peak);
-  return peak + std::log(sum);
-}
 
 }  // namespace
 
@@ -37,9 +32,9 @@ Sampled sample(std::span<const float> logits, const SamplingParams& params, int6
   for (int32_t id = 1; id < int32_t(logits.size()); ++id) {
     if (better(id, best)) best = id;
   }
-  const double log_total = log_sum_exp(logits, logits[best]);
-  FB_CHECK(std::isfinite(log_total), "the model's logits are not finite. Hint: the checkpoint may be damaged or diverged");
-  if (params.temperature == 0) return {best, float(logits[best] - log_total), {best}};
+  const float best_logprob = token_logprob(logits, best);
+  FB_CHECK(std::isfinite(best_logprob), "the model's logits are not finite. Hint: the checkpoint may be damaged or diverged");
+  if (params.temperature == 0) return {best, best_logprob, {best}};
 
   std::vector<int32_t> kept(logits.size());
   std::iota(kept.begin(), kept.end(), 0);
@@ -68,7 +63,7 @@ Sampled sample(std::span<const float> logits, const SamplingParams& params, int6
   size_t pick = 0;
   while (pick + 1 < keep && left >= weight[pick]) left -= weight[pick++];
   const int32_t token = kept[pick];
-  return {token, float(logits[token] - log_total), std::move(kept)};
+  return {token, token_logprob(logits, token), std::move(kept)};
 }
 
 }  // namespace finback

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "base/pool.h"
@@ -64,6 +65,14 @@ HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at
     linear_wgrad_(d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
   }
   return loss;
+}
+
+float token_logprob(std::span<const float> logits_W, int64_t id) {
+  const int64_t words = int64_t(logits_W.size());
+  FB_ASSERT(id >= 0 && id < words, "a token is a word");
+  std::vector<float> row(logits_W.begin(), logits_W.end());  // the kernel overwrites it
+  if (kernel_variant() == Variant::kRef) return row[size_t(id)] - at::logsumexp(at::from_blob(row.data(), {words}), {0}).item<float>();
+  return -head_loss_rows().row(words, row.data(), id, false, 1.0f, 0.0f).nll;
 }
 
 }  // namespace finback

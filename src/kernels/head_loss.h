@@ -3,6 +3,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <span>
+
 #include "kernels/linear.h"
 
 namespace finback {
@@ -17,6 +19,9 @@ struct HeadLoss {
 // dh_TD.
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                    double nll_scale, double z_scale);
+// log p(id) of one row of logits, with the bits of -nll_T: what a sampler reports is what training computes. Not finite when a logit is NaN
+// or +inf, or all are -inf.
+float token_logprob(std::span<const float> logits_W, int64_t id);
 HeadLoss head_loss_ref(const at::Tensor& h_TD, const at::Tensor& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                        double nll_scale, double z_scale);
 

@@ -53,6 +53,32 @@ TEST(HeadLoss, GradientIsThatOfTheLoss) {
   expect_close(out[4], head.grad(), c.tokens);
 }
 
+TEST(HeadLoss, OfOneTokenHasTheBitsOfTheOp) {
+  const at::Tensor h = normal({70, 12}, 1), head = normal({257, 12}, 2), targets_T = random_ids({70}, 257, 5);
+  for_each_variant([&] {
+    const PackedWeight packed(head, &kStamp);
+    const HeadLoss loss = head_loss(h, packed, targets_T, {}, 1, 0);
+    const at::Tensor logits = linear(h, packed);
+    for (int64_t t = 0; t < 70; ++t) {
+      const std::span<const float> row(logits[t].const_data_ptr<float>(), 257);
+      EXPECT_EQ(token_logprob(row, targets_T[t].item<int64_t>()), -loss.nll_T[t].item<float>());
+    }
+  });
+}
+
+TEST(HeadLoss, OfOneTokenIsNotFiniteWhenTheLogitsAreNoDistribution) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<std::vector<float>> rows = {{1, nan, 2}, {nan, 1, 2}, {1, 2, nan}, {1, inf, 2}, {-inf, -inf, -inf}};
+  const auto check = [&] {
+    for (const auto& row : rows) EXPECT_FALSE(std::isfinite(token_logprob(row, 2))) << row[0] << " " << row[1] << " " << row[2];
+    EXPECT_NEAR(token_logprob(std::vector<float>{1, -inf, 1}, 2), -std::log(2.0f), 1e-6);
+  };
+  for_each_variant(check);
+  select_kernels("ref");
+  check();
+  select_kernels("auto");
+}
+
 TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
   const Case c = {70, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
