@@ -281,6 +281,9 @@ ModelConfig parse_model_config(const Json& given, const std::string& what) {
   ModelConfig config = family_defaults(json, what);
   KeyReader reader{json, what, {"model_type", "dtype", "num_mtp_layers", "rope_scaling", "rope_parameters", "quantization_config"}};
   list_fields(config, reader);
+  // Absent in a model of one or two layers: all of them are dense.
+  if (!json.contains("first_k_dense_replace"))
+    config.first_k_dense_replace = std::min(config.first_k_dense_replace, config.num_hidden_layers);
   for (const auto& [name, value] :
        {std::pair("n_group", &config.n_group), std::pair("topk_group", &config.topk_group),
         std::pair("moe_layer_freq", &config.moe_layer_freq), std::pair("max_position_embeddings", &config.max_position_embeddings)}) {

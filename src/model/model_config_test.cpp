@@ -128,6 +128,13 @@ TEST(ModelConfig, AbsentKeysMeanWhatTransformersMeans) {
   }
 }
 
+TEST(ModelConfig, AShortModelMayLeaveOutItsDenseLayers) {
+  Json json = small();
+  json.erase("first_k_dense_replace");
+  json["num_hidden_layers"] = 2;
+  EXPECT_EQ(parse_model_config(json, "c.json").first_k_dense_replace, 2);
+}
+
 TEST(ModelConfig, NullIsNoneOfIt) {
   Json json = small();
   json["model_type"] = "deepseek_v2";
