@@ -46,7 +46,7 @@ int cmd_train(Words words) {
       .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
       .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
       .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
-      .flag("log-rows", "FILE", "write every row trained on as JSON lines, for replaying the run elsewhere")
+      .flag("log-rows", "FILE", "write every row trained on and the experts chosen for it as JSON lines, for replaying the run elsewhere")
       .accept_overrides("recipe keys, also as --section.key=value:\n" + help_fields(defaults));
   if (!args.parse(words)) return 0;
   args.at_most(1);

@@ -119,9 +119,11 @@ RowsLog::RowsLog(const std::filesystem::path& path) : path_(path) {
   FB_CHECK(file_.good(), "--log-rows: cannot write {}. Hint: check that the folder exists and is writable", path.string());
 }
 
-void RowsLog::append(int64_t step, const std::vector<MicroBatch>& micro_batches) {
-  if (path_.empty()) return;
-  for (const MicroBatch& micro : micro_batches) {
+void RowsLog::append(int64_t step, const std::vector<MicroBatch>& micro_batches, const std::vector<RouterLog>& routes) {
+  if (!wanted()) return;
+  FB_ASSERT(routes.size() == micro_batches.size(), "the routes of each micro-batch");
+  for (size_t i = 0; i < micro_batches.size(); ++i) {
+    const MicroBatch& micro = micro_batches[i];
     const at::Tensor tokens_T = micro.batch.tokens_T.cpu(), targets_T = micro.targets_T.cpu(), positions_T = micro.batch.positions_T.cpu();
     auto sequence = micro.batch.sequences.begin();
     for (size_t row = 0; row + 1 < micro.batch.balance_starts.size(); ++row) {
@@ -129,11 +131,18 @@ void RowsLog::append(int64_t step, const std::vector<MicroBatch>& micro_batches)
       Json starts = Json::array();
       for (; sequence != micro.batch.sequences.end() && sequence->first_row < end; ++sequence)
         starts.push_back(sequence->first_row - begin);
+      Json experts = Json::object();
+      for (const RouterLog::Layer& seen : routes[i].layers) {
+        const int64_t k = seen.topk_ids_TK.size(1);
+        if (seen.topk_ids_TK.size(0) != micro.batch.tokens()) continue;
+        experts[std::to_string(seen.layer)] = list_of(seen.topk_ids_TK.cpu().flatten(), begin * k, end * k);
+      }
       file_ << dump_json_line(Json{{"step", step},
                                    {"tokens", list_of(tokens_T, begin, end)},
                                    {"targets", list_of(targets_T, begin, end)},
                                    {"positions", list_of(positions_T, begin, end)},
-                                   {"starts", starts}})
+                                   {"starts", starts},
+                                   {"experts", experts}})
             << '\n';
     }
   }

@@ -49,12 +49,15 @@ class RowFeed {
   std::unique_ptr<State> state_;
 };
 
-// --log-rows: one JSON line a row trained on ({"step", "tokens", "targets", "positions", "starts"}), for replaying a run elsewhere.
+// --log-rows: one JSON line a row trained on, for replaying a run elsewhere: {"step", "tokens", "targets", "positions", "starts",
+// "experts": {layer: [the experts chosen for each token, num_experts_per_tok of them, one token after another]}}.
 class RowsLog {
  public:
   // An empty path writes nothing.
   explicit RowsLog(const std::filesystem::path& path);
-  void append(int64_t step, const std::vector<MicroBatch>& micro_batches);
+  bool wanted() const { return !path_.empty(); }
+  // routes: what accumulate_gradients reports of these micro-batches. MTP layers are left out: their rows are others.
+  void append(int64_t step, const std::vector<MicroBatch>& micro_batches, const std::vector<RouterLog>& routes);
 
  private:
   std::filesystem::path path_;

@@ -145,7 +145,14 @@ TEST(RowsLog, WritesARowALineThatReplaysTheStep) {
     RowFeed feed(config_of(folder, 16, document_mask), at::kCPU);
     RowsLog log(folder / "rows.jsonl");
     const auto micro_batches = feed.next_step(48);
-    log.append(7, micro_batches);
+    // Token t of micro-batch m goes to experts m and t in layer 3; an MTP layer sees one row fewer and is left out.
+    std::vector<RouterLog> routes;
+    for (size_t m = 0; m < micro_batches.size(); ++m) {
+      const int64_t tokens = micro_batches[m].batch.tokens();
+      const at::Tensor chosen_TK = at::stack({at::full({tokens}, int64_t(m), at::kLong), at::arange(tokens, at::kLong)}, 1);
+      routes.push_back({{{3, {}, chosen_TK, 0}, {4, {}, chosen_TK.slice(0, 1), 0}}});
+    }
+    log.append(7, micro_batches, routes);
     std::ifstream file(folder / "rows.jsonl");
     std::string line;
     int64_t row = 0;
@@ -166,11 +173,18 @@ TEST(RowsLog, WritesARowALineThatReplaysTheStep) {
       expect_row("tokens", micro.batch.tokens_T);
       expect_row("targets", micro.targets_T);
       expect_row("positions", micro.batch.positions_T);
+      EXPECT_EQ(json.at("experts").size(), 1u);
+      const auto experts = json.at("experts").at("3").get<std::vector<int64_t>>();
+      ASSERT_EQ(experts.size(), 16u);
+      for (int64_t i = 0; i < 8; ++i) {
+        EXPECT_EQ(experts[size_t(2 * i)], row / 2);
+        EXPECT_EQ(experts[size_t(2 * i + 1)], row % 2 * 8 + i);
+      }
     }
     EXPECT_EQ(row, 6);
   }
   EXPECT_THROW(RowsLog(folder / "nowhere" / "rows.jsonl"), Error);
-  RowsLog("").append(1, {});
+  RowsLog("").append(1, {}, {});
 }
 
 }  // namespace

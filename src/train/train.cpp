@@ -205,9 +205,11 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     settings.bias_update_speed = shape.has_expert_bias() ? bias_update_speed(config.train, age) : 0;
 
     const std::vector<MicroBatch> micro_batches = feed.next_step(settings.batch_tokens);
-    rows_log.append(settings.step, micro_batches);
+    std::vector<RouterLog> routes;
     const StepResult result =
-        accumulate_gradients(model, micro_batches, {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss});
+        accumulate_gradients(model, micro_batches, {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss},
+                             rows_log.wanted() ? &routes : nullptr);
+    rows_log.append(settings.step, micro_batches, routes);
     if (const std::string wrong = nonfinite_report(model, result); !wrong.empty()) {
       save();
       FB_FAIL(

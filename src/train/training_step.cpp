@@ -63,7 +63,8 @@ void divide(const Totals& totals, const StepWeights& weights, StepResult& result
 
 }  // namespace
 
-StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights) {
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights,
+                                std::vector<RouterLog>* routes) {
   const int64_t n_mtp = weights.mtp_lambda > 0 ? model.config().num_nextn_predict_layers : 0;
   Totals totals = denominators(micro_batches, n_mtp);
   FB_CHECK(totals.targets > 0,
@@ -84,6 +85,7 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
     const LossResult part = lm_loss(model, micro_batches[i].batch, inputs);
     add(totals, part);
     add_counts(result.loads, part.router);
+    if (routes != nullptr) routes->push_back(part.router);
   }
   divide(totals, weights, result);
   result.grad_norm = std::sqrt(sum_of_squares(model.parameters().grads_P()));

@@ -40,7 +40,9 @@ struct StepResult {
 };
 
 // Clears the gradients, then adds those of all micro-batches. Throws nothing for non-finite numbers: see nonfinite_report.
-StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights);
+// routes, where given, receives what the routers chose, one entry a micro-batch.
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights,
+                                std::vector<RouterLog>* routes = nullptr);
 
 // What is wrong with the step, naming the first tensor in checkpoint order ("gradient of model.layers.3...: nan"); empty when all is finite.
 std::string nonfinite_report(const Transformer& model, const StepResult& result);
