@@ -3,15 +3,17 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/narrow_rows_cpu.h"
 #include "kernels/variant.h"
 
 namespace finback {
 namespace {
+
+constexpr int64_t kTilesAChunk = 32;  // rows of 1x128 tiles
 
 // A [rows, columns] row-major piece of a matrix: one scale's values.
 struct Block {
@@ -23,11 +25,10 @@ Block block_at(int64_t block_row, int64_t block_column, int64_t block_rows, at::
   return {row, std::min(block_rows, sizes[0] - row), column, std::min(kFp8Block, sizes[1] - column), sizes[1]};
 }
 
+// body(index of the first value) for every row of the block.
 template <class Body>
-void for_each_value(const Block& block, const Body& body) {
-  for (int64_t row = block.row; row < block.row + block.rows; ++row) {
-    for (int64_t column = block.column; column < block.column + block.columns; ++column) body(row * block.stride + column);
-  }
+void for_each_row(const Block& block, const Body& body) {
+  for (int64_t row = block.row; row < block.row + block.rows; ++row) body(row * block.stride + block.column);
 }
 
 // The smallest 2^n that is not below s.
@@ -37,21 +38,12 @@ float round_up_to_power_of_two(float s) {
   return std::ldexp(1.0f, mantissa == 0.5f ? exponent - 1 : exponent);
 }
 
-void quantize_block(const float* x, c10::Float8_e4m3fn* q, float* scale, const Block& block, bool power_of_two) {
+void quantize_block(const float* x, uint8_t* codes, float* scale, const Block& block, bool power_of_two) {
+  const NarrowLoops& loops = narrow_loops();
   float amax = 0;
-  for_each_value(block, [&](int64_t i) {
-    const float magnitude = std::fabs(x[i]);
-    if (magnitude > amax) amax = magnitude;  // false for NaN
-  });
-  float s = std::max(amax, 1e-4f) / 448.0f;
-  if (power_of_two && std::isfinite(s)) s = round_up_to_power_of_two(s);
-  *scale = s;
-  for_each_value(block, [&](int64_t i) {
-    float v = x[i] / s;
-    if (v > 448.0f) v = 448.0f;  // the cast itself does not saturate: 480 and above would become NaN
-    if (v < -448.0f) v = -448.0f;
-    q[i] = c10::Float8_e4m3fn(v);
-  });
+  for_each_row(block, [&](int64_t at) { amax = std::max(amax, loops.amax(block.columns, x + at)); });
+  *scale = fp8_scale(amax, power_of_two);
+  for_each_row(block, [&](int64_t at) { loops.encode(block.columns, x + at, *scale, power_of_two, codes + at); });
 }
 
 Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of_two) {
@@ -61,27 +53,22 @@ Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of
   const int64_t rows = (x_NK.size(0) + block_rows - 1) / block_rows, columns = (x_NK.size(1) + kFp8Block - 1) / kFp8Block;
   Fp8Blocks out{at::empty(x_NK.sizes(), at::kFloat8_e4m3fn), at::empty({rows, columns}, at::kFloat)};
   const float* x = x_NK.const_data_ptr<float>();
-  auto* q = out.values.mutable_data_ptr<c10::Float8_e4m3fn>();
+  auto* codes = static_cast<uint8_t*>(out.values.mutable_data_ptr());
   float* scales = out.scales.mutable_data_ptr<float>();
-  parallel_for(rows, [&](int64_t row) {
-    for (int64_t column = 0; column < columns; ++column) {
-      quantize_block(x, q, scales + row * columns + column, block_at(row, column, block_rows, x_NK.sizes()), power_of_two);
+  parallel_ranges(rows, block_rows == 1 ? kTilesAChunk : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * columns; i < end * columns; ++i) {
+      quantize_block(x, codes, scales + i, block_at(i / columns, i % columns, block_rows, x_NK.sizes()), power_of_two);
     }
   });
   return out;
 }
 
-// E4M3 has 256 values.
-const std::array<float, 256>& e4m3_table() {
-  static const std::array<float, 256> table = [] {
-    std::array<float, 256> values{};
-    for (int code = 0; code < 256; ++code) values[size_t(code)] = float(c10::Float8_e4m3fn(uint8_t(code), c10::Float8_e4m3fn::from_bits()));
-    return values;
-  }();
-  return table;
-}
-
 }  // namespace
+
+float fp8_scale(float amax, bool power_of_two) {
+  const float s = std::max(amax, 1e-4f) / 448.0f;
+  return power_of_two && std::isfinite(s) ? round_up_to_power_of_two(s) : s;
+}
 
 Fp8Blocks fp8_quantize_weight(const at::Tensor& w_NK, bool power_of_two_scales) { return quantize(w_NK, kFp8Block, power_of_two_scales); }
 Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scales) { return quantize(x_TK, 1, power_of_two_scales); }
@@ -95,11 +82,11 @@ at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& 
   const auto* code = static_cast<const uint8_t*>(codes_NK.const_data_ptr());
   const float* scale = s.const_data_ptr<float>();
   float* out = out_NK.mutable_data_ptr<float>();
-  const std::array<float, 256>& table = e4m3_table();
   parallel_for(rows, [&](int64_t row) {
     for (int64_t column = 0; column < columns; ++column) {
+      const Block block = block_at(row, column, kFp8Block, values_NK.sizes());
       const float factor = scale[row * columns + column];
-      for_each_value(block_at(row, column, kFp8Block, values_NK.sizes()), [&](int64_t i) { out[i] = table[code[i]] * factor; });
+      for_each_row(block, [&](int64_t at) { narrow_loops().decode(block.columns, code + at, factor, out + at); });
     }
   });
   return out_NK;

@@ -15,6 +15,8 @@ struct Fp8Blocks {
 // x: any floating dtype, widened to f32 first.
 Fp8Blocks fp8_quantize_weight(const at::Tensor& w_NK, bool power_of_two_scales = false);      // 128x128
 Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scales = false);  // 1x128
+// The scale of a block whose largest magnitude is amax.
+float fp8_scale(float amax, bool power_of_two);
 // 128x128 blocks -> f32. REQUIRES: scales [ceil(N/128), ceil(K/128)].
 at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& scales);
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/gemm.h"
+#include "kernels/narrow_linear.h"
 #include "kernels/rows.h"
 #include "kernels/variant.h"
 
@@ -21,6 +22,8 @@ Operand transposed(const at::Tensor& x) {
   const Rows rows = rows_of(x);
   return {rows.data, 1, rows.stride};
 }
+
+void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "narrower weights belong to narrow_linear"); }
 
 void check_columns(const at::Tensor& x, int64_t columns) {
   FB_ASSERT(x.dim() == 2 && x.size(1) == columns, "the rows have the weight's {} columns, got {}", columns, x.size(-1));
@@ -68,7 +71,7 @@ at::Tensor multiply_heads(const at::Tensor& x_THK, int64_t n, const PanelsOf& pa
 // Panels of every group of `weight`, [groups][panels][k][width], packed in one loop; `transpose`: of W^T.
 void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
   const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n), width = panel_width();
-  if (!panels.defined() || panels.size(3) != width) {
+  if (!panels.defined() || panels.size(2) != k || panels.size(3) != width) {
     panels = at::empty({groups, (n + width - 1) / width, k, width}, weight.options().device(at::kCPU));
   }
   std::vector<PanelJob> jobs;
@@ -89,22 +92,37 @@ bool is_packed(const at::Tensor& panels, uint64_t packed_stamp, uint64_t stamp) 
 PackedWeight::PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision precision)
     : weight_(std::move(weight)), stamp_(stamp), precision_(precision) {
   FB_ASSERT(weight_.dim() == 2 || weight_.dim() == 3, "a weight is [N, K] or [E, N, K]");
-  FB_CHECK(precision == Precision::kF32, "expected precision f32: bf16, fp8 and int8 arithmetic is not built yet");
+  set_precision(precision);
+}
+
+void PackedWeight::set_precision(Precision precision) {
+  FB_CHECK(precision != Precision::kInt8, "expected precision f32, bf16 or fp8: int8 arithmetic is not built yet");
+  if (precision_ != precision) forward_stamp_ = backward_stamp_ = ~uint64_t{0};
+  precision_ = precision;
 }
 
 const float* PackedWeight::forward_panels(int64_t group) const {
-  if (!is_packed(forward_, forward_stamp_, *stamp_)) pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
+  if (precision_ != Precision::kF32) {
+    pack_narrow_weight(weight_, precision_, /*transpose=*/true, forward_stamp_ == *stamp_, forward_);
+  } else if (!is_packed(forward_, forward_stamp_, *stamp_)) {
+    pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
+  }
   forward_stamp_ = *stamp_;
   return forward_.const_data_ptr<float>() + group * forward_.stride(0);
 }
 
 const float* PackedWeight::backward_panels(int64_t group) const {
-  if (!is_packed(backward_, backward_stamp_, *stamp_)) pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
+  if (precision_ != Precision::kF32) {
+    pack_narrow_weight(weight_, precision_, /*transpose=*/false, backward_stamp_ == *stamp_, backward_);
+  } else if (!is_packed(backward_, backward_stamp_, *stamp_)) {
+    pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
+  }
   backward_stamp_ = *stamp_;
   return backward_.const_data_ptr<float>() + group * backward_.stride(0);
 }
 
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
+  check_f32(w);
   check_columns(x_TK, w.k());
   if (use_ref(x_TK)) return linear_ref(x_TK, w.weight());
   at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
@@ -113,6 +131,7 @@ at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
+  check_f32(w);
   check_columns(dy_TN, w.n());
   if (use_ref(dy_TN)) return at::matmul(dy_TN, w.weight());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
@@ -131,6 +150,7 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
 }
 
 at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets) {
+  check_f32(w);
   check_columns(x_SK, w.k());
   check_offsets(offsets, w.groups(), x_SK.size(0));
   if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.weight(), offsets);
@@ -144,6 +164,7 @@ at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const s
 }
 
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets) {
+  check_f32(w);
   check_columns(dy_SN, w.n());
   check_offsets(offsets, w.groups(), dy_SN.size(0));
   if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.weight().transpose(1, 2), offsets);

@@ -1,14 +1,15 @@
 // Linear layers and grouped linear layers (one weight an expert) over packed rows; weights are packed once per optimizer step by their
-// owner. Knows no experts beyond "group e owns rows offsets[e]..offsets[e+1]". All f32; the operand precision is a field of the weight.
+// owner. Knows no experts beyond "group e owns rows offsets[e]..offsets[e+1]". The functions of this file are f32; the operand precision is a
+// field of the weight, and narrower ones are multiplied by narrow_linear.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
 
-namespace finback {
+#include "kernels/narrow_rows.h"
 
-enum class Precision { kF32, kBf16, kFp8, kInt8 };
+namespace finback {
 
 // Owner of {weight, packed forms, stamp}: repacks when the stamp it was built with moved on. Not thread-safe: call from the main thread.
 class PackedWeight {
@@ -22,7 +23,9 @@ class PackedWeight {
   int64_t n() const { return weight_.size(-2); }
   int64_t k() const { return weight_.size(-1); }
   Precision precision() const { return precision_; }
-  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W.
+  // f32, bf16 or fp8 from the next multiplication on.
+  void set_precision(Precision precision);
+  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W: of gemm.h, or of narrow_gemm.h when the precision is not f32.
   const float* forward_panels(int64_t group = 0) const;
   const float* backward_panels(int64_t group = 0) const;
 

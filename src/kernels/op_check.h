@@ -44,7 +44,7 @@ inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 
 // Calls check under every variant but ref that this processor runs.
 inline void for_each_variant(const std::function<void()>& check) {
-  for (const char* name : {"portable", "avx2", "avx512"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "avx512_bf16"}) {
     try {
       select_kernels(name);
     } catch (const Error&) {

@@ -1,0 +1,60 @@
+#include <ATen/ATen.h>
+
+#include "kernels/bench.h"
+#include "kernels/narrow_linear.h"
+
+namespace finback {
+namespace {
+
+struct Shape {
+  const char* what;
+  int64_t experts, slots, n, k;
+};
+// tiny's projections and experts, small's experts, and a large square.
+constexpr Shape kShapes[] = {{"tiny q_b", 1, 2048, 384, 128},  {"tiny o", 1, 2048, 256, 256},         {"tiny gate_up", 16, 8192, 160, 256},
+                             {"tiny down", 16, 8192, 256, 80}, {"small gate_up", 32, 8192, 320, 512}, {"small down", 32, 8192, 512, 160},
+                             {"square", 1, 768, 768, 768}};
+
+// Each of the three multiplications beside the f32 ones of linear.h (x reference = f32 time / narrow time).
+void bench_shape(Bench& bench, const Shape& s, Precision precision) {
+  uint64_t stamp = 1;
+  const at::Tensor x = at::randn({s.slots, s.k}), dy = at::randn({s.slots, s.n}), weight = at::randn({s.experts, s.n, s.k}),
+                   dw = at::zeros({s.experts, s.n, s.k});
+  Slots slots;
+  for (int64_t e = 0; e <= s.experts; ++e) slots.offsets.push_back(s.slots * e / s.experts);
+  slots.cuts = slots.offsets;
+  const PackedWeight w(weight, &stamp, precision), w_f32(weight, &stamp);
+  const NarrowRows rows = narrow_rows(x, precision);
+  const double flops = 2.0 * double(s.slots * s.n * s.k);
+  const auto name = [&](const char* op) {
+    return fmt::format("{} {} {} {}x{}x{}", op, precision_name(precision), s.what, s.slots, s.n, s.k);
+  };
+  bench.row(
+      name("linear"), flops, 0, [&] { narrow_linear(narrow_rows(x, precision), w, slots); },
+      [&] { grouped_linear(x, w_f32, slots.offsets); });
+  bench.row(
+      name("dgrad"), flops, 0, [&] { narrow_linear_dgrad(dy, w, slots); }, [&] { grouped_linear_dgrad(dy, w_f32, slots.offsets); });
+  bench.row(
+      name("wgrad"), flops, 0, [&] { narrow_linear_wgrad_(dw, dy, rows, precision, slots); },
+      [&] { grouped_linear_wgrad_(dw, dy, x, slots.offsets); });
+  bench.row(
+      name("repacking"), 0, 16.0 * double(weight.numel()),
+      [&] {
+        ++stamp;
+        w.forward_panels(), w.backward_panels();
+      },
+      [&] {
+        ++stamp;
+        w_f32.forward_panels(), w_f32.backward_panels();
+      });
+}
+
+}  // namespace
+
+void bench_narrow_linear(Bench& bench) {
+  for (const Precision precision : {Precision::kFp8, Precision::kBf16}) {
+    for (const Shape& shape : kShapes) bench_shape(bench, shape, precision);
+  }
+}
+
+}  // namespace finback

@@ -1,0 +1,187 @@
+#include "kernels/narrow_linear.h"
+
+#include "kernels/bf16_tile_cpu.h"
+#include "kernels/fp8_block.h"
+#include "kernels/op_check.h"
+
+namespace finback {
+namespace {
+
+constexpr uint64_t kStamp = 1;
+constexpr Precision kNarrow[] = {Precision::kBf16, Precision::kFp8};
+
+struct Case {
+  int64_t tokens, n, k;
+};
+// Nothing, one, primes, odd K, one past every tile and past a block of scales.
+constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 257}, {150, 129, 300}};
+
+struct GroupedCase {
+  const char* what;
+  std::vector<int64_t> offsets, cuts;
+};
+const GroupedCase kGroupedCases[] = {{"no slots", {0, 0, 0, 0}, {0, 0}},
+                                     {"an empty group", {0, 5, 5, 103}, {0, 5, 40, 41, 103}},
+                                     {"all to one", {0, 0, 190, 190}, {0, 150, 190}},
+                                     {"one slot each", {0, 1, 2, 3}, {0, 1, 2, 3}}};
+
+at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
+  return at::full({groups, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({groups, n, k}, seed));
+}
+
+// Forward, dgrad and wgrad under every variant and thread count against the product of the same operands in f64.
+void check_three(const at::Tensor& x_TK, const at::Tensor& weight, const at::Tensor& dy_SN, const at::Tensor& dw, const Slots& slots) {
+  for (const Precision precision : kNarrow) {
+    SCOPED_TRACE(precision_name(precision));
+    const int64_t terms = std::max({x_TK.size(1), dy_SN.size(0), dy_SN.size(1)});
+    const NarrowRows stored = narrow_rows(x_TK, precision);
+    const at::Tensor y = narrow_linear_ref(stored, weight, precision, slots), dx = narrow_linear_dgrad_ref(dy_SN, weight, precision, slots),
+                     sum = narrow_linear_wgrad_ref(dw, dy_SN, stored, precision, slots);
+    for_each_variant([&] {
+      const PackedWeight w(weight, &kStamp, precision);
+      Tensors first;
+      for (const int threads : {1, 2}) {
+        set_threads(threads);
+        const NarrowRows rows = narrow_rows(x_TK, precision);
+        const at::Tensor added = dw.clone();
+        narrow_linear_wgrad_(added, dy_SN, rows, precision, slots);
+        const Tensors out = {narrow_linear(rows, w, slots), narrow_linear_dgrad(dy_SN, w, slots), added};
+        expect_close(out[0], y, terms, "y");
+        expect_close(out[1], dx, terms, "dx");
+        expect_close(out[2], sum, terms, "dw");
+        for (size_t i = 0; i < first.size(); ++i) EXPECT_TRUE(same_bits(first[i], out[i])) << "output " << i << " depends on the threads";
+        first = out;
+      }
+    });
+  }
+}
+
+TEST(NarrowLinear, IsTheProductOfTheRoundedOperands) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
+    check_three(in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)), normal({c.n, c.k}, 4),
+                one_group(c.tokens));
+  }
+}
+
+TEST(NarrowLinear, GroupsReadTheirRowsOfTheInput) {
+  for (const GroupedCase& c : kGroupedCases) {
+    SCOPED_TRACE(c.what);
+    const int64_t slots = c.offsets.back(), n = 33, k = 140;
+    check_three(normal({60, k}, 1), stacked(3, n, k, 2), normal({slots, n}, 3), normal({3, n, k}, 4),
+                {c.offsets, random_ids({slots}, 60, 5), c.cuts, {}});
+  }
+}
+
+TEST(NarrowLinear, RowDependsOnItselfAlone) {
+  const at::Tensor weight = normal({40, 390}, 2);
+  for (const Precision precision : kNarrow) {
+    check_rows_alone({normal({101, 390}, 1), normal({101, 40}, 3)}, [&](const Tensors& in) {
+      const PackedWeight w(weight, &kStamp, precision);
+      const Slots slots = one_group(in[0].size(0));
+      return Tensors{narrow_linear(narrow_rows(in[0], precision), w, slots), narrow_linear_dgrad(in[1], w, slots)};
+    });
+  }
+}
+
+// Note [Tiles along tokens]: rows of 75 tokens, cut between rows; the piece behind the cut begins a tile in both.
+TEST(NarrowLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
+  // Tokens of very different size: which of them share a scale decides what of the small ones is left.
+  const at::Tensor dy = normal({300, 30}, 1) * at::exp2(at::arange(300).remainder(29)).unsqueeze(1), x = normal({300, 140}, 2);
+  for (const Precision precision : kNarrow) {
+    for_each_variant([&] {
+      const at::Tensor whole = normal({30, 140}, 3), parts = whole.clone(), blind = whole.clone();
+      const auto add = [&](const at::Tensor& sum, int64_t first, int64_t end, std::vector<int64_t> cuts) {
+        narrow_linear_wgrad_(sum, dy.slice(0, first, end), narrow_rows(x.slice(0, first, end), precision), precision,
+                             one_group(end - first, std::move(cuts)));
+      };
+      add(whole, 0, 300, {0, 75, 150, 225, 300});
+      add(parts, 0, 75, {0, 75});
+      add(parts, 75, 300, {0, 75, 150, 225});
+      EXPECT_TRUE(same_bits(whole, parts)) << precision_name(precision);
+      add(blind, 0, 300, {0, 300});
+      if (precision != Precision::kFp8) return;
+      EXPECT_FALSE(same_bits(whole, blind)) << "tiles that cross rows are other tiles";
+    });
+  }
+}
+
+// Bits of a slot in a group are those of its row alone in a plain layer of that group's weight.
+TEST(NarrowLinear, SlotDoesNotKnowItsGroup) {
+  const at::Tensor x = normal({20, 130}, 1), w_ENK = stacked(3, 33, 130, 2), rows_S = random_ids({50}, 20, 3);
+  for (const Precision precision : kNarrow) {
+    for_each_variant([&] {
+      const NarrowRows stored = narrow_rows(x, precision);
+      const at::Tensor y = narrow_linear(stored, PackedWeight(w_ENK, &kStamp, precision), {{0, 7, 7, 50}, rows_S, {}, {}});
+      const at::Tensor alone =
+          narrow_linear(stored, PackedWeight(w_ENK[2], &kStamp, precision), {{0, 43}, rows_S.slice(0, 7).contiguous(), {}, {}});
+      EXPECT_TRUE(same_bits(y.slice(0, 7), alone)) << precision_name(precision);
+    });
+  }
+}
+
+TEST(NarrowLinear, AWeightFollowsTheVariantThePrecisionAndTheStamp) {
+  uint64_t stamp = 1;
+  const at::Tensor x = normal({5, 20}, 1), dy = normal({5, 96}, 2), w = normal({96, 20}, 3);
+  PackedWeight kept(w, &stamp);
+  for_each_variant([&] {
+    for (const Precision precision : {Precision::kFp8, Precision::kBf16, Precision::kFp8}) {
+      kept.set_precision(precision);
+      const auto both = [&](const PackedWeight& weight) {
+        return Tensors{narrow_linear(narrow_rows(x, precision), weight, one_group(5)), narrow_linear_dgrad(dy, weight, one_group(5))};
+      };
+      const Tensors a = both(kept), b = both(PackedWeight(w, &stamp, precision));
+      EXPECT_TRUE(same_bits(a[0], b[0]) && same_bits(a[1], b[1])) << kernel_label() << " " << precision_name(precision);
+    }
+    kept.set_precision(Precision::kF32);
+    EXPECT_TRUE(same_bits(linear(x, kept), linear(x, PackedWeight(w, &stamp))));
+    w.mul_(1.5), ++stamp;
+  });
+}
+
+TEST(NarrowLinear, WgradMayKeepMorePrecisionThanItsInput) {
+  const at::Tensor x = normal({70, 40}, 1), dy = normal({70, 30}, 2);
+  const NarrowRows stored = narrow_rows(x, Precision::kFp8);
+  const auto error = [&](Precision precision) {
+    const at::Tensor dw = at::zeros({30, 40});
+    narrow_linear_wgrad_(dw, dy, stored, precision, one_group(70));
+    return (dw - at::matmul(dy.t(), widen_rows(stored))).norm().item<double>();
+  };
+  EXPECT_LT(error(Precision::kF32), 1e-3);
+  EXPECT_LT(error(Precision::kF32), error(Precision::kBf16));
+  EXPECT_LT(error(Precision::kBf16), 0.2 * error(Precision::kFp8));
+}
+
+// NaN and infinity of one row reach that row's results only, and none is lost.
+TEST(NarrowLinear, NonFiniteInputsAreSeen) {
+  const at::Tensor x = normal({9, 130}, 1), weight = normal({20, 130}, 2);
+  x[4][7].fill_(std::nan("")), x[6][129].fill_(INFINITY);
+  for (const Precision precision : kNarrow) {
+    for_each_variant([&] {
+      const at::Tensor y = narrow_linear(narrow_rows(x, precision), PackedWeight(weight, &kStamp, precision), one_group(9));
+      for (int64_t row = 0; row < 9; ++row) EXPECT_EQ(y[row].isfinite().all().item<bool>(), row != 4 && row != 6) << row;
+    });
+  }
+}
+
+// The tile's promise: each word's second product before its first, one rounding each.
+TEST(Bf16Tile, EveryElementIsOneChain) {
+  if (!bf16_tile_runs_here()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  const int64_t rows = 7, columns = 19, depth = 45;
+  const auto bf16 = [](at::IntArrayRef sizes, uint64_t seed) { return normal(sizes, seed).to(at::kBFloat16).to(at::kFloat); };
+  const at::Tensor a = bf16({depth, kBf16TileRows, 2}, 1), b = bf16({depth, kBf16TileColumns, 2}, 2), before = normal({rows, columns}, 3);
+  const at::Tensor a_words = a.to(at::kBFloat16), b_words = b.to(at::kBFloat16), got = before.clone(), chain = before.clone();
+  bf16_tile(rows, columns, depth, static_cast<const float*>(a_words.const_data_ptr()), static_cast<const float*>(b_words.const_data_ptr()),
+            got.mutable_data_ptr<float>(), columns, true);
+  const auto x = a.accessor<float, 3>(), y = b.accessor<float, 3>();
+  auto c = chain.accessor<float, 2>();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < columns; ++j) {
+      for (int64_t k = 0; k < depth; ++k) c[r][j] = std::fma(x[k][r][0], y[k][j][0], std::fma(x[k][r][1], y[k][j][1], c[r][j]));
+    }
+  }
+  EXPECT_TRUE(same_bits(got, chain));
+}
+
+}  // namespace
+}  // namespace finback

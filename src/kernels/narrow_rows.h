@@ -1,0 +1,34 @@
+// Rows in the precision in which a linear layer multiplies them, and which its backward pass keeps: f32 as they are, bf16, or E4M3 with one
+// power-of-two scale a 1x128 tile (V3 section 3.3.2; its scales are f32 where powers of two are not needed). A row's values depend on that row
+// alone. Knows no weights.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace finback {
+
+enum class Precision { kF32, kBf16, kFp8, kInt8 };
+// "f32", "bf16", "fp8", "int8".
+std::string precision_name(Precision precision);
+// The reverse; asserts that the name is one of them.
+Precision precision_of(const std::string& name);
+
+struct NarrowRows {
+  Precision precision = Precision::kF32;
+  at::Tensor values_TK;  // f32, bf16 or float8_e4m3fn
+  at::Tensor scales;     // fp8 only: f32 [T, ceil(K / 128)]
+  int64_t count() const { return values_TK.size(0); }
+  int64_t columns() const { return values_TK.size(1); }
+};
+
+// x_TK: f32, rows may be strided. f32: x_TK itself.
+NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision);
+// f32 again; of f32 rows the tensor itself.
+at::Tensor widen_rows(const NarrowRows& rows);
+// Rows [first, end), a view.
+NarrowRows slice_rows(const NarrowRows& rows, int64_t first, int64_t end);
+// What widen_rows(narrow_rows(x, precision)) is, in plain ATen.
+at::Tensor narrow_rows_ref(const at::Tensor& x_TK, Precision precision);
+
+}  // namespace finback
