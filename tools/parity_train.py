@@ -116,6 +116,9 @@ def compare(case, o):
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(load_config(o.config, o.vocab, o.seq_len, case == "all"), o.seed)
         model.save_pretrained(os.path.join(folder, "init"))
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1 + o.perturb * torch.randn_like(p))
         ours, rows = finback_losses(folder, o)
         gates = [Replay(layer.mlp.gate, n) for n, layer in enumerate(model.model.layers) if hasattr(layer.mlp, "gate")] if case == "replay" else []
         theirs = torch_losses(model, gates, rows, o)
@@ -148,6 +151,7 @@ def main():
     p.add_argument("--mla-algebra", default="expanded")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=torch.get_num_threads())
+    p.add_argument("--perturb", type=float, default=0.0, help="changes transformers' initial weights by this share: 6e-8 is their last bit")
     p.add_argument("--cases", default="all,replay", help="of " + ", ".join(CASES))
     p.add_argument("--fall", type=float, default=2.0)
     p.add_argument("--out", default="", help="JSON with both curves of each case")
