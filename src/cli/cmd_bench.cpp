@@ -96,8 +96,7 @@ int bench_ops(Words words) {
   const MachineProbe probe = probe_machine();
   Bench bench(probe.fma_peak_gflops, probe.stream_gb_per_s, args.has("json") ? stderr : stdout);
   if (!args.has("json")) {
-    fmt::print("{}, {}, {} threads: {:.1f} GFLOP/s FMA peak, {:.1f} GB/s reading memory\n", probe.processor, probe.kernels, probe.threads,
-               probe.fma_peak_gflops, probe.stream_gb_per_s);
+    fmt::print("{}: {}\n", probe.processor, machine_label(probe));
   }
   for (const BenchEntry& entry : bench_list()) {
     if (names.empty() || std::find(names.begin(), names.end(), entry.op) != names.end()) entry.run(bench);
@@ -105,6 +104,7 @@ int bench_ops(Words words) {
   const Json json = {{"figure", "kernels"},
                      {"processor", probe.processor},
                      {"kernels", probe.kernels},
+                     {"arithmetic", arithmetic_label(probe)},
                      {"threads", probe.threads},
                      {"fma_peak_gflops", probe.fma_peak_gflops},
                      {"stream_gb_per_s", probe.stream_gb_per_s},

@@ -1,5 +1,6 @@
 #include "kernels/bench.h"
 
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "base/pool.h"
 #include "base/timer.h"
 #include "kernels/machine_probe_cpu.h"
+#include "kernels/row_probe.h"
 #include "kernels/variant.h"
 
 namespace finback {
@@ -38,13 +40,13 @@ std::string processor_name() {
   return "unknown";
 }
 
-// Best of several runs of 5 ms: a neighbour slows some of them, not all.
+// Best of several runs of a few ms: a neighbour slows some of them, not all.
 double fma_peak_gflops() {
   const ProbeLoops& loops = probe_loops();
   constexpr int64_t kRounds = 500'000;
   double best = 1e30;
   volatile float sink = 0;
-  for (int run = 0; run < 20; ++run) {
+  for (int run = 0; run < 10; ++run) {
     best = std::min(best, seconds_of([&] { parallel_for(threads(), [&](int64_t) { sink = loops.fma(kRounds); }); }));
   }
   return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
@@ -52,15 +54,16 @@ double fma_peak_gflops() {
 
 // Memory that is mapped for the probe alone: returned to the system at once, so it does not stay in the process.
 double stream_gb_per_s() {
-  constexpr int64_t kFloats = int64_t{48} << 20;  // 192 MiB
+  constexpr int64_t kFloats = int64_t{24} << 20;  // 96 MiB
   constexpr int64_t kPiece = int64_t{1} << 18;    // floats a chunk
   void* memory = mmap(nullptr, size_t(kFloats) * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  FB_CHECK(memory != MAP_FAILED, "expected 192 MiB of free memory to measure its bandwidth");
+  FB_CHECK(memory != MAP_FAILED, "expected 96 MiB of free memory to measure its bandwidth");
+  madvise(memory, size_t(kFloats) * sizeof(float), MADV_HUGEPAGE);  // a refusal costs page faults, nothing else
   float* floats = static_cast<float*>(memory);
   parallel_ranges(kFloats, kPiece, [&](int64_t begin, int64_t end) { std::fill(floats + begin, floats + end, 1.0f); });
   double best = 1e30;
   volatile float sink = 0;
-  for (int run = 0; run < 6; ++run) {
+  for (int run = 0; run < 4; ++run) {
     best = std::min(best, seconds_of([&] {
                       parallel_for(kFloats / kPiece, [&](int64_t piece) { sink = probe_loops().read(floats + piece * kPiece, kPiece); });
                     }));
@@ -110,7 +113,18 @@ MachineProbe probe_machine() {
   probe.threads = threads();
   probe.fma_peak_gflops = fma_peak_gflops();
   probe.stream_gb_per_s = stream_gb_per_s();
+  probe.row_dependent = row_dependent_ops();
   return probe;
+}
+
+std::string arithmetic_label(const MachineProbe& probe) {
+  if (probe.row_dependent.empty()) return "exact";
+  return fmt::format("approximate (rows depend on their batch in {})", fmt::join(probe.row_dependent, ", "));
+}
+
+std::string machine_label(const MachineProbe& probe) {
+  return fmt::format("{}, {}, {} thread{}, {:.1f} GFLOP/s FMA, {:.1f} GB/s read", probe.kernels, arithmetic_label(probe), probe.threads,
+                     probe.threads == 1 ? "" : "s", probe.fma_peak_gflops, probe.stream_gb_per_s);
 }
 
 }  // namespace finback

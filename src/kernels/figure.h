@@ -17,6 +17,7 @@ inline double median(std::vector<double> values) {
 inline void add_machine(Json& figure, const MachineProbe& probe) {
   figure["threads"] = probe.threads;
   figure["kernels"] = probe.kernels;
+  figure["arithmetic"] = arithmetic_label(probe);
   figure["processor"] = probe.processor;
 }
 

@@ -22,6 +22,7 @@ struct TrainerState {
   std::string data_fingerprint;
   std::string kernels;  // label: bits are promised within it
   std::string device;
+  std::string machine;              // label of the machine that saved it (machine_label)
   std::string weights_fingerprint;  // of the values beside this file
   std::string moments_hash;         // xxh3 of m and v
   uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume: its lines up to this step's own, without its evaluation
@@ -38,6 +39,7 @@ void visit_fields(TrainerState& s, V& v) {
   v("data_fingerprint", s.data_fingerprint, "of the token shards");
   v("kernels", s.kernels, "kernel variant");
   v("device", s.device, "cpu | cuda");
+  v("machine", s.machine, "label of the machine that saved it");
   v("weights_fingerprint", s.weights_fingerprint, "of the weights in this folder");
   v("moments_hash", s.moments_hash, "of the optimizer's moments");
   v("metrics_bytes", s.metrics_bytes, "length of metrics.jsonl");

@@ -36,6 +36,7 @@ struct Checkpointing : testing::Test {
     TrainerState state;
     state.step = step;
     state.kernels = "test";
+    state.machine = "a test's machine";
     save_checkpoint(root, *model, optimizer, state, "");
   }
   // Flips one bit in the middle of a file.
@@ -65,6 +66,7 @@ TEST_F(Checkpointing, RoundTripKeepsEveryBit) {
   const std::optional<TrainerState> state = newest_checkpoint(root);
   ASSERT_TRUE(state);
   EXPECT_EQ(state->step, 1);
+  EXPECT_EQ(state->machine, "a test's machine");
   load_checkpoint(root, *state, *model, optimizer);
   EXPECT_TRUE(at::equal(model->parameters().values_P(), values_P));
   EXPECT_TRUE(at::equal(optimizer.m_P(), m_P));

@@ -6,12 +6,14 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/file.h"
 
 namespace finback {
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, uint64_t keep_bytes) : path_(path), size_(keep_bytes) {
+MetricsLog::MetricsLog(const std::filesystem::path& path, uint64_t keep_bytes, std::string machine)
+    : path_(path), machine_(std::move(machine)), size_(keep_bytes) {
   fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   FB_CHECK(fd_ >= 0, "{}: cannot open for appending: {}", path.string(), std::strerror(errno));
   struct stat status {};
@@ -25,7 +27,8 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, uint64_t keep_bytes) :
 
 MetricsLog::~MetricsLog() { ::close(fd_); }
 
-void MetricsLog::append(const Json& line) {
+void MetricsLog::append(Json line) {
+  line["machine"] = machine_;
   std::string text = dump_json_line(line) + "\n";
   const FailAction action = failpoint("metrics");
   const size_t wanted = action == FailAction::kNone ? text.size() : action == FailAction::kShort ? text.size() / 2 : 0;

@@ -146,13 +146,14 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     fs::remove(folder.bill());
   }
   const Meter meter = make_meter(config, shape, attempts);
-  MetricsLog log(folder.metrics(), state.metrics_bytes);
+  state.machine = machine_label(meter.machine);
+  MetricsLog log(folder.metrics(), state.metrics_bytes, state.machine);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
   RowsLog rows_log(options.rows_log);
   ProgressLine progress;
-  progress.note(fmt::format("{}: {} parameters, {} steps, {} tokens, kernels {}, {} threads{}", root.string(),
+  progress.note(fmt::format("{}: {} parameters, {} steps, {} tokens; {}{}", root.string(),
                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
-                            kernel_label(), threads(), resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+                            state.machine, resumed ? fmt::format(", resumed at step {}", state.step) : ""));
 
   std::optional<double> validation_bpb;
   const int64_t first_step = state.step;

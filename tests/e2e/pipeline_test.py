@@ -29,6 +29,8 @@ class PipelineTest(small_run.ProgramTest):
         for key in ("tokens", "loss", "main_loss", "mtp_loss", "balance_loss", "bpb", "lr", "grad_norm", "clip_scale", "router", "tokens_per_s",
                     "peak_share", "usd", "mtp_acceptance"):
             self.assertIn(key, steps[0])
+        for line in self.lines:
+            self.assertRegex(line["machine"], r"^(portable|avx\w+), exact, \d+ threads?, [\d.]+ GFLOP/s FMA, [\d.]+ GB/s read$")
         self.assertLess(steps[-1]["main_loss"], steps[0]["main_loss"], "nothing was learnt")
         self.assertEqual(len([line for line in self.lines if line["kind"] == "sample"]), 2)
         evals = [line for line in self.lines if line["kind"] == "eval"]
@@ -42,6 +44,8 @@ class PipelineTest(small_run.ProgramTest):
         self.assertTrue(any("tfevents" in name and os.path.getsize(os.path.join(self.folder, name)) > 100 for name in names))
         self.assertLessEqual({"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "trainer.json", "DONE"},
                              set(os.listdir(self.latest)))
+        with open(os.path.join(self.latest, "trainer.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f)["machine"], self.lines[-1]["machine"])
 
     def test_the_resolved_recipe_trains_the_same_again(self):
         self.good("train", os.path.join(self.folder, "config.toml"), "--run.name=again")

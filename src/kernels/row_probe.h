@@ -1,0 +1,21 @@
+// Whether a row's bits depend on the rows beside it, measured on this machine in a few milliseconds: the label `exact` of a run is a finding,
+// not a belief. Small shapes with tails in every direction, on the kernel variant that is chosen; knows no model.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace finback {
+
+// Rows [first, first + rows) of an op's output, computed without the others.
+using RowOp = std::function<at::Tensor(int64_t first, int64_t rows)>;
+// True when some of `tokens` rows, computed alone or among fewer, have other bits than among all.
+bool rows_depend_on_batch(int64_t tokens, const RowOp& op);
+
+// Ops of the forward pass (absorbed algebra) whose rows do; none: exact.
+std::vector<std::string> row_dependent_ops();
+
+}  // namespace finback
