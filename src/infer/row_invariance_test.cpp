@@ -14,15 +14,18 @@ using namespace test;
 
 struct Case {
   const char* model;
-  std::vector<int64_t> lengths;  // of the documents
+  std::vector<int64_t> lengths;              // of the documents
+  void (*set_numerics)(Transformer& model);  // what its linears multiply and store
 };
+void f32(Transformer&) {}
 // Past two pages, one token, a whole page, one past a page, a prime; fewer for the larger model.
-const Case kCases[] = {{"nano", {131, 1, 64, 65, 23}}, {"tiny", {67, 1, 23}}};
+const Case kCases[] = {{"nano", {131, 1, 64, 65, 23}, f32}, {"tiny", {67, 1, 23}, f32}};
 
 TEST(RowInvariance, EveryWayGivesTheBitsOfThePackedForward) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.model);
     const auto model = lively_model(load_model_config(std::string(FINBACK_SOURCE_DIR "/configs/models/") + c.model), false);
+    c.set_numerics(*model);
     const Documents documents = random_documents(c.lengths, model->config().vocab_size);
     std::vector<Way> ways = {packed(documents), mixed(documents, 37, 0), mixed(documents, 11, 5)};
     for (const int64_t chunk : {1, 7, 31, 64, 100}) ways.push_back(alone(documents, chunk));
