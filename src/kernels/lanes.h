@@ -10,7 +10,6 @@
 #define FINBACK_KERNELS_LANES
 #endif
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -25,9 +24,6 @@ constexpr F kF;
 
 HWY_ATTR HWY_INLINE int64_t lanes() { return int64_t(hn::Lanes(kF)); }
 
-// Of min(left, lanes) floats; the bound tells the compiler, which may not see the check before, that they fit a vector.
-HWY_ATTR HWY_INLINE size_t edge_bytes(int64_t left) { return std::min(size_t(left), hn::MaxLanes(F())) * sizeof(float); }
-
 // The first min(left, lanes) floats at p.
 HWY_ATTR HWY_INLINE VecF load_some(const float* p, int64_t left) {
   if (left >= lanes()) return hn::LoadU(kF, p);
@@ -35,7 +31,7 @@ HWY_ATTR HWY_INLINE VecF load_some(const float* p, int64_t left) {
   return hn::MaskedLoad(hn::FirstN(kF, size_t(left)), kF, p);
 #else
   HWY_ALIGN float edge[hn::MaxLanes(F())] = {};
-  std::memcpy(edge, p, edge_bytes(left));
+  std::memcpy(edge, p, size_t(left) * sizeof(float));
   return hn::Load(kF, edge);
 #endif
 }
@@ -47,7 +43,7 @@ HWY_ATTR HWY_INLINE void store_some(VecF v, float* p, int64_t left) {
 #else
   HWY_ALIGN float edge[hn::MaxLanes(F())];
   hn::Store(v, kF, edge);
-  std::memcpy(p, edge, edge_bytes(left));
+  std::memcpy(p, edge, size_t(left) * sizeof(float));
 #endif
 }
 
