@@ -34,14 +34,13 @@ int bench_step(Words words) {
   args.flag("config", "FILE|FOLDER", "config.json of a model")
       .flag("batch-tokens", "N", fmt::format("tokens a step (default {})", defaults.batch_tokens))
       .flag("seq-len", "S", fmt::format("tokens a row (default {})", defaults.seq_len))
-      .flag("precision", "NAME", "f32")
+      .flag("precision", "NAME", "f32 (default), bf16 or fp8")
       .flag("steps", "N", fmt::format("timed steps, after two that are not (default {})", defaults.steps))
       .flag("mla-algebra", "NAME", "expanded (default) or absorbed")
       .toggle("no-mtp", "without the MTP modules of the config")
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(0);
-  refuse_other_than(args, "precision", "f32");
   StepBench options;
   options.batch_tokens = args.integer("batch-tokens", options.batch_tokens, 2, kMany);
   options.seq_len = args.integer("seq-len", options.seq_len, 2, kMany);
@@ -50,6 +49,10 @@ int bench_step(Words words) {
   const std::string algebra = args.get_or("mla-algebra", "expanded");
   FB_CHECK(algebra == "expanded" || algebra == "absorbed", "--mla-algebra: expected expanded or absorbed, got \"{}\"", algebra);
   options.algebra = algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
+  const std::string precision = args.get_or("precision", "f32");
+  FB_CHECK(precision == "f32" || precision == "bf16" || precision == "fp8", "--precision: expected f32, bf16 or fp8, got \"{}\"",
+           precision);
+  options.precision = precision_of(precision);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
   print_report(args, bench_training_step(load_model_config(*args.get("config")), options));
   return 0;

@@ -9,11 +9,14 @@ namespace finback {
 
 int cmd_parity(Words words) {
   Args args(
-      "parity MODEL --ids FILE.json --out FILE.safetensors [--grads]",
+      "parity MODEL --ids FILE.json --out FILE.safetensors [--grads]\n       finback parity --quantize FILE.safetensors --out "
+      "FILE.safetensors",
       "Writes logits [B, S, W], loss [1], mtp_logits.<k> [B, S-1-k, W] and, with --grads, grad.<checkpoint name>, all f32. The ids are\n"
-      "[1, 2, ...] or rows of one length; the loss is the mean over all next-token targets of the main head.",
+      "[1, 2, ...] or rows of one length; the loss is the mean over all next-token targets of the main head. --quantize writes every "
+      "matrix of a file in FP8 instead.",
       "finback parity runs/quickstart/latest --ids ids.json --out ours.safetensors --grads");
-  args.flag("ids", "FILE.json", "token ids")
+  args.flag("quantize", "FILE", "f32 matrices: writes NAME.tile and NAME.block (and _pow2) with their _scale, see tools/parity_fp8")
+      .flag("ids", "FILE.json", "token ids")
       .flag("out", "FILE.safetensors", "where to write")
       .toggle("grads", "gradients of main loss + mtp-lambda * mean of the MTP losses")
       .flag("mtp-lambda", "X", "weight of the MTP losses in the gradients (default 0.3)")
@@ -21,6 +24,12 @@ int cmd_parity(Words words) {
       .flag("device", "cpu|cuda", "where to compute (default cpu)");
   if (!args.parse(words)) return 0;
   args.at_most(1);
+  if (const auto matrices = args.get("quantize")) {
+    if (!args.get("out") || !args.positional().empty()) throw UsageError("finback parity --quantize expects --out and no model");
+    write_quantized(*matrices, *args.get("out"));
+    fmt::print("{}\n", *args.get("out"));
+    return 0;
+  }
   const std::string folder = args.required(0, "a model folder");
   const auto ids_file = args.get("ids"), out_file = args.get("out");
   if (!ids_file || !out_file) throw UsageError("finback parity expects --ids and --out. Hint: finback parity --help");

@@ -15,7 +15,7 @@ constexpr Shape kShapes[] = {{"tiny q_b", 1, 2048, 384, 128},  {"tiny o", 1, 204
                              {"tiny down", 16, 8192, 256, 80}, {"small gate_up", 32, 8192, 320, 512}, {"small down", 32, 8192, 512, 160},
                              {"square", 1, 768, 768, 768}};
 
-// Each of the three multiplications beside the f32 ones of linear.h (x reference = f32 time / narrow time).
+// Each of the three multiplications, rounding its operands included, beside the f32 ones of linear.h, and the first beside ATen's f32 mm.
 void bench_shape(Bench& bench, const Shape& s, Precision precision) {
   uint64_t stamp = 1;
   const at::Tensor x = at::randn({s.slots, s.k}), dy = at::randn({s.slots, s.n}), weight = at::randn({s.experts, s.n, s.k}),
@@ -32,6 +32,9 @@ void bench_shape(Bench& bench, const Shape& s, Precision precision) {
   bench.row(
       name("linear"), flops, 0, [&] { narrow_linear(narrow_rows(x, precision), w, slots); },
       [&] { grouped_linear(x, w_f32, slots.offsets); });
+  bench.row(
+      name("linear beside mm"), flops, 0, [&] { narrow_linear(narrow_rows(x, precision), w, slots); },
+      [&] { grouped_linear_ref(x, weight, slots.offsets); });
   bench.row(
       name("dgrad"), flops, 0, [&] { narrow_linear_dgrad(dy, w, slots); }, [&] { grouped_linear_dgrad(dy, w_f32, slots.offsets); });
   bench.row(

@@ -21,11 +21,17 @@ Block::Block(const ModelConfig& config, const Parameters& parameters, int64_t la
       attention_(config, parameters, layer_prefix(layer) + "self_attn.", layer),
       ffn_(make_ffn(config, parameters, layer)) {}
 
+void Block::set_numerics(const Numerics& attention, const Numerics& ffn) {
+  attention_.set_numerics(attention);
+  std::visit([&](auto& any) { any.set_numerics(ffn); }, ffn_);
+}
+
 at::Tensor Block::forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardPass>& pass) const {
-  const auto attention = [&](const at::Tensor& n_TD, bool keep) { return attention_.forward(n_TD, pass, keep); };
-  const auto ffn = [&](const at::Tensor& n_TD, bool keep) {
-    if (const Moe* moe = std::get_if<Moe>(&ffn_)) return moe->forward(n_TD, pass, keep);
-    return std::get<DenseFfn>(ffn_).forward(n_TD, keep);
+  const auto attention = [&](const at::Tensor& n_TD, bool keep, const NormAgain&) { return attention_.forward(n_TD, pass, keep); };
+  const auto ffn = [&](const at::Tensor& n_TD, bool keep, const NormAgain& again) {
+    if (const Moe* moe = std::get_if<Moe>(&ffn_)) return moe->forward(n_TD, pass, keep, again);
+    const DenseFfn& dense = std::get<DenseFfn>(ffn_);
+    return dense.forward(linear_input(n_TD, dense.numerics(), pass->audit != nullptr), pass, keep);
   };
   const at::Tensor h_TD = x_TD + pre_norm(input_norm_, x_TD, attention);
   return h_TD + pre_norm(ffn_norm_, h_TD, ffn);
@@ -33,10 +39,10 @@ at::Tensor Block::forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardP
 
 std::string layer_prefix(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
 
-at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const std::function<LayerResult(const at::Tensor& n_TD, bool keep)>& core) {
+at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const NormedCore& core) {
   return sub_layer(x_TD, [&](bool keep) {
     const RmsNorm normed = norm.forward(x_TD);
-    LayerResult result = core(normed.y_TD, keep);
+    LayerResult result = core(normed.y_TD, keep, [&norm, x_TD = x_TD.detach()] { return norm.forward(x_TD).y_TD; });
     if (keep) {
       result.backward = [&norm, x_TD = x_TD.detach(), rstd_T = normed.rstd_T, inner = std::move(result.backward)](const at::Tensor& dy_TD) {
         return norm.backward(inner(dy_TD), x_TD, rstd_T);

@@ -16,6 +16,7 @@ class Block {
  public:
   Block(const ModelConfig& config, const Parameters& parameters, int64_t layer);
   at::Tensor forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardPass>& pass) const;
+  void set_numerics(const Numerics& attention, const Numerics& ffn);
 
  private:
   Norm input_norm_, ffn_norm_;
@@ -26,8 +27,10 @@ class Block {
 // "model.layers.3."
 std::string layer_prefix(int64_t layer);
 
-// y = core(norm(x)) as one node of the tape.
-at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const std::function<LayerResult(const at::Tensor& n_TD, bool keep)>& core);
+// y = core(norm(x)) as one node of the tape. again(): norm(x) once more, the same bits, for a core that does not keep it.
+using NormAgain = std::function<at::Tensor()>;
+using NormedCore = std::function<LayerResult(const at::Tensor& n_TD, bool keep, const NormAgain& again)>;
+at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const NormedCore& core);
 // y = norm(x) alone.
 at::Tensor norm_only(const Norm& norm, const at::Tensor& x_TD);
 

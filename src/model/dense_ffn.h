@@ -1,10 +1,12 @@
-// The SwiGLU feed-forward network: down(silu(gate x) * up x). A dense layer's FFN, and the shared experts of a MoE layer, which the V2
-// family stores as one MLP of n_shared_experts * F channels. Knows its weights.
+// The SwiGLU feed-forward network: down(silu(gate x) * up x). A dense layer's FFN, the shared experts of a MoE layer, which the V2 family stores
+// as one MLP of n_shared_experts * F channels, and its routed experts side by side (a matrix an expert, rows by slots). Knows its weights.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 
+#include "model/forward_pass.h"
 #include "model/sub_layer.h"
 #include "model/weights.h"
 
@@ -14,10 +16,17 @@ class DenseFfn {
  public:
   // `prefix` = "model.layers.0.mlp." or "model.layers.3.mlp.shared_experts.".
   DenseFfn(const Parameters& parameters, const std::string& prefix);
-  LayerResult forward(const at::Tensor& n_TD, bool keep) const;
+  DenseFfn(Linear gate_up, Linear down);
+  void set_numerics(const Numerics& numerics);
+  const Numerics& numerics() const { return numerics_; }
+  // All rows of the pass.
+  LayerResult forward(const LinearInput& x, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  // y by slot; its backward takes dy and returns dx by slot. `slots` outlives the backward pass.
+  LayerResult forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
 
  private:
   Linear gate_up_, down_;
+  Numerics numerics_;
 };
 
 }  // namespace finback

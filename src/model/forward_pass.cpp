@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "model/precision_audit.h"
 
 namespace finback {
 namespace {
@@ -62,6 +65,9 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   pass->algebra = options.algebra;
   pass->balance_scale = options.balance_scale;
   pass->balance_starts = batch.balance_starts;
+  pass->row_slots = one_group(batch.tokens(), batch.balance_starts);
+  pass->audit = options.audit;
+  if (pass->audit != nullptr) pass->row_slots.sampled = {std::min(kAuditedTokens, pass->row_slots.cuts[1])};
   if (options.algebra == MlaAlgebra::kExpanded) {
     pass->starts_B1 = document_starts(batch);
   } else {

@@ -98,6 +98,7 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T}, result, starts);
   for (const RouterLog::Layer& layer : result.router.layers) result.balance_sum += layer.balance_loss;
   if (!in.gradients) return result;
+  if (in.before_backward) in.before_backward();
   backward_from(starts.outputs, starts.doutputs);
   if (in.last) model.parameters().fold_shared_gradients();
   return result;

@@ -4,6 +4,7 @@
 // as one big batch.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "model/transformer.h"
@@ -11,13 +12,14 @@
 namespace finback {
 
 struct LossInputs {
-  at::Tensor targets_T;                  // i64, the token that each row must predict; -1 = masked
-  double main_denominator = 1;           // unmasked targets of the whole step
-  std::vector<double> mtp_denominators;  // the same for each MTP depth; empty: no MTP. A depth with 0 has no targets and no gradient
-  double mtp_lambda = 0;                 // weight of the mean over depths of the MTP losses; 0: forward only, no gradient from MTP
-  double z_loss = 0;                     // weight of mean(log-sum-exp^2) of the main head
-  ForwardOptions forward;                // its log must be null: the result has one
-  bool gradients = false;                // adds gradients into the model's parameters
+  at::Tensor targets_T;                   // i64, the token that each row must predict; -1 = masked
+  double main_denominator = 1;            // unmasked targets of the whole step
+  std::vector<double> mtp_denominators;   // the same for each MTP depth; empty: no MTP. A depth with 0 has no targets and no gradient
+  double mtp_lambda = 0;                  // weight of the mean over depths of the MTP losses; 0: forward only, no gradient from MTP
+  double z_loss = 0;                      // weight of mean(log-sum-exp^2) of the main head
+  ForwardOptions forward;                 // its log must be null: the result has one
+  std::function<void()> before_backward;  // called when the forward pass and the losses are done; may be empty
+  bool gradients = false;                 // adds gradients into the model's parameters
   bool last = true;  // last micro-batch of the step: see Parameters::fold_shared_gradients. False saves nothing but bits
 };
 

@@ -23,11 +23,11 @@ void rotate(const at::Tensor& x, const ForwardPass& pass, bool inverse) {
 }  // namespace
 
 struct Mla::Saved {
-  at::Tensor n_TD;
-  at::Tensor q_a_TQ, cq_TQ, cq_rstd_T;  // with q_lora_rank
-  at::Tensor q_THX;                     // rope channels rotated
-  at::Tensor kv_a_TY, c_TC, c_rstd_T;   // kv_a: C raw latent channels, then k_rope rotated in place
-  at::Tensor kv_THY, o_THV;             // expanded
+  LinearInput n, cq, c;          // what the down- and up-projections multiply
+  at::Tensor q_a_TQ, cq_rstd_T;  // with q_lora_rank
+  at::Tensor q_THX;              // rope channels rotated
+  at::Tensor kv_a_TY, c_rstd_T;  // kv_a: C raw latent channels, then k_rope rotated in place
+  at::Tensor kv_THY, o_THV;      // expanded
   MlaAttention expanded;
   at::Tensor q_latent_THY, latents_TY;  // absorbed
   LatentAttention absorbed;
@@ -58,46 +58,70 @@ Mla::Mla(const ModelConfig& config, const Parameters& parameters, const std::str
   if (kv_b_.grad.defined()) d_uk_HNC_ = by_head(kv_b_.grad).slice(1, 0, nope_), d_uv_HVC_ = by_head(kv_b_.grad).slice(1, nope_);
 }
 
+void Mla::set_numerics(const Numerics& numerics) {
+  numerics_ = numerics;
+  if (q_a_) q_a_->set_numerics(numerics);
+  for (Linear* linear : {&q_b_, &kv_a_, &kv_b_, &o_}) linear->set_numerics(numerics);
+}
+
 LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
   auto saved = std::make_shared<Saved>();
   project(n_TD, *pass, *saved);
   const at::Tensor o_THV = pass->algebra == MlaAlgebra::kExpanded ? attend_expanded(*pass, *saved) : attend_absorbed(*pass, *saved);
-  LayerResult result{o_.forward(o_THV.reshape({n_TD.size(0), heads_ * v_})), {}};  // V3 eq. 11
+  const LinearInput o = linear_input(o_THV.reshape({n_TD.size(0), heads_ * v_}), numerics_, pass->audit != nullptr);
+  LayerResult result{o_.forward(o, pass->row_slots, pass->audit), {}};  // V3 eq. 11
   if (keep) {
     saved->o_THV = o_THV;
+    // Narrow numerics make the up-projections again from their E4M3 or bf16 inputs, bit for bit (V3 section 3.2.3).
+    if (numerics_.precision != Precision::kF32 && saved->kv_THY.defined()) saved->q_THX.reset(), saved->kv_THY.reset();
     result.backward = [this, saved, pass](const at::Tensor& du_TD) { return backward(du_TD, *saved, *pass); };
   }
   return result;
 }
 
+at::Tensor Mla::queries(const LinearInput& cq, const ForwardPass& pass, PrecisionAudit* audit) const {
+  at::Tensor q_THX = q_b_.forward(cq, pass.row_slots, audit).view({cq.rows.count(), heads_, nope_ + rope_dim_});  // V3 eq. 7, 9
+  rotate(q_THX.slice(2, nope_), pass, false);                                                                     // V3 eq. 8
+  return q_THX;
+}
+
+at::Tensor Mla::keys_values(const LinearInput& c, const ForwardPass& pass, PrecisionAudit* audit) const {
+  return kv_b_.forward(c, pass.row_slots, audit).view({c.rows.count(), heads_, nope_ + v_});  // V3 eq. 2, 5
+}
+
 // Queries, the latent and the shared rope key. Differs from V3 eq. 1-8: both latents pass an RMSNorm (V3 section 4.2; not the rope key).
 void Mla::project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& s) const {
-  const int64_t tokens = n_TD.size(0);
-  s.n_TD = n_TD;
+  const bool audited = pass.audit != nullptr;
+  s.n = linear_input(n_TD, numerics_, audited);
   if (q_a_) {
-    s.q_a_TQ = q_a_->forward(n_TD);  // V3 eq. 6
+    s.q_a_TQ = q_a_->forward(s.n, pass.row_slots, pass.audit);  // V3 eq. 6
     const RmsNorm normed = q_norm_->forward(s.q_a_TQ);
-    s.cq_TQ = normed.y_TD, s.cq_rstd_T = normed.rstd_T;
+    s.cq = linear_input(normed.y_TD, numerics_, audited), s.cq_rstd_T = normed.rstd_T;
   } else {
-    s.cq_TQ = n_TD;
+    s.cq = s.n;
   }
-  s.q_THX = q_b_.forward(s.cq_TQ).view({tokens, heads_, nope_ + rope_dim_});  // V3 eq. 7, 9
-  rotate(s.q_THX.slice(2, nope_), pass, false);                               // V3 eq. 8
-  s.kv_a_TY = kv_a_.forward(n_TD);                                            // V3 eq. 1
+  s.q_THX = queries(s.cq, pass, pass.audit);
+  s.kv_a_TY = kv_a_.forward(s.n, pass.row_slots, pass.audit);  // V3 eq. 1
   const RmsNorm normed = kv_norm_.forward(s.kv_a_TY.slice(1, 0, c_));
-  s.c_TC = normed.y_TD, s.c_rstd_T = normed.rstd_T;
+  s.c_rstd_T = normed.rstd_T;
+  if (pass.algebra == MlaAlgebra::kExpanded) {
+    s.c = linear_input(normed.y_TD, numerics_, audited);
+  } else {
+    // f32: the absorbed W_UK and W_UV belong to the attention core (differs from V3, whose GEMMs are FP8).
+    s.c.rows.values_TK = normed.y_TD;
+  }
   rotate(s.kv_a_TY.slice(1, c_), pass, false);  // V3 eq. 3
 }
 
 at::Tensor Mla::attend_expanded(const ForwardPass& pass, Saved& s) const {
-  s.kv_THY = kv_b_.forward(s.c_TC).view({s.c_TC.size(0), heads_, nope_ + v_});                    // V3 eq. 2, 5
+  s.kv_THY = keys_values(s.c, pass, pass.audit);
   s.expanded = mla_attention(s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_);  // V3 eq. 4, 10
   return s.expanded.o_THV;
 }
 
 at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
   s.q_latent_THY = at::cat({heads_linear_t(s.q_THX.slice(2, 0, nope_), w_uk_HNC_), s.q_THX.slice(2, nope_)}, 2);
-  s.latents_TY = at::cat({s.c_TC, s.kv_a_TY.slice(1, c_)}, 1);
+  s.latents_TY = at::cat({s.c.rows.values_TK, s.kv_a_TY.slice(1, c_)}, 1);
   pass.keys.self_TY = s.latents_TY;
   if (pass.cache != nullptr) {
     pass.cache->write(layer_, *pass.batch, s.latents_TY, pass.slot_shift);
@@ -109,13 +133,16 @@ at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
 
 at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& pass) const {
   const int64_t tokens = du_TD.size(0);
-  const at::Tensor do_THV = o_.backward(du_TD, s.o_THV.reshape({tokens, heads_ * v_})).view({tokens, heads_, v_});
+  // Attention keeps its f32 output, so the projection's input is rounded from it again.
+  const LinearInput o = linear_input(s.o_THV.reshape({tokens, heads_ * v_}), numerics_, pass.audit != nullptr);
+  const at::Tensor do_THV = o_.backward(du_TD, o, pass.row_slots, pass.audit).view({tokens, heads_, v_});
   at::Tensor dq_THX, dc_TC, dk_rope_TR;
   if (pass.algebra == MlaAlgebra::kExpanded) {
-    const MlaAttentionGrad d =
-        mla_attention_backward(do_THV, s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), s.expanded, pass.starts_B1, scale_);
+    const at::Tensor q_THX = s.q_THX.defined() ? s.q_THX : queries(s.cq, pass, nullptr),
+                     kv_THY = s.kv_THY.defined() ? s.kv_THY : keys_values(s.c, pass, nullptr);
+    const MlaAttentionGrad d = mla_attention_backward(do_THV, q_THX, kv_THY, s.kv_a_TY.slice(1, c_), s.expanded, pass.starts_B1, scale_);
     dq_THX = d.dq_THX, dk_rope_TR = d.dk_rope_TR;
-    dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c_TC);
+    dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c, pass.row_slots, pass.audit);
   } else {
     heads_linear_wgrad_(d_uv_HVC_, do_THV, s.absorbed.o_THC);
     pass.keys.self_TY = s.latents_TY;
@@ -128,9 +155,9 @@ at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& p
   }
   rotate(dq_THX.slice(2, nope_), pass, true);
   const at::Tensor dq_TX = dq_THX.reshape({tokens, heads_ * (nope_ + rope_dim_)});
-  at::Tensor dn_TD = q_b_.backward(dq_TX, s.cq_TQ);
-  if (q_a_) dn_TD = q_a_->backward(q_norm_->backward(dn_TD, s.q_a_TQ, s.cq_rstd_T), s.n_TD);
-  return dn_TD.add_(kv_a_.backward(rotate_back_latents(dc_TC, dk_rope_TR, s, pass), s.n_TD));
+  at::Tensor dn_TD = q_b_.backward(dq_TX, s.cq, pass.row_slots, pass.audit);
+  if (q_a_) dn_TD = q_a_->backward(q_norm_->backward(dn_TD, s.q_a_TQ, s.cq_rstd_T), s.n, pass.row_slots, pass.audit);
+  return dn_TD.add_(kv_a_.backward(rotate_back_latents(dc_TC, dk_rope_TR, s, pass), s.n, pass.row_slots, pass.audit));
 }
 
 // d(kv_a output): through the latent's norm, and through the rotation of the rope key.

@@ -18,11 +18,14 @@ class Mla {
  public:
   // `prefix` = "model.layers.3.self_attn."; `layer` is its index in the cache.
   Mla(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer);
+  void set_numerics(const Numerics& numerics);
   // u_TD from the normed residual stream. keep: the result carries its backward pass.
   LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
 
  private:
   struct Saved;
+  at::Tensor queries(const LinearInput& cq, const ForwardPass& pass, PrecisionAudit* audit) const;
+  at::Tensor keys_values(const LinearInput& c, const ForwardPass& pass, PrecisionAudit* audit) const;
   void project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& saved) const;
   at::Tensor attend_expanded(const ForwardPass& pass, Saved& saved) const;
   at::Tensor attend_absorbed(ForwardPass& pass, Saved& saved) const;
@@ -34,6 +37,7 @@ class Mla {
   std::optional<Linear> q_a_;  // absent without q_lora_rank: then q_b_ is q_proj
   std::optional<Norm> q_norm_;
   Linear q_b_, kv_a_, kv_b_, o_;
+  Numerics numerics_;
   Norm kv_norm_;
   PackedWeight w_uk_HNC_, w_uv_HVC_;  // kv_b_proj's rows by head
   at::Tensor d_uk_HNC_, d_uv_HVC_;

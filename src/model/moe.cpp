@@ -2,17 +2,65 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/swiglu.h"
+#include <algorithm>
+#include <utility>
+
 #include "model/exact_sum.h"
 
 namespace finback {
 
+namespace {
+
+DenseFfn routed_experts(const Parameters& parameters, const std::string& prefix) {
+  const std::string experts = prefix + "experts.";
+  const bool trained = parameters.has_gradients();
+  const auto matrix = [&](const std::string& name, const at::Tensor& values, const at::Tensor& gradients) {
+    return Linear(experts + name, values, gradients, parameters);
+  };
+  return DenseFfn(
+      matrix("gate_up_proj", parameters.stacked_gate_up(experts, false),
+             trained ? parameters.stacked_gate_up(experts, true) : at::Tensor()),
+      matrix("down_proj", parameters.stacked_down(experts, false), trained ? parameters.stacked_down(experts, true) : at::Tensor()));
+}
+
+// Where an expert's slots pass from one packed row to the next, and where an expert begins: see Note [Tiles along tokens].
+std::vector<int64_t> slot_cuts(const Dispatch& dispatch, const std::vector<int64_t>& row_starts) {
+  std::vector<int64_t> cuts = {0};
+  const at::Tensor tokens_S = dispatch.slot_token_S.to(at::kCPU);
+  const int64_t* token = tokens_S.const_data_ptr<int64_t>();
+  for (size_t e = 0; e + 1 < dispatch.offsets.size(); ++e) {
+    const int64_t *first = token + dispatch.offsets[e], *end = token + dispatch.offsets[e + 1];
+    for (const int64_t row : row_starts) {
+      const int64_t slot = std::lower_bound(first, end, row) - token;
+      if (slot > cuts.back()) cuts.push_back(slot);
+    }
+    if (dispatch.offsets[e + 1] > cuts.back()) cuts.push_back(dispatch.offsets[e + 1]);
+  }
+  return cuts;
+}
+
+// Slots of the sampled tokens, by expert.
+std::vector<int64_t> sampled_slots(const Dispatch& dispatch, int64_t tokens) {
+  std::vector<int64_t> counts;
+  const at::Tensor tokens_S = dispatch.slot_token_S.to(at::kCPU);
+  const int64_t* token = tokens_S.const_data_ptr<int64_t>();
+  for (size_t e = 0; e + 1 < dispatch.offsets.size(); ++e) {
+    const int64_t* first = token + dispatch.offsets[e];
+    counts.push_back(std::lower_bound(first, token + dispatch.offsets[e + 1], tokens) - first);
+  }
+  return counts;
+}
+
+}  // namespace
+
 struct Moe::Saved {
-  at::Tensor n_TD;
+  at::Tensor n_TD;  // f32 numerics; otherwise made again
+  std::function<at::Tensor()> again;
   Routing routing;
   Dispatch dispatch;
-  at::Tensor x_SD, gate_up_S2F, a_SF, y_SD;
-  std::function<at::Tensor(const at::Tensor&)> shared_backward;
+  Slots slots;
+  NarrowRows y_SD;
+  std::function<at::Tensor(const at::Tensor&)> routed_backward, shared_backward;
 };
 
 RouterOptions router_options(const ModelConfig& config) {
@@ -31,30 +79,42 @@ Moe::Moe(const ModelConfig& config, const Parameters& parameters, const std::str
       experts_(config.n_routed_experts),
       options_(router_options(config)),
       gate_(parameters, prefix + "gate"),
-      gate_up_(parameters.stacked_gate_up(prefix + "experts.", false), parameters.stamp()),
-      down_(parameters.stacked_down(prefix + "experts.", false), parameters.stamp()) {
+      routed_(routed_experts(parameters, prefix)) {
   if (config.has_expert_bias()) bias_E_ = parameters.buffer(prefix + "gate.e_score_correction_bias");
-  if (parameters.has_gradients()) {
-    d_gate_up_ = parameters.stacked_gate_up(prefix + "experts.", true);
-    d_down_ = parameters.stacked_down(prefix + "experts.", true);
-  }
   if (config.n_shared_experts > 0) shared_.emplace(parameters, prefix + "shared_experts.");
 }
 
-LayerResult Moe::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
+void Moe::set_numerics(const Numerics& numerics) {
+  routed_.set_numerics(numerics);
+  if (shared_) shared_->set_numerics(numerics);
+}
+
+LayerResult Moe::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
+                         const std::function<at::Tensor()>& again) const {
   auto saved = std::make_shared<Saved>();
   Saved& s = *saved;
-  s.n_TD = n_TD;
+  const bool f32 = routed_.numerics().precision == Precision::kF32;
   s.routing = route(gate_.forward(n_TD), bias_E_, options_);  // V3 eq. 13-16
   record(s.routing, *pass);
   s.dispatch = make_dispatch(s.routing.topk_ids_TK, experts_);
-  s.x_SD = gather_rows(n_TD, s.dispatch.slot_token_S);
-  s.gate_up_S2F = grouped_linear(s.x_SD, gate_up_, s.dispatch.offsets);
-  s.a_SF = swiglu(s.gate_up_S2F);
-  s.y_SD = grouped_linear(s.a_SF, down_, s.dispatch.offsets);
-  LayerResult result{combine(s.y_SD, s.routing.weights_TK, s.dispatch.token_slots_TK), {}};  // V3 eq. 12, routed part
+  s.slots.offsets = s.dispatch.offsets;
+  const LinearInput n = linear_input(n_TD, routed_.numerics(), pass->audit != nullptr);
+  LinearInput x = n;
+  if (f32) {
+    s.n_TD = n_TD;
+    x.rows.values_TK = gather_rows(n_TD, s.dispatch.slot_token_S);
+  } else {  // a row is rounded once, and read by its slots where it lies
+    s.again = again;
+    s.slots.rows_S = s.dispatch.slot_token_S;
+    s.slots.cuts = slot_cuts(s.dispatch, pass->row_slots.cuts);
+    if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.dispatch, pass->row_slots.sampled[0]);
+  }
+  LayerResult routed = routed_.forward(x, s.slots, pass, keep);
+  LayerResult result{combine(routed.y_TD, s.routing.weights_TK, s.dispatch.token_slots_TK), {}};  // V3 eq. 12, routed part
+  if (keep) s.y_SD = narrow_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);          // for the gate's gradient only
+  s.routed_backward = std::move(routed.backward);
   if (shared_) {
-    LayerResult shared = shared_->forward(n_TD, keep);
+    LayerResult shared = shared_->forward(n, pass, keep);
     result.y_TD.add_(shared.y_TD);  // V3 eq. 12, shared part; the residual is block.cpp's
     s.shared_backward = std::move(shared.backward);
   }
@@ -75,17 +135,10 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
 }
 
 at::Tensor Moe::backward(const at::Tensor& dy_TD, const Saved& s, const ForwardPass& pass) const {
-  const CombineGrad d = combine_backward(dy_TD, s.y_SD, s.routing.weights_TK, s.dispatch.token_slots_TK);
-  at::Tensor dn_TD = gather_rows_backward(experts_backward(d.dy_SD, s), s.dispatch.token_slots_TK);
+  const CombineGrad d = combine_backward(dy_TD, widen_rows(s.y_SD), s.routing.weights_TK, s.dispatch.token_slots_TK);
+  at::Tensor dn_TD = gather_rows_backward(s.routed_backward(d.dy_SD), s.dispatch.token_slots_TK);
   if (s.shared_backward) dn_TD.add_(s.shared_backward(dy_TD));
   return dn_TD.add_(gate_backward(d.d_weights_TK, s, pass));
-}
-
-at::Tensor Moe::experts_backward(const at::Tensor& dy_SD, const Saved& s) const {
-  grouped_linear_wgrad_(d_down_, dy_SD, s.a_SF, s.dispatch.offsets);
-  const at::Tensor d_gate_up_S2F = swiglu_backward(grouped_linear_dgrad(dy_SD, down_, s.dispatch.offsets), s.gate_up_S2F);
-  grouped_linear_wgrad_(d_gate_up_, d_gate_up_S2F, s.x_SD, s.dispatch.offsets);
-  return grouped_linear_dgrad(d_gate_up_S2F, gate_up_, s.dispatch.offsets);
 }
 
 at::Tensor Moe::gate_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {
@@ -94,7 +147,7 @@ at::Tensor Moe::gate_backward(const at::Tensor& d_weights_TK, const Saved& s, co
     d_scores_TE = at::zeros_like(s.routing.scores_TE);
     sequence_balance(s.routing.scores_TE, s.routing.topk_ids_TK, pass.balance_starts, pass.balance_scale, d_scores_TE);
   }
-  return gate_.backward(route_backward(s.routing, d_weights_TK, d_scores_TE, options_), s.n_TD);
+  return gate_.backward(route_backward(s.routing, d_weights_TK, d_scores_TE, options_), s.n_TD.defined() ? s.n_TD : s.again());
 }
 
 }  // namespace finback

@@ -4,6 +4,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,21 +23,22 @@ class Moe {
  public:
   // `prefix` = "model.layers.3.mlp.".
   Moe(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer);
-  LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  void set_numerics(const Numerics& numerics);
+  // again(): n_TD once more, the same bits; used when the rows that are kept are narrower than f32.
+  LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
+                      const std::function<at::Tensor()>& again) const;
 
  private:
   struct Saved;
   void record(const Routing& routing, const ForwardPass& pass) const;
   at::Tensor backward(const at::Tensor& dy_TD, const Saved& saved, const ForwardPass& pass) const;
-  at::Tensor experts_backward(const at::Tensor& dy_SD, const Saved& saved) const;
   at::Tensor gate_backward(const at::Tensor& d_weights_TK, const Saved& saved, const ForwardPass& pass) const;
 
   int64_t layer_, experts_;
   RouterOptions options_;
   Linear gate_;
-  at::Tensor bias_E_;            // e_score_correction_bias; undefined for gates without
-  PackedWeight gate_up_, down_;  // [E, 2F, D], [E, D, F]
-  at::Tensor d_gate_up_, d_down_;
+  at::Tensor bias_E_;  // e_score_correction_bias; undefined for gates without
+  DenseFfn routed_;    // [E, 2F, D], [E, D, F]
   std::optional<DenseFfn> shared_;
 };
 

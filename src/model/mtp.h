@@ -26,6 +26,7 @@ class MtpModule {
   // Returns the block's output. d_embedding_WD: where this depth's part of the embedding's gradient goes (may be undefined).
   at::Tensor forward(const MtpRows& rows, const at::Tensor& hidden_TD, const std::shared_ptr<ForwardPass>& pass,
                      const at::Tensor& d_embedding_WD) const;
+  Block& block() { return block_; }
   at::Tensor head_norm(const at::Tensor& hidden_TD) const { return norm_only(head_norm_, hidden_TD); }
 
  private:

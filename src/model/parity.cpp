@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/json.h"
+#include "kernels/fp8_block.h"
 #include "model/lm_loss.h"
 #include "model/safetensors.h"
 
@@ -106,6 +107,23 @@ double write_parity(Transformer& model, const std::vector<std::vector<int64_t>>&
   }
   write_all(tensors, out);
   return main;
+}
+
+void write_quantized(const std::filesystem::path& in, const std::filesystem::path& out) {
+  const SafetensorsFile file(in);
+  Named tensors;
+  for (const auto& [name, entry] : file.entries()) {
+    FB_CHECK(entry.dtype == at::kFloat && entry.shape.size() == 2, "{}: expected f32 matrices, got [{}]", in.string(),
+             fmt::join(entry.shape, ", "));
+    const at::Tensor x = file.tensor(name);
+    for (const bool pow2 : {false, true}) {
+      const std::string suffix = pow2 ? "_pow2" : "";
+      const Fp8Blocks tile = fp8_quantize_activation(x, pow2), block = fp8_quantize_weight(x, pow2);
+      tensors.emplace_back(name + ".tile" + suffix, tile.values), tensors.emplace_back(name + ".tile" + suffix + "_scale", tile.scales);
+      tensors.emplace_back(name + ".block" + suffix, block.values), tensors.emplace_back(name + ".block" + suffix + "_scale", block.scales);
+    }
+  }
+  write_all(tensors, out);
 }
 
 }  // namespace finback

@@ -23,4 +23,8 @@ std::vector<std::vector<int64_t>> read_parity_ids(const std::filesystem::path& p
 double write_parity(Transformer& model, const std::vector<std::vector<int64_t>>& ids, const ParityOptions& options,
                     const std::filesystem::path& out);
 
+// For every f32 matrix NAME of `in`: NAME.tile (1x128), NAME.tile_pow2, NAME.block (128x128), NAME.block_pow2, each the E4M3 values with a
+// NAME.<kind>_scale beside them.
+void write_quantized(const std::filesystem::path& in, const std::filesystem::path& out);
+
 }  // namespace finback

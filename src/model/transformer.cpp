@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -59,6 +60,19 @@ const ModelConfig& Transformer::config() const { return layers_->config; }
 Parameters& Transformer::parameters() { return layers_->parameters; }
 const Parameters& Transformer::parameters() const { return layers_->parameters; }
 at::Device Transformer::device() const { return layers_->device; }
+
+void Transformer::set_precision(const PrecisionPlan& plan) {
+  const auto numerics_of = [&](const std::string& sub_layer) {
+    const bool fell = std::find(plan.fallen_back.begin(), plan.fallen_back.end(), sub_layer) != plan.fallen_back.end();
+    return fell ? Numerics{Precision::kBf16, Precision::kBf16} : Numerics{plan.precision, plan.wgrad};
+  };
+  const auto set = [&](Block& block, int64_t layer) {
+    block.set_numerics(numerics_of(layer_prefix(layer) + "self_attn"), numerics_of(layer_prefix(layer) + "mlp"));
+  };
+  int64_t layer = 0;
+  for (const auto& block : layers_->blocks) set(*block, layer++);
+  for (const auto& module : layers_->mtp) set(module->block(), layer++);
+}
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {
   const Layers& m = *layers_;

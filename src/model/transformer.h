@@ -5,14 +5,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "kernels/narrow_rows.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 
 namespace finback {
+
+class PrecisionAudit;
 
 enum class MlaAlgebra { kExpanded, kAbsorbed };
 
@@ -32,6 +36,15 @@ struct ForwardOptions {
   KvCache* cache = nullptr;                    // may be null
   RouterLog* log = nullptr;                    // may be null; entries are appended
   double balance_scale = 0;                    // alpha / (balance rows of the whole step): its gradient is added in the MoE backward
+  PrecisionAudit* audit = nullptr;             // may be null; hears every narrow linear, forward and backward
+};
+
+// Operands of the linears of blocks, MTP's included: one precision for all, but bf16 for the sub-layers named here
+// ("model.layers.3.self_attn", "model.layers.3.mlp"). Embedding, head, router, norms, eh_proj and the attention core stay f32, W_UK and W_UV of
+// the absorbed algebra included.
+struct PrecisionPlan {
+  Precision precision = Precision::kF32, wgrad = Precision::kF32;
+  std::vector<std::string> fallen_back;
 };
 
 class Transformer {
@@ -45,6 +58,8 @@ class Transformer {
   Parameters& parameters();
   const Parameters& parameters() const;
   at::Device device() const;
+  // From the next forward pass on; f32 until set. REQUIRES: no backward pass is pending.
+  void set_precision(const PrecisionPlan& plan);
 
   // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on.
   at::Tensor forward(const Batch& batch, const ForwardOptions& options);

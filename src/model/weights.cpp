@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "base/error.h"
+#include "model/precision_audit.h"
 
 namespace finback {
 namespace {
@@ -17,15 +20,47 @@ at::Tensor joined(const at::Tensor& first, const at::Tensor& second) {
 
 }  // namespace
 
-Linear::Linear(const Parameters& parameters, const std::string& name)
-    : weight(parameters.value(name + ".weight"), parameters.stamp()), grad(parameters.grad(name + ".weight")) {}
+LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited) {
+  return {narrow_rows(x_TK, numerics.precision), audited ? x_TK : at::Tensor()};
+}
+
+Linear::Linear(const Parameters& parameters, const std::string& linear_name)
+    : Linear(linear_name, parameters.value(linear_name + ".weight"), parameters.grad(linear_name + ".weight"), parameters) {}
+
+Linear::Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters)
+    : name(std::move(linear_name)), weight(std::move(values), parameters.stamp()), grad(std::move(gradients)) {}
+
+void Linear::set_numerics(const Numerics& numerics) {
+  weight.set_precision(numerics.precision);
+  wgrad = numerics.wgrad;
+}
+
+at::Tensor Linear::forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {
+  if (weight.precision() == Precision::kF32) {
+    FB_ASSERT(!slots.rows_S.defined(), "f32 rows are gathered before");
+    return weight.weight().dim() == 2 ? linear(x.rows.values_TK, weight) : grouped_linear(x.rows.values_TK, weight, slots.offsets);
+  }
+  const at::Tensor y_SN = narrow_linear(x.rows, weight, slots);
+  if (audit != nullptr) audit->forward(*this, x, slots, y_SN);
+  return y_SN;
+}
+
+at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {
+  if (weight.precision() == Precision::kF32) {
+    if (weight.weight().dim() == 2) return backward(dy_SN, x.rows.values_TK);
+    grouped_linear_wgrad_(grad, dy_SN, x.rows.values_TK, slots.offsets);
+    return grouped_linear_dgrad(dy_SN, weight, slots.offsets);
+  }
+  narrow_linear_wgrad_(grad, dy_SN, x.rows, wgrad, slots);
+  const at::Tensor dx_SK = narrow_linear_dgrad(dy_SN, weight, slots);
+  if (audit != nullptr) audit->backward(*this, dy_SN, x, slots, dx_SK);
+  return dx_SK;
+}
 
 Linear fused_gate_up(const Parameters& parameters, const std::string& prefix) {
   const std::string gate = prefix + "gate_proj.weight", up = prefix + "up_proj.weight";
-  Linear fused;
-  fused.weight = PackedWeight(joined(parameters.value(gate), parameters.value(up)), parameters.stamp());
-  fused.grad = joined(parameters.grad(gate), parameters.grad(up));
-  return fused;
+  return Linear(prefix + "gate_up_proj", joined(parameters.value(gate), parameters.value(up)),
+                joined(parameters.grad(gate), parameters.grad(up)), parameters);
 }
 
 Norm::Norm(const Parameters& parameters, const std::string& name, double norm_eps)

@@ -1,29 +1,51 @@
-// The two kinds of weight that layers are made of, each with its gradient view: a matrix and a norm. Their backward functions return the
-// gradient of the input and add the weight's own gradient into the flat buffer. Knows no layer.
+// The two kinds of weight that layers are made of, each with its gradient view: a matrix (or one an expert) and a norm. Their backward
+// functions return the gradient of the input and add the weight's own gradient into the flat buffer. Knows no layer.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <string>
 
-#include "kernels/linear.h"
+#include "kernels/narrow_linear.h"
 #include "kernels/rms_norm.h"
 #include "model/parameters.h"
 
 namespace finback {
 
+class PrecisionAudit;
+
+// What the linears of a sub-layer multiply: the operands of y and dx, and what is kept for the backward pass; the operands of dw.
+struct Numerics {
+  Precision precision = Precision::kF32, wgrad = Precision::kF32;
+};
+
+// A linear's input as it is multiplied and kept; `exact` is the f32 input, kept while an audit listens and undefined otherwise.
+struct LinearInput {
+  NarrowRows rows;
+  at::Tensor exact;
+};
+LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited);
+
+// One matrix for all rows, or one an expert for the slots of each (weight [E, N, K]).
 struct Linear {
+  std::string name;  // without ".weight"
   PackedWeight weight;
   at::Tensor grad;  // same shape; undefined when the model is not trainable
+  Precision wgrad = Precision::kF32;
 
   Linear() = default;
-  // `name` without ".weight".
-  Linear(const Parameters& parameters, const std::string& name);
+  Linear(const Parameters& parameters, const std::string& linear_name);
+  Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters);
+  void set_numerics(const Numerics& numerics);
+  // f32 outside the layers' numerics: router, eh_proj.
   at::Tensor forward(const at::Tensor& x_TK) const { return linear(x_TK, weight); }
   // dx; adds dw = dy^T x.
   at::Tensor backward(const at::Tensor& dy_TN, const at::Tensor& x_TK) const {
     linear_wgrad_(grad, dy_TN, x_TK);
     return linear_dgrad(dy_TN, weight);
   }
+  // The same in the weight's precision, slot by slot; `audit` may be null. f32 rows are those of the slots: slots.rows_S is undefined.
+  at::Tensor forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
+  at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
 };
 
 // gate_proj and up_proj below `prefix` ("model.layers.0.mlp.") as one matrix [2F, D], gate rows first: they are neighbours in the buffer.

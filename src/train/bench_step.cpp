@@ -12,6 +12,7 @@
 #include "cost/flops.h"
 #include "kernels/figure.h"
 #include "model/lm_loss.h"
+#include "train/live_bytes.h"
 #include "train/optimizer.h"
 
 namespace finback {
@@ -39,7 +40,8 @@ RandomRows random_rows(const ModelConfig& config, const StepBench& options, int6
   return rows;
 }
 
-void one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, const StepBench& options, int64_t step) {
+// Returns the bytes that the forward pass left for the backward pass.
+int64_t one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, const StepBench& options, int64_t step) {
   LossInputs inputs;
   inputs.targets_T = rows.targets_T;
   inputs.main_denominator = double(rows.targets_T.ge(0).sum().item<int64_t>());
@@ -51,9 +53,13 @@ void one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, 
   inputs.forward.algebra = options.algebra;
   inputs.forward.balance_scale = 1e-4 / double(rows.batch.balance_starts.size() - 1);
   model.parameters().grads_P().zero_();
+  const int64_t before = live_tensor_bytes();
+  int64_t kept = 0;
+  inputs.before_backward = [&] { kept = live_tensor_bytes() - before; };
   const LossResult loss = lm_loss(model, rows.batch, inputs);
   FB_CHECK(std::isfinite(loss.main_nll_sum), "the loss of random ids is not finite");
   optimizer.step(1e-4, step, std::sqrt(sum_of_squares(model.parameters().grads_P())), 1.0);
+  return kept;
 }
 
 }  // namespace
@@ -62,15 +68,18 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   FB_CHECK(options.seq_len > 1 && options.batch_tokens % options.seq_len == 0,
            "expected --batch-tokens in whole rows of --seq-len {}, got {}", options.seq_len, options.batch_tokens);
   if (!options.with_mtp) config.num_nextn_predict_layers = 0;
+  count_tensor_bytes();
   Transformer model(config, at::kCPU, /*trainable=*/true);
   model.parameters().initialize(1, config.initializer_range);
+  model.set_precision({options.precision, options.precision, {}});
   OptimizerSection optimizer_config;
   Optimizer optimizer(model.parameters(), optimizer_config);
   std::vector<double> seconds;
+  int64_t kept = 0;
   for (int64_t step = 0; step < options.steps + 2; ++step) {
     const RandomRows rows = random_rows(config, options, step);
     const Timer timer;
-    one_step(model, optimizer, rows, options, step + 1);
+    kept = one_step(model, optimizer, rows, options, step + 1);
     if (step >= 2) seconds.push_back(timer.seconds());  // the first two pay for page faults and packing buffers
   }
   const double step_s = median(seconds), rate = double(options.batch_tokens) / step_s;
@@ -82,10 +91,11 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   json["figure"] = "step";
   json["batch_tokens"] = options.batch_tokens;
   json["seq_len"] = options.seq_len;
-  json["precision"] = "f32";
+  json["precision"] = precision_name(options.precision);
   json["tokens_per_s_median"] = rate;
   json["step_ms_median"] = step_s * 1e3;
   json["step_ms_min"] = *std::min_element(seconds.begin(), seconds.end()) * 1e3;
+  json["backward_bytes"] = kept;
   json["peak_memory_bytes"] = int64_t(usage.ru_maxrss) * 1024;
   json["fma_peak_gflops"] = probe.fma_peak_gflops;
   json["share_of_peak"] = rate * flops / 1e9 / probe.fma_peak_gflops;

@@ -12,7 +12,9 @@ struct StepBench {
   int64_t steps = 8;                           // timed steps, after two that are not
   bool with_mtp = true;
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
+  Precision precision = Precision::kF32;
 };
+// "backward_bytes": tensor memory that the forward pass leaves for the backward pass.
 // {"tokens_per_s_median", "step_ms_median", "peak_memory_bytes", "fma_peak_gflops", "share_of_peak", ...}; share_of_peak counts causal
 // attention and, when it runs, MTP.
 Json bench_training_step(ModelConfig config, const StepBench& options);

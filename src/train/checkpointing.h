@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "model/transformer.h"
@@ -27,8 +28,9 @@ struct TrainerState {
   std::string moments_hash;         // xxh3 of m and v
   uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume: its lines up to this step's own, without its evaluation
   uint64_t events_bytes = 0;
-  std::string started;           // UTC, of the first attempt
-  Json recipe = Json::object();  // resolved
+  std::vector<std::string> fallen_back;  // sub-layers that FP8 training left, see PrecisionPlan
+  std::string started;                   // UTC, of the first attempt
+  Json recipe = Json::object();          // resolved
 };
 template <class V>
 void visit_fields(TrainerState& s, V& v) {
@@ -44,6 +46,7 @@ void visit_fields(TrainerState& s, V& v) {
   v("moments_hash", s.moments_hash, "of the optimizer's moments");
   v("metrics_bytes", s.metrics_bytes, "length of metrics.jsonl");
   v("events_bytes", s.events_bytes, "length of the TensorBoard events");
+  v("fallen_back", s.fallen_back, "sub-layers that fell back from fp8 to bf16");
   v("started", s.started, "UTC");
   v("recipe", s.recipe, "resolved recipe");
 }

@@ -1,6 +1,6 @@
 // metrics.jsonl: one JSON object a line, appended and never rewritten, except that a resumed run cuts off what came after its checkpoint.
-// Kinds: "step" (one an optimizer step), "eval", "sample". A line is one write(2), so a killed run leaves whole lines and at most one torn
-// end, which the cut removes. Every line says on what machine and kernels it was made. One thread.
+// Kinds: "step" (one an optimizer step), "eval", "sample", "audit". A line is one write(2), so a killed run leaves whole lines and at most one
+// torn end, which the cut removes. Every line says on what machine and kernels it was made. One thread.
 #pragma once
 #include <array>
 #include <cstdint>

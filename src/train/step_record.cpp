@@ -47,6 +47,45 @@ Json eval_line(int64_t step, int64_t tokens, const Validation& validation, doubl
           {"elapsed_s", elapsed_s}};
 }
 
+namespace {
+
+using Figure = std::optional<double> PrecisionFigures::*;
+constexpr std::pair<const char*, Figure> kFigures[] = {{"x", &PrecisionFigures::x},   {"w", &PrecisionFigures::w},
+                                                       {"y", &PrecisionFigures::y},   {"dy", &PrecisionFigures::dy},
+                                                       {"dx", &PrecisionFigures::dx}, {"dw", &PrecisionFigures::dw}};
+
+}  // namespace
+
+Json audit_line(int64_t step, const PrecisionAudit& audit, const std::vector<std::string>& fell_back,
+                const std::vector<std::string>& fallen_back, double elapsed_s) {
+  Json line = {{"kind", "audit"}, {"step", step}, {"linear", Json::array()}};
+  for (const auto& [linear, figures] : audit.figures()) {
+    line["linear"].push_back(linear);
+    for (const auto& [name, figure] : kFigures) {
+      const std::optional<double>& value = figures.*figure;
+      line[name].push_back(value ? Json(*value) : Json());
+    }
+  }
+  line["fell_back"] = fell_back;
+  line["fallen_back"] = fallen_back;
+  line["time"] = utc_now();
+  line["elapsed_s"] = elapsed_s;
+  return line;
+}
+
+std::vector<std::pair<std::string, double>> audit_scalars(const PrecisionAudit& audit, const std::vector<std::string>& fallen_back) {
+  std::vector<std::pair<std::string, double>> scalars = {{"fp8/fallen_back", double(fallen_back.size())}};
+  for (const auto& [name, figure] : kFigures) {
+    std::optional<double> lowest;
+    for (const auto& [linear, figures] : audit.figures()) {
+      const std::optional<double>& value = figures.*figure;
+      if (value && (!lowest || *value < *lowest)) lowest = value;
+    }
+    if (lowest) scalars.emplace_back(fmt::format("fp8/snr_{}_worst", name), *lowest);
+  }
+  return scalars;
+}
+
 Json sample_line(int64_t step, const std::string& prompt, const std::string& text, double elapsed_s) {
   return {{"kind", "sample"}, {"step", step}, {"prompt", prompt}, {"text", text}, {"time", utc_now()}, {"elapsed_s", elapsed_s}};
 }

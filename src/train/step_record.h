@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "model/precision_audit.h"
 #include "train/evaluation.h"
 #include "train/router_view.h"
 #include "train/training_step.h"
@@ -31,10 +32,15 @@ struct StepClock {
 
 Json step_line(const StepSettings& settings, const StepResult& result, const std::vector<RouterStats>& router, const StepClock& clock);
 Json eval_line(int64_t step, int64_t tokens, const Validation& validation, double elapsed_s);
+// One list a figure, an entry a linear in the order of names; fell_back: the sub-layers that this audit sent to bf16, fallen_back: all so far.
+Json audit_line(int64_t step, const PrecisionAudit& audit, const std::vector<std::string>& fell_back,
+                const std::vector<std::string>& fallen_back, double elapsed_s);
 Json sample_line(int64_t step, const std::string& prompt, const std::string& text, double elapsed_s);
 
 std::vector<std::pair<std::string, double>> step_scalars(const StepSettings& settings, const StepResult& result,
                                                          const std::vector<RouterStats>& router, const StepClock& clock);
+// The lowest figure of each kind.
+std::vector<std::pair<std::string, double>> audit_scalars(const PrecisionAudit& audit, const std::vector<std::string>& fallen_back);
 std::vector<std::pair<std::string, double>> eval_scalars(const Validation& validation);
 
 }  // namespace finback

@@ -111,6 +111,11 @@ Position open_position(const TrainConfig& config, const TrainOptions& options, c
   return {state, saved.has_value()};
 }
 
+PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back) {
+  const Precision precision = precision_of(train.precision);
+  return {precision, train.wgrad_precision.empty() ? precision : precision_of(train.wgrad_precision), fallen_back};
+}
+
 }  // namespace
 
 TrainSummary train(TrainConfig config, const TrainOptions& options) {
@@ -134,6 +139,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   Position position = open_position(config, options, folder, feed, model, optimizer);
   TrainerState& state = position.state;
   bool resumed = position.resumed;
+  model.set_precision(precision_plan(config.train, state.fallen_back));
   write_file_atomic(folder.config(), dump_toml(dump_fields(config)));
   TrainSummary summary;
   summary.folder = root;
@@ -207,9 +213,10 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
 
     const std::vector<MicroBatch> micro_batches = feed.next_step(settings.batch_tokens);
     std::vector<RouterLog> routes;
-    const StepResult result =
-        accumulate_gradients(model, micro_batches, {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss},
-                             rows_log.wanted() ? &routes : nullptr);
+    PrecisionAudit audit;
+    const bool audited = config.train.precision == "fp8" && config.train.audit_every > 0 && state.step % config.train.audit_every == 0;
+    const StepWeights weights = {algebra, settings.mtp_lambda, config.train.balance_alpha, config.train.z_loss, audited ? &audit : nullptr};
+    const StepResult result = accumulate_gradients(model, micro_batches, weights, rows_log.wanted() ? &routes : nullptr);
     rows_log.append(settings.step, micro_batches, routes);
     if (const std::string wrong = nonfinite_report(model, result); !wrong.empty()) {
       save();
@@ -223,6 +230,16 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     state.step = settings.step;
     state.tokens = settings.tokens;
     state.data_cursor = feed.cursor();
+    if (audited) {
+      const std::vector<std::string> fell = audit.below({config.train.snr_forward_db, config.train.snr_gradient_db});
+      state.fallen_back.insert(state.fallen_back.end(), fell.begin(), fell.end());
+      model.set_precision(precision_plan(config.train, state.fallen_back));
+      log.append(audit_line(state.step, audit, fell, state.fallen_back, meter.elapsed()));
+      events.scalars(state.step, unix_seconds(), audit_scalars(audit, state.fallen_back));
+      for (const std::string& name : fell) {
+        progress.note(fmt::format("step {}: {} is below its bar in fp8 and goes on in bf16", state.step, name));
+      }
+    }
 
     // One line.
     const double step_s = step_timer.seconds(), tokens_per_s = double(settings.batch_tokens) / step_s;

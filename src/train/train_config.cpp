@@ -65,7 +65,15 @@ void validate_batch(const TrainConfig& c) {
 
 void validate_losses(const TrainConfig& c) {
   const TrainSection& t = c.train;
-  one_of("train.precision", t.precision, {"f32"});
+  one_of("train.precision", t.precision, {"f32", "bf16", "fp8"});
+  if (!t.wgrad_precision.empty()) one_of("train.wgrad_precision", t.wgrad_precision, {"f32", "bf16", "fp8"});
+  FB_CHECK(
+      t.precision != "f32" || t.wgrad_precision.empty() || t.wgrad_precision == "f32",
+      "train.wgrad_precision: expected f32 beside train.precision = f32, got {}. Hint: it may keep more than train.precision, not less",
+      t.wgrad_precision);
+  at_least("train.audit_every", t.audit_every, 0);
+  in_range("train.snr_forward_db", t.snr_forward_db, -200, 200);
+  in_range("train.snr_gradient_db", t.snr_gradient_db, -200, 200);
   one_of("train.mla_algebra", t.mla_algebra, {"expanded", "absorbed"});
   in_range("train.mtp_lambda", t.mtp_lambda, 0, 10);
   in_range("train.mtp_lambda_late", t.mtp_lambda_late, 0, 10);

@@ -100,6 +100,9 @@ struct TrainSection {
   int64_t ramp_from_tokens = 0;    // batch at the start; 0: no ramp
   int64_t ramp_tokens = 0;         // trained tokens at which the batch is full
   std::string precision = "f32";
+  std::string wgrad_precision;  // empty: precision
+  int64_t audit_every = 100;
+  double snr_forward_db = 25, snr_gradient_db = 30;
   std::string mla_algebra = "expanded";
   std::string init;  // model folder to start from; empty: random
   double mtp_lambda = 0.3, mtp_lambda_late = 0.1, mtp_switch = 10.0 / 14.8;
@@ -116,7 +119,11 @@ void visit_fields(TrainSection& c, V& v) {
   v("micro_batch_tokens", c.micro_batch_tokens, "tokens a forward pass; 0: the whole batch at once");
   v("ramp_from_tokens", c.ramp_from_tokens, "batch size at the start, tokens; 0: no ramp");
   v("ramp_tokens", c.ramp_tokens, "trained tokens after which the batch is full; linear until then");
-  v("precision", c.precision, "f32");
+  v("precision", c.precision, "f32 | bf16 | fp8: operands of the linears of blocks and experts");
+  v("wgrad_precision", c.wgrad_precision, "f32 | bf16 | fp8: the same of their weight gradients; empty: precision");
+  v("audit_every", c.audit_every, "fp8: steps between two audits, the first at step 1; 0: none");
+  v("snr_forward_db", c.snr_forward_db, "fp8: an audited sub-layer below this signal-to-noise ratio falls back to bf16");
+  v("snr_gradient_db", c.snr_gradient_db, "fp8: the same for the gradients that its linears receive");
   v("mla_algebra", c.mla_algebra, "expanded | absorbed");
   v("init", c.init, "model folder whose weights to start from; empty: random");
   v("mtp_lambda", c.mtp_lambda, "weight of the MTP loss, V3 eq. 25; 0: the module is not trained");

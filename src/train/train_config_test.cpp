@@ -66,7 +66,9 @@ TEST(TrainConfig, EveryImpossibleSettingNamesItsKey) {
   EXPECT_NE(broken([](TrainConfig& c) { c.train.batch_tokens = 2049; }).find("train.batch_tokens"), std::string::npos);
   EXPECT_NE(broken([](TrainConfig& c) { c.train.micro_batch_tokens = 100; }).find("train.micro_batch_tokens"), std::string::npos);
   EXPECT_NE(broken([](TrainConfig& c) { c.train.ramp_tokens = 100; }).find("ramp_from_tokens and ramp_tokens"), std::string::npos);
-  EXPECT_NE(broken([](TrainConfig& c) { c.train.precision = "fp8"; }).find("train.precision"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.precision = "fp4"; }).find("train.precision"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.wgrad_precision = "fp8"; }).find("train.wgrad_precision"), std::string::npos);
+  EXPECT_NE(broken([](TrainConfig& c) { c.train.audit_every = -1; }).find("train.audit_every"), std::string::npos);
   EXPECT_NE(broken([](TrainConfig& c) { c.schedule.kind = "cosin"; }).find("schedule.kind"), std::string::npos);
   EXPECT_NE(broken([](TrainConfig& c) { c.optimizer.lr = NAN; }).find("optimizer.lr"), std::string::npos);
   EXPECT_NE(broken([](TrainConfig& c) { c.data.corpora.clear(); }).find("data.corpora"), std::string::npos);

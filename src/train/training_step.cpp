@@ -81,6 +81,7 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
   StepResult result;
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     inputs.targets_T = micro_batches[i].targets_T;
+    inputs.forward.audit = i == 0 ? weights.audit : nullptr;
     inputs.last = i + 1 == micro_batches.size();
     const LossResult part = lm_loss(model, micro_batches[i].batch, inputs);
     add(totals, part);

@@ -24,6 +24,7 @@ struct StepWeights {
   double mtp_lambda = 0;  // 0: MTP is not run
   double balance_alpha = 0;
   double z_loss = 0;
+  PrecisionAudit* audit = nullptr;  // hears the first micro-batch; may be null
 };
 
 // Means over the step, in nats a target where not said otherwise.

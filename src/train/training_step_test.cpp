@@ -4,7 +4,9 @@
 
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
+#include "model/precision_audit.h"
 #include "train/step_rows.h"
 
 namespace finback {
@@ -16,10 +18,18 @@ const StepWeights kWeights = {MlaAlgebra::kExpanded, 0.3, 1e-2, 1e-3};
 
 // The promise of the numerics contract: how a step is cut into micro-batches changes no bit of its losses, loads or gradients.
 TEST(TrainingStep, MicroBatchesGiveTheBitsOfOneBigBatch) {
-  for (const MlaAlgebra algebra : {MlaAlgebra::kExpanded, MlaAlgebra::kAbsorbed}) {
+  constexpr Precision kF32 = Precision::kF32, kBf16 = Precision::kBf16, kFp8 = Precision::kFp8;
+  for (const auto& [algebra, precision, wgrad] : {std::tuple{MlaAlgebra::kExpanded, kF32, kF32},
+                                                  {MlaAlgebra::kAbsorbed, kF32, kF32},
+                                                  {MlaAlgebra::kExpanded, kBf16, kBf16},
+                                                  {MlaAlgebra::kExpanded, kFp8, kFp8},
+                                                  {MlaAlgebra::kAbsorbed, kFp8, kFp8},
+                                                  {MlaAlgebra::kExpanded, kFp8, kF32}}) {
+    SCOPED_TRACE(fmt::format("{} {} {}", int(algebra), precision_name(precision), precision_name(wgrad)));
     StepWeights weights = kWeights;
     weights.algebra = algebra;
     const auto model = lively_model(small_config(), true, 5);
+    model->set_precision({precision, wgrad, {"model.layers.2.mlp"}});
     const MicroBatch big = random_micro_batch(6, kSeqLen, 1);
     const StepResult whole = accumulate_gradients(*model, {big}, weights);
     const at::Tensor whole_grads_P = model->parameters().grads_P().clone();
@@ -43,6 +53,31 @@ TEST(TrainingStep, MicroBatchesGiveTheBitsOfOneBigBatch) {
       for (size_t i = 0; i < whole.loads.size(); ++i) EXPECT_EQ(result.loads[i].counts, whole.loads[i].counts);
     }
   }
+}
+
+// An audit looks at a step's first row alone, so a cut into micro-batches changes none of its figures, and it changes nothing of the step.
+TEST(TrainingStep, AnAuditSeesTheFirstRowWhateverTheCut) {
+  const auto model = lively_model(small_config(), true, 5);
+  model->set_precision({Precision::kFp8, Precision::kFp8, {}});
+  const MicroBatch big = random_micro_batch(4, kSeqLen, 1);
+  const auto figures = [&](const std::vector<MicroBatch>& parts) {
+    PrecisionAudit audit;
+    StepWeights weights = kWeights;
+    weights.audit = &audit;
+    accumulate_gradients(*model, parts, weights);
+    std::string text;
+    for (const auto& [name, f] : audit.figures()) {
+      text += fmt::format("{} {} {} {} {} {} {}\n", name, f.x.value_or(0), f.w.value_or(0), f.y.value_or(0), f.dy.value_or(0),
+                          f.dx.value_or(0), f.dw.value_or(0));
+    }
+    return text;
+  };
+  accumulate_gradients(*model, {big}, kWeights);
+  const at::Tensor unheard_P = model->parameters().grads_P().clone();
+  const std::string whole = figures({big});
+  EXPECT_TRUE(at::equal(model->parameters().grads_P(), unheard_P));
+  EXPECT_EQ(whole, figures({slice_rows(big, kSeqLen, 0, 1), slice_rows(big, kSeqLen, 1, 3)}));
+  EXPECT_NE(whole, figures({slice_rows(big, kSeqLen, 1, 3)}));
 }
 
 TEST(TrainingStep, LossIsTheWeightedSumOfItsParts) {

@@ -1,0 +1,90 @@
+#include "model/precision_audit.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace finback {
+namespace {
+
+// The sampled slots: the first `count` of one group.
+struct Sample {
+  int64_t group = 0, first = 0, count = 0;
+
+  explicit Sample(const Slots& slots) {
+    const auto most = std::max_element(slots.sampled.begin(), slots.sampled.end());
+    if (most == slots.sampled.end()) return;
+    group = most - slots.sampled.begin(), first = slots.offsets[size_t(group)], count = *most;
+  }
+  at::Tensor of(const at::Tensor& by_slot) const { return by_slot.slice(0, first, first + count); }
+  // Of a tensor by row of the input, through the slots' rows.
+  at::Tensor of_rows(const at::Tensor& by_row, const Slots& slots) const {
+    return slots.rows_S.defined() ? by_row.index_select(0, of(slots.rows_S)) : of(by_row);
+  }
+  NarrowRows of_rows(const NarrowRows& rows, const Slots& slots) const {
+    const at::ScalarType type = rows.values_TK.scalar_type();
+    const bool bytes = type == at::kFloat8_e4m3fn;  // no index_select of its own
+    const at::Tensor values = of_rows(bytes ? rows.values_TK.view(at::kByte) : rows.values_TK, slots).contiguous();
+    return {rows.precision, bytes ? values.view(type) : values, bytes ? of_rows(rows.scales, slots).contiguous() : at::Tensor()};
+  }
+  at::Tensor of_groups(const at::Tensor& weight) const { return weight.dim() == 3 ? weight[group] : weight; }
+};
+
+at::Tensor wide(const at::Tensor& x) { return x.to(at::kDouble); }
+
+std::optional<double> decibels(const at::Tensor& got, const at::Tensor& exact) {
+  const double signal = wide(exact).square().sum().item<double>(), noise = (wide(got) - wide(exact)).square().sum().item<double>();
+  if (signal == 0) return std::nullopt;
+  const double ratio = 10 * std::log10(signal / std::max(noise, 1e-20 * signal));
+  return std::isnan(ratio) ? -200 : std::round(100 * ratio) / 100;
+}
+
+bool is_audited(const Linear& linear) { return linear.weight.precision() == Precision::kFp8; }
+
+// "model.layers.3.mlp" of "model.layers.3.mlp.experts.down_proj".
+std::string sub_layer_of(const std::string& linear) {
+  size_t end = 0;
+  for (int dots = 0; dots < 4; ++dots) end = linear.find('.', end) + 1;
+  return linear.substr(0, end - 1);
+}
+
+}  // namespace
+
+void PrecisionAudit::forward(const Linear& linear, const LinearInput& x, const Slots& slots, const at::Tensor& y_SN) {
+  const Sample sample(slots);
+  if (!is_audited(linear) || sample.count == 0) return;
+  PrecisionFigures& f = figures_[linear.name];
+  const at::Tensor x_SK = sample.of_rows(x.exact, slots), w_NK = sample.of_groups(linear.weight.weight());
+  f.x = decibels(widen_rows(sample.of_rows(x.rows, slots)), x_SK);
+  f.w = decibels(narrow_weight_ref(w_NK, linear.weight.precision()), w_NK);
+  f.y = decibels(sample.of(y_SN), at::matmul(wide(x_SK), wide(w_NK).t()));
+}
+
+void PrecisionAudit::backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots,
+                              const at::Tensor& dx_SK) {
+  const Sample sample(slots);
+  if (!is_audited(linear) || sample.count == 0) return;
+  PrecisionFigures& f = figures_[linear.name];
+  const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, slots),
+                   w_NK = sample.of_groups(linear.weight.weight());
+  f.dy = decibels(narrow_rows_ref(dy, linear.weight.precision()), dy);
+  f.dx = decibels(sample.of(dx_SK), at::matmul(wide(dy), wide(w_NK)));
+  const at::Tensor dw_NK = at::zeros(w_NK.sizes(), w_NK.options());
+  narrow_linear_wgrad_(dw_NK, dy, sample.of_rows(x.rows, slots), linear.wgrad, one_group(sample.count));
+  f.dw = decibels(dw_NK, at::matmul(wide(dy).t(), wide(x_SK)));
+}
+
+std::vector<std::string> PrecisionAudit::below(const PrecisionBars& bars) const {
+  std::set<std::string> names;
+  const auto lower = [](const std::optional<double>& figure, double bar) { return figure.has_value() && *figure < bar; };
+  for (const auto& [linear, f] : figures_) {
+    bool fails = lower(f.dy, bars.gradient_db);
+    for (const auto& figure : {f.x, f.w, f.y, f.dx, f.dw}) fails |= lower(figure, bars.forward_db);
+    if (fails) names.insert(sub_layer_of(linear));
+  }
+  return {names.begin(), names.end()};
+}
+
+}  // namespace finback

@@ -1,0 +1,45 @@
+// Signal-to-noise ratios of what FP8 linears multiply, on a step's first tokens, beside the same products of the f32 operands in f64. Hears the
+// linears while one forward and backward pass runs; knows no steps and decides nothing but what lies below its bars. Sampled: the first 128
+// tokens of the pass's first packed row, and of the routed experts the one that has most of them, so the figures depend neither on how a step is
+// cut into micro-batches nor on its later rows. Not thread-safe.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/weights.h"
+
+namespace finback {
+
+constexpr int64_t kAuditedTokens = 128;  // one tile along tokens
+
+// dB, rounded to 0.01, at most 200; no value where there was no signal.
+struct PrecisionFigures {
+  std::optional<double> x, w, y;     // operands and result of the forward product
+  std::optional<double> dy, dx, dw;  // operand and results of the backward products
+};
+
+struct PrecisionBars {
+  double forward_db = 25, gradient_db = 30;
+};
+
+class PrecisionAudit {
+ public:
+  // For the layers; see Linear.
+  void forward(const Linear& linear, const LinearInput& x, const Slots& slots, const at::Tensor& y_SN);
+  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, const at::Tensor& dx_SK);
+
+  // By linear, "model.layers.3.mlp.experts.down_proj".
+  const std::map<std::string, PrecisionFigures>& figures() const { return figures_; }
+  // The sub-layers ("model.layers.3.mlp"), ascending, with a linear that has a dy below gradient_db or anything else below forward_db. An E4M3
+  // operand has about 31.5 dB and a product of two 28.5, so 30 can be asked of the gradient that a linear receives, not of dx and dw.
+  std::vector<std::string> below(const PrecisionBars& bars) const;
+
+ private:
+  std::map<std::string, PrecisionFigures> figures_;
+};
+
+}  // namespace finback
