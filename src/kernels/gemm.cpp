@@ -5,17 +5,20 @@
 
 #include "base/pool.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/panel_stream_cpu.h"
 
 // Note [One FMA chain]
 // c[m][n] = fma(a[m][K-1], b[K-1][n], ... fma(a[m][0], b[0][n], c0)): nothing else ever happens to an element. Tiles keep their
 // accumulators in registers for one block of K and store them as f32 in between, which changes no bit; lanes run over n, so a column's
 // chain does not know its neighbours; rows of a tile are independent registers. Splitting K over threads, or keeping two partial sums an
-// element, would be faster for some shapes and is forbidden.
+// element, would be faster for some shapes and is forbidden. The few-row form walks the same chains over panels that lie in memory once.
 
 namespace finback {
 namespace {
 
 constexpr int64_t kBlockK = 384;    // a block of A (rows of a chunk x kBlockK) stays in L2 while the panels of B stream through L1
+constexpr int64_t kFewRows = 8;     // as many rows read panels straight from memory: packing A and widening panels would not pay
+constexpr int64_t kFewPanels = 2;   // a chunk of the few-row form: two panels keep four chains of FMAs in flight
 constexpr int64_t kMinChunks = 16;  // below this a loop is cut finer: the last chunk's wait is at most a few percent on a few threads
 
 // How the jobs of one loop are cut. The cut never changes a bit, and never depends on the thread count all the same.
@@ -27,7 +30,10 @@ constexpr Cut kCuts[] = {{96, 256}, {48, 256}, {24, 256}, {24, 128}};
 
 int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-int64_t chunks_of(const GemmJob& job, const Cut& cut) { return pieces(job.m, cut.rows) * pieces(job.n, cut.columns); }
+int64_t chunks_of(const GemmJob& job, const Cut& cut) {
+  if (job.m <= kFewRows) return job.m == 0 ? 0 : pieces(job.n, kFewPanels * gemm_tile().columns);
+  return pieces(job.m, cut.rows) * pieces(job.n, cut.columns);
+}
 
 Cut choose_cut(std::span<const GemmJob> jobs) {
   for (const Cut& cut : kCuts) {
@@ -38,7 +44,24 @@ Cut choose_cut(std::span<const GemmJob> jobs) {
   return kCuts[std::size(kCuts) - 1];
 }
 
-void multiply_chunk(const GemmJob& job, const float* packed_b, const Cut& cut, int64_t chunk, bool accumulate) {
+void multiply_few_rows(const GemmJob& job, const Panels& panels, int64_t chunk, bool accumulate) {
+  const int64_t width = gemm_tile().columns, first = chunk * kFewPanels;
+  const StreamRows rows = {job.m, job.k, job.a_MK, job.c_MN + first * width, job.ldc, accumulate};
+  panel_stream().multiply(rows, std::min(kFewPanels * width, job.n - first * width), panel_at(panels, first, job.k, width));
+}
+
+// One panel's rows [k0, k0 + depth) as f32: in place, or widened into scratch.
+const float* f32_rows(const Panels& panels, int64_t panel, int64_t k0, int64_t depth, int64_t k) {
+  const int64_t width = gemm_tile().columns;
+  if (panels.precision == Precision::kF32) return static_cast<const float*>(panels.values) + panel * k * width + k0 * width;
+  thread_local std::vector<float> widened;
+  widened.resize(size_t(depth * width));
+  panel_stream().widen(k0, depth, panel_at(panels, panel, k, width), widened.data());
+  return widened.data();
+}
+
+void multiply_chunk(const GemmJob& job, const Panels& panels, const Cut& cut, int64_t chunk, bool accumulate) {
+  if (job.m <= kFewRows) return multiply_few_rows(job, panels, chunk, accumulate);
   thread_local std::vector<float> packed_a;
   const GemmTile& tile = gemm_tile();
   const int64_t row_blocks = pieces(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
@@ -49,24 +72,25 @@ void multiply_chunk(const GemmJob& job, const float* packed_b, const Cut& cut, i
     const Operand& a = job.a_MK;
     tile.pack_a(rows, depth, a.data + row * a.row_stride + k0 * a.column_stride, a.row_stride, a.column_stride, packed_a.data());
     for (int64_t column = first; column < last; column += tile.columns) {
-      tile.block(rows, std::min(tile.columns, job.n - column), depth, packed_a.data(), packed_b + column * job.k + k0 * tile.columns,
-                 job.c_MN + row * job.ldc + column, job.ldc, accumulate || k0 > 0);
+      tile.block(rows, std::min(tile.columns, job.n - column), depth, packed_a.data(),
+                 f32_rows(panels, column / tile.columns, k0, depth, job.k), job.c_MN + row * job.ldc + column, job.ldc,
+                 accumulate || k0 > 0);
     }
   }
 }
 
 // The panels of every job that brings none, in one buffer; returns where each job's panels are.
-std::vector<const float*> pack_missing(std::span<const GemmJob> jobs, std::vector<float>& buffer) {
-  std::vector<const float*> panels(jobs.size());
+std::vector<Panels> pack_missing(std::span<const GemmJob> jobs, std::vector<float>& buffer) {
+  std::vector<Panels> panels(jobs.size());
   std::vector<PanelJob> missing;
   size_t floats = 0;
-  for (const GemmJob& job : jobs) floats += job.packed_b == nullptr ? size_t(packed_floats(job.k, job.n)) : 0;
+  for (const GemmJob& job : jobs) floats += job.packed_b.values == nullptr ? size_t(packed_floats(job.k, job.n)) : 0;
   if (buffer.size() < floats) buffer.resize(floats);
   float* next = buffer.data();
   for (size_t i = 0; i < jobs.size(); ++i) {
     panels[i] = jobs[i].packed_b;
-    if (panels[i] != nullptr) continue;
-    panels[i] = next;
+    if (panels[i].values != nullptr) continue;
+    panels[i] = Panels(next);
     missing.push_back({jobs[i].k, jobs[i].n, jobs[i].b_KN, next});
     next += packed_floats(jobs[i].k, jobs[i].n);
   }
@@ -111,7 +135,7 @@ void gemm_all(std::span<const GemmJob> jobs, bool accumulate) {
   thread_local std::vector<float> buffer;
   std::vector<float> mine;
   mine.swap(buffer);  // a nested call on this thread gets its own
-  const std::vector<const float*> panels = pack_missing(jobs, mine);
+  const std::vector<Panels> panels = pack_missing(jobs, mine);
   const Cut cut = choose_cut(jobs);
   for_all_pieces(
       jobs, [&](const GemmJob& job) { return chunks_of(job, cut); },
@@ -120,11 +144,11 @@ void gemm_all(std::span<const GemmJob> jobs, bool accumulate) {
 }
 
 void gemm(int64_t m, int64_t n, int64_t k, Operand a_MK, Operand b_KN, float* c_MN, int64_t ldc, bool accumulate) {
-  const GemmJob job = {m, n, k, a_MK, b_KN, nullptr, c_MN, ldc};
+  const GemmJob job = {m, n, k, a_MK, b_KN, {}, c_MN, ldc};
   gemm_all({&job, 1}, accumulate);
 }
 
-void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a_MK, const float* packed_b, float* c_MN, int64_t ldc, bool accumulate) {
+void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a_MK, Panels packed_b, float* c_MN, int64_t ldc, bool accumulate) {
   const GemmJob job = {m, n, k, a_MK, {}, packed_b, c_MN, ldc};
   gemm_all({&job, 1}, accumulate);
 }

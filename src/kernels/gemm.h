@@ -1,10 +1,13 @@
-// Row-invariant f32 matrix multiplication on the thread pool; raw pointers, knows no tensors.
+// Row-invariant f32 matrix multiplication on the thread pool; raw pointers, knows no tensors. Panels of B may be stored narrower: a few rows
+// (decoding) read them once as they are stored, many rows widen a piece at a time; a widened number is a f32 number, and so all is as in f32.
 // Every element of C is ONE chain of fused multiply-adds over k = 0..K-1 in order (multiply then add in the portable variant), starting
 // from 0 or, with accumulate, from the C that is there. So its bits depend on its row of A, its column of B and K alone: not on M, N,
 // tiles, threads, or on how a sum over K was cut into several accumulating calls. See Note [One FMA chain] in gemm.cpp.
 #pragma once
 #include <cstdint>
 #include <span>
+
+#include "kernels/precision.h"
 
 namespace finback {
 
@@ -14,7 +17,19 @@ struct Operand {
   int64_t row_stride, column_stride;
 };
 
+constexpr int64_t kInt8Block = 32;  // values of a column along K that share an int8 scale
+
 // B packed once for many calls: panels of panel_width() columns, [ceil(N / width)][K][width], the last panel padded with zeros.
+struct Panels {
+  const void* values = nullptr;
+  Precision precision = Precision::kF32;
+  // int8: bf16 [panels][ceil(K / kInt8Block)][width]; fp8: f32 [panels][ceil(K / 128)]. A number is its code times its scale, rounded to f32.
+  const void* scales = nullptr;
+
+  Panels() = default;
+  Panels(const float* packed) : values(packed) {}
+  Panels(const void* stored, Precision kind, const void* stored_scales) : values(stored), precision(kind), scales(stored_scales) {}
+};
 int64_t panel_width();
 int64_t packed_floats(int64_t k, int64_t n);
 struct PanelJob {
@@ -25,11 +40,11 @@ struct PanelJob {
 void pack_panels(std::span<const PanelJob> jobs);
 void pack_panels(int64_t k, int64_t n, Operand b_KN, float* packed);
 
-// C[M,N] (+)= A[M,K] * B[K,N]; C row-major with row stride ldc. packed_b null: b is packed into scratch of this call.
+// C[M,N] (+)= A[M,K] * B[K,N]; C row-major with row stride ldc. packed_b.values null: b is packed into scratch of this call.
 struct GemmJob {
   int64_t m, n, k;
   Operand a_MK, b_KN;
-  const float* packed_b;
+  Panels packed_b;
   float* c_MN;
   int64_t ldc;
 };
@@ -37,6 +52,6 @@ struct GemmJob {
 void gemm_all(std::span<const GemmJob> jobs, bool accumulate);
 
 void gemm(int64_t m, int64_t n, int64_t k, Operand a_MK, Operand b_KN, float* c_MN, int64_t ldc, bool accumulate);
-void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a_MK, const float* packed_b, float* c_MN, int64_t ldc, bool accumulate);
+void gemm_packed(int64_t m, int64_t n, int64_t k, Operand a_MK, Panels packed_b, float* c_MN, int64_t ldc, bool accumulate);
 
 }  // namespace finback

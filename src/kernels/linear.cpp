@@ -121,21 +121,46 @@ const float* PackedWeight::backward_panels(int64_t group) const {
   return backward_.const_data_ptr<float>() + group * backward_.stride(0);
 }
 
+void PackedWeight::store(Precision storage) {
+  FB_ASSERT(storage == Precision::kF32 || weight_.is_cpu(), "weights are stored narrower on the CPU only");
+  storage_ = storage;
+  forward_ = backward_ = at::Tensor();
+  stored_[0] = stored_[1] = StoredPanels();
+}
+
+const StoredPanels& PackedWeight::stored(bool backward) const {
+  StoredPanels& panels = stored_[backward];
+  if (!is_packed(panels.values, stored_stamps_[backward], *stamp_)) panels = store_panels(weight_, storage_, backward);
+  stored_stamps_[backward] = *stamp_;
+  return panels;
+}
+
+at::Tensor PackedWeight::stored_values(bool backward) const {
+  return storage_ == Precision::kF32 ? weight_ : stored_values_ref(weight_, storage_, backward);
+}
+
+Panels PackedWeight::forward_operand(int64_t group) const {
+  return storage_ == Precision::kF32 ? Panels(forward_panels(group)) : stored(false).of(group);
+}
+Panels PackedWeight::backward_operand(int64_t group) const {
+  return storage_ == Precision::kF32 ? Panels(backward_panels(group)) : stored(true).of(group);
+}
+
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
   check_f32(w);
   check_columns(x_TK, w.k());
-  if (use_ref(x_TK)) return linear_ref(x_TK, w.weight());
+  if (use_ref(x_TK)) return linear_ref(x_TK, w.forward_values());
   at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
-  gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_panels(), y_TN.mutable_data_ptr<float>(), w.n(), false);
+  gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_operand(), y_TN.mutable_data_ptr<float>(), w.n(), false);
   return y_TN;
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
   check_f32(w);
   check_columns(dy_TN, w.n());
-  if (use_ref(dy_TN)) return at::matmul(dy_TN, w.weight());
+  if (use_ref(dy_TN)) return at::matmul(dy_TN, w.backward_values());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
-  gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_panels(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
+  gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_operand(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
   return dx_TK;
 }
 
@@ -153,12 +178,12 @@ at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const s
   check_f32(w);
   check_columns(x_SK, w.k());
   check_offsets(offsets, w.groups(), x_SK.size(0));
-  if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.weight(), offsets);
+  if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.forward_values(), offsets);
   at::Tensor y_SN = at::empty({x_SK.size(0), w.n()}, x_SK.options());
   const Rows x = rows_of(x_SK);
   float* y = y_SN.mutable_data_ptr<float>();
   run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
-    return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_panels(e), y + first * w.n(), w.n()};
+    return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_operand(e), y + first * w.n(), w.n()};
   });
   return y_SN;
 }
@@ -167,12 +192,12 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
   check_f32(w);
   check_columns(dy_SN, w.n());
   check_offsets(offsets, w.groups(), dy_SN.size(0));
-  if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.weight().transpose(1, 2), offsets);
+  if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.backward_values().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
   float* dx = dx_SK.mutable_data_ptr<float>();
   run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
-    return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward_panels(e), dx + first * w.k(), w.k()};
+    return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward_operand(e), dx + first * w.k(), w.k()};
   });
   return dx_SK;
 }
@@ -189,27 +214,22 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
   }
   const Rows dy = rows_of(dy_SN), x = rows_of(x_SK);
   run_groups(offsets, true, [&](int64_t e, int64_t first, int64_t rows) {
-    return GemmJob{dy.columns,
-                   x.columns,
-                   rows,
-                   {dy.at(first), 1, dy.stride},
-                   {x.at(first), x.stride, 1},
-                   nullptr,
-                   dw_ENK[e].mutable_data_ptr<float>(),
-                   dw_ENK.stride(1)};
+    return GemmJob{
+        dy.columns,      x.columns, rows, {dy.at(first), 1, dy.stride}, {x.at(first), x.stride, 1}, {}, dw_ENK[e].mutable_data_ptr<float>(),
+        dw_ENK.stride(1)};
   });
 }
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
   check_heads(x_THK, w.groups(), w.k());
-  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w.weight()});
-  return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_panels(h); });
+  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w.forward_values()});
+  return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_operand(h); });
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
   check_heads(x_THN, w.groups(), w.n());
-  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w.weight()});
-  return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_panels(h); });
+  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w.backward_values()});
+  return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_operand(h); });
 }
 
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK) {
@@ -222,8 +242,14 @@ void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, con
   }
   std::vector<GemmJob> jobs;
   for (int64_t h = 0; h < dw_HNK.size(0); ++h) {
-    jobs.push_back({dw_HNK.size(1), dw_HNK.size(2), dy_THN.size(0), transposed(dy_THN.select(1, h)), as_rows(x_THK.select(1, h)), nullptr,
-                    dw_HNK[h].mutable_data_ptr<float>(), dw_HNK.stride(1)});
+    jobs.push_back({dw_HNK.size(1),
+                    dw_HNK.size(2),
+                    dy_THN.size(0),
+                    transposed(dy_THN.select(1, h)),
+                    as_rows(x_THK.select(1, h)),
+                    {},
+                    dw_HNK[h].mutable_data_ptr<float>(),
+                    dw_HNK.stride(1)});
   }
   gemm_all(jobs, true);
 }

@@ -1,6 +1,7 @@
 // Linear layers and grouped linear layers (one weight an expert) over packed rows; weights are packed once per optimizer step by their
 // owner. Knows no experts beyond "group e owns rows offsets[e]..offsets[e+1]". The functions of this file are f32; the operand precision is a
-// field of the weight, and narrower ones are multiplied by narrow_linear.h.
+// field of the weight, and narrower ones are multiplied by narrow_linear.h. For serving a weight may be stored in 8 or 16 bits; the products
+// are still f32, of the numbers stored.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "kernels/narrow_rows.h"
+#include "kernels/stored_panels.h"
 
 namespace finback {
 
@@ -28,12 +30,24 @@ class PackedWeight {
   // Panels of W^T of group e for y = x W^T, and of W for dx = dy W: of gemm.h, or of narrow_gemm.h when the precision is not f32.
   const float* forward_panels(int64_t group = 0) const;
   const float* backward_panels(int64_t group = 0) const;
+  // Serving: from now on products read the weight in this storage (stored_panels.h) instead of f32 panels.
+  void store(Precision storage);
+  // What the products of this file multiply by: f32 panels or stored ones; and the f32 numbers that they stand for.
+  Panels forward_operand(int64_t group = 0) const;
+  Panels backward_operand(int64_t group = 0) const;
+  at::Tensor forward_values() const { return stored_values(false); }
+  at::Tensor backward_values() const { return stored_values(true); }
 
  private:
   at::Tensor weight_;
   const uint64_t* stamp_ = nullptr;
   Precision precision_ = Precision::kF32;
+  at::Tensor stored_values(bool backward) const;
+  const StoredPanels& stored(bool backward) const;
+  Precision storage_ = Precision::kF32;
   mutable at::Tensor forward_, backward_;
+  mutable StoredPanels stored_[2];  // forward, backward
+  mutable uint64_t stored_stamps_[2] = {~uint64_t{0}, ~uint64_t{0}};
   mutable uint64_t forward_stamp_ = ~uint64_t{0}, backward_stamp_ = ~uint64_t{0};
 };
 

@@ -37,6 +37,11 @@ at::Tensor Block::forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardP
   return h_TD + pre_norm(ffn_norm_, h_TD, ffn);
 }
 
+void Block::for_each_projection(const ProjectionVisitor& visit) {
+  attention_.for_each_projection(visit);
+  std::visit([&](auto& ffn) { ffn.for_each_projection(visit); }, ffn_);
+}
+
 std::string layer_prefix(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
 
 at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const NormedCore& core) {

@@ -17,6 +17,7 @@ class Block {
   Block(const ModelConfig& config, const Parameters& parameters, int64_t layer);
   at::Tensor forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardPass>& pass) const;
   void set_numerics(const Numerics& attention, const Numerics& ffn);
+  void for_each_projection(const ProjectionVisitor& visit);
 
  private:
   Norm input_norm_, ffn_norm_;

@@ -23,6 +23,7 @@ class DenseFfn {
   LayerResult forward(const LinearInput& x, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   // y by slot; its backward takes dy and returns dx by slot. `slots` outlives the backward pass.
   LayerResult forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 
  private:
   Linear gate_up_, down_;

@@ -64,6 +64,12 @@ void Mla::set_numerics(const Numerics& numerics) {
   for (Linear* linear : {&q_b_, &kv_a_, &kv_b_, &o_}) linear->set_numerics(numerics);
 }
 
+void Mla::for_each_projection(const ProjectionVisitor& visit) {
+  if (q_a_) visit(q_a_->weight);
+  for (Linear* linear : {&q_b_, &kv_a_, &kv_b_, &o_}) visit(linear->weight);
+  visit(w_uk_HNC_), visit(w_uv_HVC_);
+}
+
 LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
   auto saved = std::make_shared<Saved>();
   project(n_TD, *pass, *saved);

@@ -21,6 +21,7 @@ class Mla {
   void set_numerics(const Numerics& numerics);
   // u_TD from the normed residual stream. keep: the result carries its backward pass.
   LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  void for_each_projection(const ProjectionVisitor& visit);
 
  private:
   struct Saved;

@@ -89,6 +89,11 @@ void Moe::set_numerics(const Numerics& numerics) {
   if (shared_) shared_->set_numerics(numerics);
 }
 
+void Moe::for_each_projection(const ProjectionVisitor& visit) {
+  routed_.for_each_projection(visit);
+  if (shared_) shared_->for_each_projection(visit);
+}
+
 LayerResult Moe::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                          const std::function<at::Tensor()>& again) const {
   auto saved = std::make_shared<Saved>();

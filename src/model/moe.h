@@ -27,6 +27,7 @@ class Moe {
   // again(): n_TD once more, the same bits; used when the rows that are kept are narrower than f32.
   LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                       const std::function<at::Tensor()>& again) const;
+  void for_each_projection(const ProjectionVisitor& visit);
 
  private:
   struct Saved;

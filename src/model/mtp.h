@@ -28,6 +28,7 @@ class MtpModule {
                      const at::Tensor& d_embedding_WD) const;
   Block& block() { return block_; }
   at::Tensor head_norm(const at::Tensor& hidden_TD) const { return norm_only(head_norm_, hidden_TD); }
+  void for_each_projection(const ProjectionVisitor& visit) { visit(eh_proj_.weight), block_.for_each_projection(visit); }
 
  private:
   at::Tensor join(const MtpRows& rows, const at::Tensor& hidden_TD, const at::Tensor& d_embedding_WD) const;

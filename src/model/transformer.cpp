@@ -74,6 +74,15 @@ void Transformer::set_precision(const PrecisionPlan& plan) {
   for (const auto& module : layers_->mtp) set(module->block(), layer++);
 }
 
+void Transformer::store_weights(Precision storage) {
+  Layers& m = *layers_;
+  FB_ASSERT(!m.parameters.has_gradients(), "stored weights have no gradients");
+  const auto store = [&](PackedWeight& weight) { weight.store(storage); };
+  for (const auto& block : m.blocks) block->for_each_projection(store);
+  for (const auto& module : m.mtp) module->for_each_projection(store);
+  m.head.store(storage == Precision::kFp8 ? Precision::kBf16 : storage);
+}
+
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {
   const Layers& m = *layers_;
   const auto pass = m.pass(batch, options, 0);

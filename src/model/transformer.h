@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/narrow_rows.h"
+#include "kernels/precision.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/model_config.h"
@@ -60,6 +61,11 @@ class Transformer {
   at::Device device() const;
   // From the next forward pass on; f32 until set. REQUIRES: no backward pass is pending.
   void set_precision(const PrecisionPlan& plan);
+
+  // Serving: every projection and the head are kept in `storage` (kernels/stored_panels.h) and read as stored by forward(); router, norms and
+  // embedding stay f32. With fp8 the head is bf16, as V3 section 3.3 keeps it out of FP8. The f32 values of parameters() stay where they are.
+  // REQUIRES: not trainable.
+  void store_weights(Precision storage);
 
   // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on.
   at::Tensor forward(const Batch& batch, const ForwardOptions& options);

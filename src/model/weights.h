@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 
 #include "kernels/narrow_linear.h"
@@ -10,6 +11,9 @@
 #include "model/parameters.h"
 
 namespace finback {
+
+// Called with every matrix of projections that a layer multiplies by: attention, experts and FFNs, not the router.
+using ProjectionVisitor = std::function<void(PackedWeight&)>;
 
 class PrecisionAudit;
 
