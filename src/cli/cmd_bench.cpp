@@ -59,22 +59,22 @@ int bench_step(Words words) {
 }
 
 int bench_decode_verb(Words words) {
-  Args args("bench decode --config FILE|FOLDER [--prompt N] [--new N] [--json]",
+  Args args("bench decode --config FILE|FOLDER [--weights NAME] [--prompt N] [--new N] [--json]",
             "The engine on random weights: reading a prompt, then greedy decoding behind it.",
             "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
   const DecodeBench defaults;
   args.flag("config", "FILE|FOLDER", "config.json of a model")
-      .flag("weights", "NAME", "f32")
+      .flag("weights", "NAME", "how they are stored: f32 (default), bf16, fp8 or int8")
       .flag("batch", "N", "1")
       .flag("prompt", "N", fmt::format("tokens of the prompt (default {})", defaults.prompt_tokens))
       .flag("new", "N", fmt::format("tokens to decode (default {})", defaults.new_tokens))
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(0);
-  refuse_other_than(args, "weights", "f32");
   refuse_other_than(args, "batch", "1");
   DecodeBench options;
   options.prompt_tokens = args.integer("prompt", options.prompt_tokens, 1, kMany);
+  options.weights = parse_precision(args.get_or("weights", "f32"), "--weights");
   options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
   print_report(args, bench_decode(load_model_config(*args.get("config")), options));

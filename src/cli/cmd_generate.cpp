@@ -125,6 +125,7 @@ void declare(Args& args) {
       .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
       .flag("system", "TEXT", "system message of --chat")
       .toggle("json", "{\"ids\", \"logprobs\", \"text\"} of the new tokens")
+      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
       .flag("device", "cpu|cuda", "where to run (default cpu)");
 }
 
@@ -157,7 +158,10 @@ Session open_session(const Args& args, const fs::path& folder) {
   FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
   if (!args.has("ids") || fs::exists(folder / "tokenizer.json")) session.tokenizer.emplace(Tokenizer::load(folder));
   FB_CHECK(session.tokenizer || !args.has("stop"), "--stop: expected a model folder with tokenizer.json, got none in {}", folder.string());
+  const Precision weights = parse_precision(args.get_or("weights", "f32"), "--weights");
+  FB_CHECK(device == "cpu" || weights == Precision::kF32, "--weights: expected f32 with --device cuda, got {}", precision_name(weights));
   session.model = load_model(folder, at::Device(device), /*trainable=*/false);
+  if (weights != Precision::kF32) session.model->store_weights(weights);
   const auto eos = eos_of(session.model->config(), session.tokenizer);
   if (eos && !args.has("ignore-eos")) session.request.stop_ids.push_back(*eos);
   return session;

@@ -21,6 +21,7 @@ int cmd_parity(Words words) {
       .toggle("grads", "gradients of main loss + mtp-lambda * mean of the MTP losses")
       .flag("mtp-lambda", "X", "weight of the MTP losses in the gradients (default 0.3)")
       .flag("mla-algebra", "expanded|absorbed", "which form of attention computes them (default expanded)")
+      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32; others without --grads)")
       .flag("device", "cpu|cuda", "where to compute (default cpu)");
   if (!args.parse(words)) return 0;
   args.at_most(1);
@@ -40,8 +41,12 @@ int cmd_parity(Words words) {
   options.algebra = algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
   options.gradients = args.has("grads");
   options.mtp_lambda = args.number("mtp-lambda", 0.3, 0, 1e6);
+  const Precision weights = parse_precision(args.get_or("weights", "f32"), "--weights");
+  FB_CHECK(weights == Precision::kF32 || (device == "cpu" && !options.gradients), "--weights: expected f32 with --grads or a GPU, got {}",
+           precision_name(weights));
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
   const auto model = load_model(folder, device == "cuda" ? at::kCUDA : at::kCPU, options.gradients);
+  if (weights != Precision::kF32) model->store_weights(weights);
   fmt::print("{}: loss {:.6f}\n", *out_file, write_parity(*model, ids, options, *out_file));
   return 0;
 }

@@ -11,11 +11,31 @@
 #include "kernels/figure.h"
 
 namespace finback {
+namespace {
+
+// What Transformer::store_weights stores: int8 has a bf16 scale for 32 values, fp8 a f32 scale for a panel of a 128x128 block (32 columns or fewer).
+double bytes_of(Precision storage) {
+  const double widest_panel = 32;
+  if (storage == Precision::kInt8) return 1 + 2.0 / 32;
+  if (storage == Precision::kFp8) return 1 + 4 / (128 * widest_panel);
+  return storage == Precision::kBf16 ? 2 : 4;
+}
+
+// Weights that one token multiplies by, as they are stored; router and norms are f32.
+double active_bytes(const ModelConfig& config, Precision storage) {
+  const ModelSize size = model_size(config);
+  const double f32 = double(size.router + size.norms), head = double(size.head + size.tied_head);
+  const double projections = double(size.active()) - f32 - head;
+  return 4 * f32 + bytes_of(storage) * projections + bytes_of(storage == Precision::kFp8 ? Precision::kBf16 : storage) * head;
+}
+
+}  // namespace
 
 Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
   FB_CHECK(options.new_tokens >= 2, "expected at least 2 new tokens to time, got {}", options.new_tokens);
   Transformer model(config, at::kCPU, /*trainable=*/false);
   model.parameters().initialize(1, 0.02);
+  if (options.weights != Precision::kF32) model.store_weights(options.weights);
   const MachineProbe probe = probe_machine();
   std::vector<double> prefill, decode;
   for (int64_t repeat = 0; repeat < options.repeats + 1; ++repeat) {
@@ -36,11 +56,11 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
     decode.push_back(double(options.new_tokens - 1) / timer.seconds());
   }
   const int64_t context = options.prompt_tokens + options.new_tokens / 2;
-  const double bytes = 4.0 * double(model_size(config).active()) + double(context * cache_bytes_per_token(config, 4, false));
+  const double bytes = active_bytes(config, options.weights) + double(context * cache_bytes_per_token(config, 4, false));
   const double rate = median(decode);
   Json json;
   json["figure"] = "decode";
-  json["weights"] = "f32";
+  json["weights"] = precision_name(options.weights);
   json["batch"] = 1;
   json["prompt"] = options.prompt_tokens;
   json["new"] = options.new_tokens;

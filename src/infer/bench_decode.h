@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/json.h"
+#include "kernels/precision.h"
 #include "model/model_config.h"
 
 namespace finback {
@@ -10,6 +11,7 @@ namespace finback {
 struct DecodeBench {
   int64_t prompt_tokens = 128, new_tokens = 128;
   int64_t repeats = 3;  // medians over these
+  Precision weights = Precision::kF32;
 };
 // {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "stream_gb_per_s", "share_of_stream", ...}. bytes_per_token: weights that
 // one decoded token reads (active parameters at their stored size) plus its cache.

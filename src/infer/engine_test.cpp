@@ -41,9 +41,11 @@ std::vector<TokenEvent> run(Transformer& model, const std::vector<int32_t>& prom
   return generate(engine, request);
 }
 
-// One forward over the whole text, no cache: the argmax behind each position.
-TEST(Engine, GreedyEqualsTheFullForward) {
+// One forward over the whole text, no cache: the argmax behind each position. Decoding reads stored panels, the forward widens them.
+void expect_greedy_equals_the_full_forward(Precision weights) {
+  SCOPED_TRACE(precision_name(weights));
   const auto model = small_model();
+  model->store_weights(weights);
   SamplingParams greedy;
   greedy.temperature = 0;
   const std::vector<int32_t> prompt = prompt_of(70);  // more than one page
@@ -62,6 +64,12 @@ TEST(Engine, GreedyEqualsTheFullForward) {
     const int64_t row = int64_t(prompt.size() + i) - 1;
     EXPECT_EQ(logits_TW[row].argmax().item<int64_t>(), events[i].token) << i;
     EXPECT_NEAR(logprobs_TW[row][events[i].token].item<float>(), events[i].logprob, 1e-4) << i;
+  }
+}
+
+TEST(Engine, GreedyEqualsTheFullForward) {
+  for (const Precision weights : {Precision::kF32, Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
+    expect_greedy_equals_the_full_forward(weights);
   }
 }
 

@@ -84,7 +84,7 @@ void Bench::row(const std::string& name, double flops, double bytes, const std::
     if (ref && ref_seconds.size() < 15) ref_seconds.push_back(seconds_of(ref));
   }
   const double seconds = median(fast_seconds);
-  Json row = {{"name", name}, {"seconds", seconds}};
+  Json row = {{"name", name}, {"seconds", seconds}, {"seconds_min", *std::min_element(fast_seconds.begin(), fast_seconds.end())}};
   std::string rate = "-";
   if (flops > 0) {
     const double gflops = flops / seconds / 1e9;

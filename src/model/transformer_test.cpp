@@ -217,5 +217,39 @@ TEST(Mtp, ThroughTheCacheEqualsTheWholeSequence) {
   EXPECT_FALSE(cache.pages_XLPY[1][3][1].isnan().any().item<bool>());
 }
 
+bool is_stored(const ParameterSpec& spec) {
+  return spec.shape.size() >= 2 && spec.name != "model.embed_tokens.weight" && !spec.name.ends_with("mlp.gate.weight");
+}
+
+// Stored weights are the f32 model of the numbers stored; bf16 numbers do not depend on how a matrix is cut into blocks.
+TEST(Transformer, StoredWeightsHaveTheBitsOfTheNumbersStored) {
+  const auto stored = lively_model(small_config(), false), rounded = lively_model(small_config(), false);
+  stored->store_weights(Precision::kBf16);
+  for (const ParameterSpec& spec : rounded->parameters().specs()) {
+    const at::Tensor value = rounded->parameters().value(spec.name);
+    if (is_stored(spec)) value.copy_(value.to(at::kBFloat16));
+  }
+  rounded->parameters().touch();
+  const Rows rows = documents({19, 1, 4}, 61);
+  for (const MlaAlgebra algebra : kBoth) {
+    const at::Tensor logits_TW = logits_of(*stored, rows.batch, algebra);
+    EXPECT_TRUE(at::equal(logits_TW, logits_of(*rounded, rows.batch, algebra)));
+    EXPECT_GT(relative_l2(logits_TW, logits_of(*lively_model(small_config(), false), rows.batch, algebra)), 1e-4);
+  }
+}
+
+TEST(Transformer, StoredWeightsStayNearTheF32Model) {
+  const Rows rows = documents({19, 4}, 61);
+  const auto f32 = lively_model(small_config(), false);
+  const at::Tensor exact_TW = logits_of(*f32, rows.batch, MlaAlgebra::kAbsorbed);
+  for (const auto& [storage, limit] : {std::pair{Precision::kInt8, 0.02}, std::pair{Precision::kFp8, 0.15}}) {
+    const auto model = lively_model(small_config(), false);
+    model->store_weights(storage);
+    const double distance = relative_l2(logits_of(*model, rows.batch, MlaAlgebra::kAbsorbed), exact_TW);
+    EXPECT_LT(distance, limit);
+    EXPECT_GT(distance, 1e-4);
+  }
+}
+
 }  // namespace
 }  // namespace finback
