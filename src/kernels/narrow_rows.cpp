@@ -32,20 +32,6 @@ at::Tensor widen_fp8(const NarrowRows& rows) {
 
 }  // namespace
 
-std::string precision_name(Precision precision) {
-  switch (precision) {
-    case Precision::kF32:
-      return "f32";
-    case Precision::kBf16:
-      return "bf16";
-    case Precision::kFp8:
-      return "fp8";
-    case Precision::kInt8:
-      return "int8";
-  }
-  return "f32";
-}
-
 Precision precision_of(const std::string& name) {
   for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
     if (name == precision_name(precision)) return precision;

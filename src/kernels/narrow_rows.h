@@ -6,12 +6,11 @@
 
 #include <string>
 
+#include "kernels/precision.h"
+
 namespace finback {
 
-enum class Precision { kF32, kBf16, kFp8, kInt8 };
-// "f32", "bf16", "fp8", "int8".
-std::string precision_name(Precision precision);
-// The reverse; asserts that the name is one of them.
+// The precision of a name (precision.h); asserts that it is one.
 Precision precision_of(const std::string& name);
 
 struct NarrowRows {
