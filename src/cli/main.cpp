@@ -35,6 +35,7 @@ constexpr Verb kVerbs[] = {
     {"inspect", cmd_inspect, "parameters, FLOPs, cache bytes and memory of a model or config.json"},
     {"parity", cmd_parity, "write logits, loss and gradients for comparison with other software"},
     {"convert", cmd_convert, "re-encode a model folder: f32, bf16, fp8"},
+    {"plan", cmd_plan, "what a run will cost: step time, memory, hours, energy, dollars; tables of runs; comparisons"},
     {"bill", cmd_bill, "add up what runs cost"},
     {"bench", cmd_bench, "time kernels, a training step, decoding; beside this machine's measured limits"},
 };

@@ -16,6 +16,7 @@ int cmd_generate(Words words);
 int cmd_inspect(Words words);
 int cmd_parity(Words words);
 int cmd_convert(Words words);
+int cmd_plan(Words words);
 int cmd_bill(Words words);
 int cmd_bench(Words words);
 

@@ -10,7 +10,7 @@ namespace finback {
 void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
   Price price;
   if (rate_usd_per_device_hour > 0) {
-    price = {bill.device, rate_usd_per_device_hour, "the rate that the user gave", "the user", utc_now().substr(0, 10)};
+    price = {bill.device, rate_usd_per_device_hour, "the rate that the user gave", "the user", utc_now().substr(0, 10), "given"};
   } else {
     price = price_of(bill.device);
   }

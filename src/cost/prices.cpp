@@ -28,4 +28,11 @@ Price price_of(const std::string& device) {
   FB_FAIL("no price for device \"{}\". Known: {}. Hint: --rate USD, for a device-hour", device, known);
 }
 
+std::vector<Price> prices_of(const std::string& device) {
+  std::vector<Price> rows;
+  for (const Price& price : price_table())
+    if (price.device == device) rows.push_back(price);
+  return rows;
+}
+
 }  // namespace finback

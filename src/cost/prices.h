@@ -9,6 +9,7 @@ struct Price {
   std::string device;       // "cpu" (one vCPU), "h100", ...
   double usd_per_hour = 0;  // of one device
   std::string what, source, date;
+  std::string kind = "on demand";  // on demand | contract 1 year | range | assumed by a run | given
 };
 template <class V>
 void visit_fields(Price& p, V& v) {
@@ -17,10 +18,13 @@ void visit_fields(Price& p, V& v) {
   v("what", p.what, "what is bought at this price");
   v("source", p.source, "who asks it");
   v("date", p.date, "when it was seen");
+  v("kind", p.kind, "on demand, contract 1 year, range, assumed by a run, given");
 }
 
 const std::vector<Price>& price_table();
 // The first row of `device`; throws Error that lists the known devices.
 Price price_of(const std::string& device);
+// All rows of `device`, in the table's order; may be empty.
+std::vector<Price> prices_of(const std::string& device);
 
 }  // namespace finback

@@ -1,0 +1,185 @@
+// finback plan: what a run will cost, before it runs.
+#include <cmath>
+
+#include "base/file.h"
+#include "cli/args.h"
+#include "cli/plan_here.h"
+#include "cli/verbs.h"
+#include "cost/plan_rows.h"
+#include "cost/plan_spec.h"
+#include "cost/serve_plan.h"
+
+namespace finback {
+namespace {
+
+int print_report(const Args& args, const Json& json, const std::string& text) {
+  fmt::print("{}", args.has("json") ? dump_json(json) : text);
+  return 0;
+}
+
+int plan_rows(const Args& args) {
+  const std::string path = *args.get("rows");
+  const CsvTable table = CsvTable::parse(read_file(path), path);
+  std::string text;
+  if (args.has("parameters")) {
+    const Json list = read_json(*args.get("parameters"));
+    FB_CHECK(list.is_array() && !list.empty(), "--parameters: expected a list of parameter sets");
+    std::vector<CostParameters> sets;
+    for (const Json& json : list) load_fields(sets.emplace_back(fitted_parameters()), json, "--parameters");
+    text = predict_rows_under(table, sets);
+  } else {
+    text = predict_rows(table, fitted_parameters());
+  }
+  if (args.has("out")) {
+    write_file_atomic(*args.get("out"), text);
+  } else {
+    fmt::print("{}", text);
+  }
+  return 0;
+}
+
+PlanSpec spec_of(const Args& args, const std::string& word) {
+  PlanSpec spec;
+  if (word.ends_with(".toml")) {
+    spec = load_plan_spec(word);
+  } else {
+    spec.model = word, spec.name = word;
+  }
+  const auto text = [&](const char* flag, std::string& out) { out = args.get_or(flag, out); };
+  text("hardware", spec.hardware), text("precision", spec.precision), text("layout", spec.layout), text("software", spec.software);
+  text("extend", spec.extend);
+  // A layout belongs to its machine: another number or kind of accelerators gets its own.
+  if ((args.has("gpus") || args.has("hardware")) && !args.has("layout")) spec.layout.clear();
+  if (args.has("hardware") && !args.has("rate")) spec.rate = 0;
+  spec.gpus = args.integer("gpus", spec.gpus, 1, int64_t{1} << 20);
+  spec.seq_len = args.integer("seq-len", spec.seq_len, 1, int64_t{1} << 24);
+  if (args.has("tokens")) spec.tokens = parse_count(*args.get("tokens"), "--tokens");
+  if (args.has("batch-tokens")) spec.batch_tokens = parse_count(*args.get("batch-tokens"), "--batch-tokens");
+  spec.goodput = args.number("goodput", spec.goodput, 0.01, 1);
+  if (args.has("rate"))
+    spec.rate = args.number("rate", 0, 0, 1e6), spec.rate_kind = "given", spec.rate_source = "the user", spec.rate_date.clear();
+  FB_CHECK(spec.gpus >= 1, "expected --gpus N");
+  return spec;
+}
+
+ServeRequest serve_request(const Args& args, const PhaseRequest& phase) {
+  ServeRequest r;
+  r.setup = phase.setup;
+  r.setup.gpus = args.integer("group", std::min<int64_t>(phase.setup.gpus, phase.setup.shape.is_moe() ? 64 : 8), 1, 1 << 16);
+  r.weight_bytes = phase.setup.precision == Precision::k16 ? 2 : 1;
+  r.context = double(args.integer("context", 4096, 1, int64_t{1} << 24));
+  r.output = double(args.integer("output", 1024, 1, int64_t{1} << 24));
+  r.hit = args.number("hit", 0, 0, 1);
+  r.price = phase.price;
+  return r;
+}
+
+// Phases after pretraining: supervised tuning costs what training costs; reinforcement learning is mostly sampling.
+void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<PhasePlan>& phases, Json& rl) {
+  if (args.has("sft")) {
+    PhaseRequest sft = main;
+    sft.phase = "supervised fine-tuning";
+    sft.tokens = parse_count(*args.get("sft"), "--sft");
+    phases.push_back(plan_phase(sft, fitted_parameters()));
+  }
+  if (!args.has("rl")) return;
+  const double sampled = parse_count(*args.get("rl"), "--rl");
+  const RlPlan plan = plan_rl(serve_request(args, main), sampled, phases[0].chosen.tokens_per_s, 2, 0.5, fitted_parameters());
+  rl = {{"sampled_tokens", sampled},
+        {"sampling_hours", plan.sampling_hours},
+        {"scoring_hours", plan.scoring_hours},
+        {"training_hours", plan.training_hours},
+        {"hours", plan.total()},
+        {"usd", plan.total() * main.price.usd_per_hour},
+        {"assumed",
+         "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
+         "token"}};
+}
+
+int plan_training(const Args& args) {
+  const PlanSpec spec = spec_of(args, args.required(0, "a model, a plan or a recipe"));
+  FB_CHECK(spec.tokens > 0, "expected --tokens N, e.g. --tokens 14.8T");
+  std::vector<PhasePlan> phases;
+  const std::vector<PhaseRequest> requests = phases_of(spec);
+  for (const PhaseRequest& request : requests) phases.push_back(plan_phase(request, fitted_parameters()));
+  Json rl;
+  add_later_phases(args, requests[0], phases, rl);
+  Json json = plan_json(phases);
+  std::string text = plan_text(phases);
+  if (!rl.is_null()) {
+    json["rl"] = rl;
+    text += fmt::format(
+        "reinforcement learning: {:.4g} hours for {:.3g} sampled tokens: sampling {:.4g}, scoring {:.4g}, training {:.4g}; ${:.4g}. {}\n",
+        rl["hours"].get<double>(), rl["sampled_tokens"].get<double>(), rl["sampling_hours"].get<double>(),
+        rl["scoring_hours"].get<double>(), rl["training_hours"].get<double>(), rl["usd"].get<double>(), rl["assumed"].get<std::string>());
+  }
+  return print_report(args, json, text);
+}
+
+int plan_serve(const Args& args) {
+  PlanSpec spec = spec_of(args, args.required(0, "a model or a plan"));
+  if (spec.tokens <= 0) spec.tokens = 1;
+  const ServeRequest request = serve_request(args, phases_of(spec)[0]);
+  const ServePlan plan = plan_serving(request, fitted_parameters());
+  return print_report(args, serve_json(request, plan), serve_text(request, plan));
+}
+
+int plan_compare(const Args& args) {
+  FB_CHECK(args.positional().size() == 2, "--compare: expected two plans (TOML), got {}", args.positional().size());
+  const Json json = compare_specs(load_plan_spec(args.positional()[0]), load_plan_spec(args.positional()[1]), fitted_parameters());
+  return print_report(args, json, compare_text(json));
+}
+
+Args plan_args() {
+  Args args("plan MODEL|PLAN.toml|RECIPE.toml [--hardware NAME --gpus N --tokens T ...] [--compare A B] [--rows FILE.csv]",
+            "What training will cost: FLOPs, step time by part, tokens/s, memory of the fullest accelerator, hours, energy, dollars, each "
+            "with an 80 % "
+            "interval.\nMODEL is a config.json, its folder, or a key of configs/cost/models.csv. Without --layout one is searched. The "
+            "model behind it:\n"
+            "docs/cost-model.md.",
+            "finback plan configs/models/v3/config.json --hardware h800 --gpus 2048 --tokens 14.8T --precision fp8");
+  args.flag("hardware", "NAME", "accelerator of configs/hardware, or `this`: a recipe on this machine, measured for some seconds")
+      .flag("gpus", "N", "accelerators")
+      .flag("tokens", "T", "trained tokens, e.g. 14.8T")
+      .flag("seq-len", "S", "tokens a row (default 4096)")
+      .flag("batch-tokens", "B", "tokens a step (default 4M or 8192 an accelerator)")
+      .flag("precision", "NAME", "bf16, fp8, fp8-block, mxfp8, nvfp4")
+      .flag("layout", "WORDS", "e.g. tp2,pp8,vp4,ep64,mbs1,fsdp,full; dualpipe hides the expert exchange")
+      .flag("software", "YYYY-MM", "date of the software (default 2026-07)")
+      .flag("goodput", "SHARE", "ideal hours / charged hours (default 0.89)")
+      .flag("rate", "USD", "dollars an accelerator-hour (default: configs/prices.toml)")
+      .flag("extend", "LEN@TOKENS,...", "context extension after pretraining")
+      .flag("sft", "TOKENS", "supervised fine-tuning after it")
+      .flag("rl", "TOKENS", "reinforcement learning after it: sampled tokens")
+      .toggle("serve", "serving instead: prefill, decoding, dollars a million tokens")
+      .flag("group", "N", "accelerators that serve together (default 64 for MoE, else 8)")
+      .flag("context", "N", "serving and RL: prompt tokens (default 4096)")
+      .flag("output", "N", "serving and RL: answer tokens (default 1024)")
+      .flag("hit", "SHARE", "serving: share of prompt tokens found in the cache")
+      .toggle("compare", "two plans: B against A, factor by factor")
+      .flag("rows", "FILE.csv", "predict every row of a table of published runs; targets are not read")
+      .flag("out", "FILE.csv", "where --rows writes (default: stdout)")
+      .flag("parameters", "FILE.json", "with --rows: a list of parameter sets, for tools/fit_cost")
+      .toggle("json", "one JSON document");
+  return args;
+}
+
+}  // namespace
+
+int cmd_plan(Words words) {
+  Args args = plan_args();
+  if (!args.parse(words)) return 0;
+  if (args.has("rows")) {
+    args.at_most(0);
+    return plan_rows(args);
+  }
+  if (args.has("compare")) return plan_compare(args);
+  args.at_most(1);
+  if (args.get_or("hardware", "") == "this") {
+    const Json json = plan_here(args.required(0, "a recipe"), args.number("rate", 0, 0, 1e6));
+    return print_report(args, json, plan_here_text(json));
+  }
+  return args.has("serve") ? plan_serve(args) : plan_training(args);
+}
+
+}  // namespace finback

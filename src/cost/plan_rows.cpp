@@ -1,0 +1,234 @@
+#include "cost/plan_rows.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+
+#include "cost/row_text.h"
+#include "cost/shape_table.h"
+
+namespace finback {
+namespace {
+
+std::optional<ModelShape> row_shape(const CsvTable& t, size_t row, std::string& reason) {
+  const std::string name = t.cell(row, "model");
+  if (t.number(row, "n_layers") > 0 && t.number(row, "d_model") > 0) {
+    if (const auto written = written_shape(t, row)) return written;
+  }
+  if (const auto known = find_shape(t.cell(row, "arch_key"), name)) return known;
+  const double active = 1e9 * t.number(row, "params_active_B", t.number(row, "params_B")), total = 1e9 * t.number(row, "params_total_B");
+  if (active > 0 || total > 0) {
+    reason += "shape from parameter counts; ";
+    return shape_from_sizes(name, total, active > 0 ? active : total, t.integer(row, "vocab"));
+  }
+  if (const auto sizes = sizes_in_name(name)) {
+    reason += "shape from the sizes in its name; ";
+    return shape_from_sizes(name, sizes->first, sizes->second, t.integer(row, "vocab"));
+  }
+  // FLOPs a token are a property of the model; six of them make a parameter.
+  const double flops = 1e9 * t.number(row, "gflop_per_token_computed_causal", t.number(row, "gflop_per_token_arch_causal"));
+  if (flops <= 0) return std::nullopt;
+  reason += "shape from its FLOPs a token; ";
+  return shape_from_sizes(name, 0, 0.95 * flops / 6, 0);
+}
+
+// What a benchmark row leaves out.
+void complete_step(RowSetup& r, const CsvTable& t, size_t row) {
+  TrainSetup& s = r.setup;
+  Layout& l = s.layout;
+  const std::string words = row_words(t, row);
+  const int64_t dp = std::max<int64_t>(1, s.gpus / (l.tp * l.pp * l.cp));
+  if (s.batch_seqs <= 0) {
+    s.batch_seqs = dp * std::max<int64_t>(1, 16384 / s.seq_len);
+    r.reason += "batch assumed; ";
+  }
+  const int64_t rank_seqs = std::max<int64_t>(1, s.batch_seqs / dp);
+  if (t.number(row, "mbs_seqs") <= 0) {
+    // A local batch without accumulation where weights are sharded; torchtitan cuts it in as many micro-batches as stages; Megatron takes single sequences.
+    if (l.sharding == Sharding::kWeights) {
+      l.micro_seqs =
+          l.pp > 1 ? std::max<int64_t>(1, rank_seqs / l.pp) : std::min<int64_t>(rank_seqs, std::max<int64_t>(1, 131072 / s.seq_len));
+    }
+  }
+  if (l.pp > 1 && t.number(row, "VP") <= 0) {
+    const bool plain = words.find("n/a") != std::string::npos || has_word(words, "1f1b") || has_word(words, "dualpipe");
+    l.vp = has_word(words, "interleaved") ? 2 : plain || t.cell(row, "VP") == "n/a" ? 1 : std::max<int64_t>(1, s.shape.layers / l.pp);
+  }
+}
+
+void read_layout_columns(RowSetup& r, const CsvTable& t, size_t row) {
+  Layout& l = r.setup.layout;
+  const auto degree = [&](const char* column, int64_t fallback) { return std::max<int64_t>(1, t.integer(row, column, fallback)); };
+  l.tp = degree("TP", 1), l.pp = degree("PP", 1), l.cp = degree("CP", 1), l.vp = degree("VP", 1), l.ep = degree("EP", 1);
+  l.micro_seqs = degree("mbs_seqs", 1);
+  const std::string shards = t.cell(row, "FSDP"), words = row_words(t, row);
+  if (has_word(shards, "SHARD_GRAD_OP")) {
+    l.sharding = Sharding::kGradients;
+  } else if (has_word(shards, "SHARD")) {
+    l.sharding = Sharding::kWeights;
+  } else if (!shards.empty() && std::isdigit(static_cast<unsigned char>(shards[0])) && std::atoll(shards.c_str()) > 1) {
+    l.sharding = Sharding::kWeights;
+    const int64_t dp = std::max<int64_t>(1, r.setup.gpus / (l.tp * l.pp * l.cp));
+    l.shard_group = std::min<int64_t>(std::atoll(shards.c_str()) * l.cp, dp * l.cp);
+  } else if (has_word(t.cell(row, "framework"), "olmo")) {
+    l.sharding = Sharding::kWeights;
+  }
+  l.recompute = recompute_in(t.cell(row, "recompute"));
+  l.hide_tensor = has_word(words, "async tp") || has_word(words, "asynctp");
+  l.static_experts = has_word(words, "token drop") || has_word(words, "tokendrop");
+  l.hide_experts = has_word(words, "dualpipe") || has_word(t.cell(row, "framework"), "hai-llm");
+}
+
+// What a campaign row leaves out: published runs rarely say how they were cut.
+void complete_campaign(RowSetup& r, const CsvTable& t, size_t row) {
+  TrainSetup& s = r.setup;
+  Layout& l = s.layout;
+  const std::string text = t.cell(row, "parallelism");
+  const ParameterCount count = count_parameters(s.shape);
+  l = layout_in_text(text);
+  r.moe = s.shape.is_moe();
+  const bool said = l.tp * l.pp > 1 || l.sharding != Sharding::kOptimizer;
+  const double state_gb = 18 * count.total / 1e9;
+  if (!said) {
+    // Sharded weights while they fit a few nodes, tensor and pipeline parallel beyond.
+    if (count.total < 45e9) {
+      l.sharding = Sharding::kWeights;
+    } else {
+      l.tp = s.shape.is_moe() ? 1 : std::min<int64_t>(8, s.gpu.domain);
+      while (state_gb * 0.35 / double(l.tp * l.pp * l.ep) > 0.6 * s.gpu.memory_gb && l.pp < 16) l.pp *= 2;
+    }
+    r.reason += "layout assumed; ";
+  }
+  if (s.shape.is_moe() && l.ep == 1 && l.sharding != Sharding::kWeights) l.ep = 8;
+  if (l.pp > 1) l.vp = std::clamp<int64_t>(s.shape.layers / l.pp / 2, 1, 8);
+  if (s.gpus <= 0) {
+    s.gpus = count.active > 60e9 ? 2048 : count.active > 10e9 ? 512 : 256;
+    r.reason += "number of accelerators assumed; ";
+  }
+  const int64_t inner = l.tp * l.pp * l.cp;
+  s.gpus = std::max<int64_t>(inner, s.gpus / inner * inner);
+  double batch_tokens = 1e6 * t.number(row, "batch_tokens_M");
+  if (batch_tokens <= 0) batch_tokens = count.active > 60e9 ? 16e6 : 4e6;
+  s.batch_seqs = std::max<int64_t>(l.dp(s.gpus), std::llround(batch_tokens / double(s.seq_len)));
+  if (l.sharding == Sharding::kWeights)
+    l.micro_seqs = std::clamp<int64_t>(s.batch_seqs / l.dp(s.gpus), 1, std::max<int64_t>(1, 16384 / s.seq_len));
+}
+
+std::string fault_of(const TrainSetup& s) {
+  if (s.gpus < 1) return "expected a number of accelerators";
+  if (s.layout.tp * s.layout.pp * s.layout.cp > s.gpus) return "tp x pp x cp exceeds the accelerators";
+  if (s.seq_len < 1) return "expected a sequence length";
+  if (s.shape.is_moe() && s.layout.ep > s.shape.experts) return "more expert-parallel ranks than experts";
+  return "";
+}
+
+RowSetup read_row_or_throw(const CsvTable& t, size_t row) {
+  RowSetup r;
+  TrainSetup& s = r.setup;
+  const bool campaign = t.has("tokens_T");
+  const auto shape = row_shape(t, row, r.reason);
+  FB_CHECK(shape.has_value(), "no shape known for model \"{}\" and none in the row", t.cell(row, "model").substr(0, 40));
+  s.shape = *shape;
+  r.moe = s.shape.is_moe();
+  s.gpu = row_accelerator(t, row);
+  s.gpus = t.integer(row, campaign ? "gpu_count" : "gpus");
+  s.precision = t.cell(row, "precision").empty() ? Precision::k16 : parse_precision(t.cell(row, "precision"));
+  if (has_word(t.cell(row, "precision"), "rowwise")) s.precision = Precision::kFp8Block;
+  s.seq_len = t.integer(row, "seq_len", campaign ? 4096 : 0);
+  s.software_date = software_date(t, row, double(s.gpu.year) + 2.0);
+  if (campaign) {
+    r.tokens = 1e12 * t.number(row, "tokens_T");
+    FB_CHECK(r.tokens > 0, "no tokens in the row");
+    complete_campaign(r, t, row);
+  } else {
+    if (s.gpus <= 0) s.gpus = 128, r.reason += "number of accelerators assumed; ";
+    s.batch_seqs = t.integer(row, "gbs_seqs");
+    read_layout_columns(r, t, row);
+    complete_step(r, t, row);
+  }
+  const std::string fault = fault_of(s);
+  FB_CHECK(fault.empty(), "{}", fault);
+  if (s.precision != Precision::k16 && s.gpu.fp8_tflops <= 0) {
+    r.reason += fmt::format("{} has no 8-bit products, 16-bit taken; ", s.gpu.name);
+    s.precision = Precision::k16;
+  }
+  r.usable = true;
+  return r;
+}
+
+// Rows with several sequence lengths: mean seconds a token, by weight.
+double mean_rate(const CsvTable& t, size_t row, const RowSetup& r, const CostParameters& p) {
+  const auto mix = sequence_mix(t.cell(row, "seq_mix"));
+  if (mix.empty()) return tokens_per_second(r.setup, step_time(r.setup, p));
+  double seconds = 0, weights = 0;
+  for (const auto& [weight, length] : mix) {
+    TrainSetup s = r.setup;
+    const double batch_tokens = double(s.batch_seqs) * double(s.seq_len);
+    s.seq_len = length;
+    s.batch_seqs = std::max<int64_t>(s.layout.dp(s.gpus), int64_t(batch_tokens / double(length)));
+    s.layout.micro_seqs = 1;
+    seconds += weight / tokens_per_second(s, step_time(s, p));
+    weights += weight;
+  }
+  return weights / seconds;
+}
+
+double campaign_hours(double rate, const RowSetup& r, const CostParameters& p) {
+  return r.tokens / rate / 3600 / (p.goodput * (r.moe ? p.practice_moe : p.practice_dense));
+}
+
+}  // namespace
+
+RowSetup read_row(const CsvTable& table, size_t row, const CostParameters&) {
+  try {
+    return read_row_or_throw(table, row);
+  } catch (const Error& e) {
+    RowSetup failed;
+    failed.reason = e.what();
+    return failed;
+  }
+}
+
+std::string predict_rows_under(const CsvTable& table, const std::vector<CostParameters>& sets) {
+  std::string text = "row,usable";
+  for (size_t i = 0; i < sets.size(); ++i) text += fmt::format(",p{}", i);
+  text += "\n";
+  for (size_t row = 0; row < table.size(); ++row) {
+    const RowSetup r = read_row(table, row, sets[0]);
+    text += fmt::format("{},{}", row, r.usable ? 1 : 0);
+    for (const CostParameters& p : sets) {
+      const double rate = r.usable ? mean_rate(table, row, r, p) : 0;
+      text += fmt::format(",{:.8g}", r.usable && r.tokens > 0 ? campaign_hours(rate, r, p) : rate);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string predict_rows(const CsvTable& table, const CostParameters& p) {
+  const bool campaign = table.has("tokens_T");
+  const char* const id = table.has("run_id") ? "run_id" : "model";
+  std::string text =
+      std::string("row,") + id +
+      ",gpu,gpus,tokens_per_s_per_gpu,step_time_s,tflops_per_gpu,mfu_bf16_pct,gpu_hours,layout,compute_s,tp_s,cp_s,ep_s,dp_s,pp_s,"
+      "bubble_s,optimizer_s,host_s,straggle_s,reason\n";
+  for (size_t row = 0; row < table.size(); ++row) {
+    const RowSetup r = read_row(table, row, p);
+    text += fmt::format("{},{},", row, csv_cell(table.cell(row, id)));
+    if (!r.usable) {
+      text += fmt::format(",,,,,,,,,,,,,,,,,,{}\n", csv_cell(r.reason));
+      continue;
+    }
+    const TrainSetup& s = r.setup;
+    const StepTime t = step_time(s, p);
+    const double rate = mean_rate(table, row, r, p), flops = train_flops(s.shape, double(s.seq_len), true, true);
+    text +=
+        fmt::format("{},{},{:.5g},{:.5g},{:.4g},{:.3g},{},{},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{}\n",
+                    s.gpu.name, s.gpus, rate, t.total(), rate * flops / 1e12, 100 * rate * flops / 1e12 / s.gpu.bf16_tflops,
+                    campaign ? fmt::format("{:.5g}", campaign_hours(rate, r, p)) : "", csv_cell(layout_name(s.layout)),
+                    t.compute() - t.host, t.tp, t.cp, t.ep, t.dp, t.pp, t.bubble, t.optimizer, t.host, t.straggle, csv_cell(r.reason));
+  }
+  return text;
+}
+
+}  // namespace finback

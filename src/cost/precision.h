@@ -1,0 +1,13 @@
+// What matrix products are computed in. The recipe matters as much as the width: scales for a tensor, a block of 32 or 128, or 16 values.
+#pragma once
+#include <string>
+
+namespace finback {
+
+enum class Precision { k16, kFp8Tensor, kFp8Block, kMxfp8, kFp4 };
+
+// "bf16", "fp16", "fp8", "FP8-CS", "MXFP8", "nvfp4", "FP8 mixed", ...; throws Error for anything else. `blocks`: FP8 scales of 128 x 128 blocks, V3's.
+Precision parse_precision(const std::string& text);
+const char* precision_name(Precision precision);
+
+}  // namespace finback

@@ -1,0 +1,27 @@
+// Bytes on the fullest accelerator of a training run, by what they hold. Pure counting from shape and layout; the first pipeline stage, which keeps
+// most micro-batches in flight, or the last, which holds the logits, whichever is fuller. Allocator slack is not counted: `fits` leaves a share for it.
+#pragma once
+#include "cost/step_time.h"
+
+namespace finback {
+
+struct StageMemory {
+  double weights = 0, gradients = 0, optimizer = 0, activations = 0, buffers = 0;  // buffers: logits, one layer at work, gathered weights
+  double total() const { return weights + gradients + optimizer + activations + buffers; }
+};
+
+// `recomputed`: share of the layers' kept values that is dropped and computed again (1: only each layer's input is kept).
+StageMemory stage_memory(const TrainSetup& setup, double recomputed);
+
+// The smallest share in [0, 1] with which the run fits; above 1 when nothing does. What the setup's recompute says counts as the least.
+double needed_recompute(const TrainSetup& setup);
+// Of the accelerator's memory, what a run may fill.
+double usable_memory(const Accelerator& gpu);
+
+struct StoredParameters {
+  double dense = 0, experts = 0;  // parameters of one rank's stages before data-parallel sharding
+  double expert_ways = 1;         // ranks that hold copies of the same experts
+};
+StoredParameters stored_parameters(const TrainSetup& setup);
+
+}  // namespace finback
