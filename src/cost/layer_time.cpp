@@ -71,9 +71,9 @@ double attention_core(const TrainSetup& s, const CostParameters& p, double token
   const double flops = 2 * tokens * h * double(s.shape.head_dim + s.shape.value_dim) * keys;
   const double ceiling = gemm_rate(s.gpu, Precision::k16, p) / p.gemm_16;
   if (s.software_date < kFusedSince) {
-    // Scores go through memory: written, scaled and masked, softmax, dropout, read: eight passes over the full square in 16 bits.
+    // Scores go through memory: written, scaled and masked, softmax, dropout with its mask, read: 6.5 passes over the full square.
     const double scores = tokens * h * double(s.seq_len);
-    return 2 * flops / (ceiling * p.gemm_16) + 8 * 2 * scores / (s.gpu.hbm_tb_s * 1e12 * p.hbm);
+    return 2 * flops / (ceiling * p.gemm_16) + 6.5 * 2 * scores / (s.gpu.hbm_tb_s * 1e12 * p.hbm);
   }
   const double native = s.software_date >= double(s.gpu.year) + 2.2 ? 1 : p.attention_ported;
   return (flops / (ceiling * p.attention_16) + p.attention_exp * tokens * h * keys / (s.gpu.exp_gop_s * 1e9)) / native *

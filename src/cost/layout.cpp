@@ -59,6 +59,11 @@ Layout parse_layout(const std::string& text) {
   return layout;
 }
 
+void widen_context(Layout& l, int64_t gpus, int64_t batch_seqs) {
+  l.micro_seqs = 1;
+  while (l.pp > 1 && batch_seqs < 4 * l.pp * l.dp(gpus) && l.dp(gpus) % 2 == 0 && l.cp < 64) l.cp *= 2;
+}
+
 std::string layout_name(const Layout& l) {
   std::string name;
   const auto degree = [&](const char* word, int64_t value, bool always) {

@@ -25,6 +25,8 @@ struct Layout {
 
 // "tp2,pp8,vp4,ep64,mbs1,full,fsdp": words in any order; throws Error that names the word. `hide-ep`: DualPipe.
 Layout parse_layout(const std::string& text);
+// Long rows leave few micro-batches for a pipeline: context parallel takes ranks from data parallel until a rank has four for each stage.
+void widen_context(Layout& layout, int64_t gpus, int64_t batch_seqs);
 std::string layout_name(const Layout& layout);
 // "" when the layout can be built for this shape, batch and number of accelerators, else what does not divide (expected, got).
 std::string layout_fault(const Layout& layout, const ModelShape& shape, int64_t gpus, int64_t batch_seqs, int64_t seq_len);

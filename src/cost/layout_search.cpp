@@ -38,7 +38,21 @@ bool faster(const Candidate& a, const Candidate& b) { return a.tokens_per_s > b.
 Candidate weigh_layout(const TrainSetup& s, const CostParameters& p) {
   Candidate c;
   c.layout = s.layout;
-  c.recomputed = s.layout.recompute == Recompute::kFull ? 1 : s.layout.recompute == Recompute::kAuto ? needed_recompute(s) : 0;
+  // Norms, activations and up-projections computed again: half of the bytes, few of the seconds. Before fused attention it meant the scores.
+  const double selective = s.software_date < 2022.7 ? 0 : 0.5;
+  switch (s.layout.recompute) {
+    case Recompute::kFull:
+      c.recomputed = 1;
+      break;
+    case Recompute::kAuto:
+      c.recomputed = needed_recompute(s);
+      break;
+    case Recompute::kSelective:
+      c.recomputed = selective;
+      break;
+    case Recompute::kNone:
+      break;
+  }
   c.memory = stage_memory(s, std::min(1.0, c.recomputed));
   c.time = step_time(s, p);
   c.tokens_per_s = tokens_per_second(s, c.time);

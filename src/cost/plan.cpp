@@ -34,7 +34,7 @@ void choose_layout(PhasePlan& plan, const CostParameters& p) {
   FB_CHECK(fault.empty(), "--layout {}: {}. Hint: leave --layout out to have one searched", layout_name(s.layout), fault);
   plan.chosen = weigh_layout(s, p);
   const double room = usable_memory(s.gpu);
-  if (plan.chosen.memory.total() > room) {
+  if (plan.chosen.memory.total() > room * (1 + 1e-9)) {
     const LayoutSearch found = search_layouts(s, p, 1);
     if (found.best.empty()) fail_too_big(plan.request, found, p);
     FB_FAIL("--layout {}: needs {} of {} usable on {}. Nearest that fits: --layout {}", layout_name(s.layout),

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cmath>
 
+#include "cost/layout_search.h"
+#include "cost/plan.h"
 #include "cost/row_text.h"
 #include "cost/shape_table.h"
 
@@ -80,38 +82,35 @@ void read_layout_columns(RowSetup& r, const CsvTable& t, size_t row) {
 }
 
 // What a campaign row leaves out: published runs rarely say how they were cut.
-void complete_campaign(RowSetup& r, const CsvTable& t, size_t row) {
+void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostParameters& p) {
   TrainSetup& s = r.setup;
   Layout& l = s.layout;
   const std::string text = t.cell(row, "parallelism");
   const ParameterCount count = count_parameters(s.shape);
   l = layout_in_text(text);
   r.moe = s.shape.is_moe();
-  const bool said = l.tp * l.pp > 1 || l.sharding != Sharding::kOptimizer;
-  const double state_gb = 18 * count.total / 1e9;
-  if (!said) {
-    // Sharded weights while they fit a few nodes, tensor and pipeline parallel beyond.
-    if (count.total < 45e9) {
-      l.sharding = Sharding::kWeights;
-    } else {
-      l.tp = s.shape.is_moe() ? 1 : std::min<int64_t>(8, s.gpu.domain);
-      while (state_gb * 0.35 / double(l.tp * l.pp * l.ep) > 0.6 * s.gpu.memory_gb && l.pp < 16) l.pp *= 2;
-    }
-    r.reason += "layout assumed; ";
-  }
-  if (s.shape.is_moe() && l.ep == 1 && l.sharding != Sharding::kWeights) l.ep = 8;
-  if (l.pp > 1) l.vp = std::clamp<int64_t>(s.shape.layers / l.pp / 2, 1, 8);
+  const bool said = l.tp * l.pp * l.ep > 1 || l.sharding != Sharding::kOptimizer;
   if (s.gpus <= 0) {
     s.gpus = count.active > 60e9 ? 2048 : count.active > 10e9 ? 512 : 256;
     r.reason += "number of accelerators assumed; ";
   }
-  const int64_t inner = l.tp * l.pp * l.cp;
-  s.gpus = std::max<int64_t>(inner, s.gpus / inner * inner);
   double batch_tokens = 1e6 * t.number(row, "batch_tokens_M");
   if (batch_tokens <= 0) batch_tokens = count.active > 60e9 ? 16e6 : 4e6;
-  s.batch_seqs = std::max<int64_t>(l.dp(s.gpus), std::llround(batch_tokens / double(s.seq_len)));
-  if (l.sharding == Sharding::kWeights)
-    l.micro_seqs = std::clamp<int64_t>(s.batch_seqs / l.dp(s.gpus), 1, std::max<int64_t>(1, 16384 / s.seq_len));
+  if (!said) {
+    // Most teams will have looked for a good one; it is looked for on a power of two accelerators.
+    for (s.gpus = std::max<int64_t>(1, s.gpus); (s.gpus & (s.gpus - 1)) != 0;) s.gpus &= s.gpus - 1;
+    s.batch_seqs = std::max(s.gpus, int64_t(batch_tokens / double(s.seq_len)) / s.gpus * s.gpus);
+    const LayoutSearch found = search_layouts(s, p, 1);
+    if (!found.best.empty()) l = found.best[0].layout;
+    r.reason += found.best.empty() ? "no layout fits, plain data parallel taken; " : "layout searched; ";
+    return;
+  }
+  if (l.pp > 1) l.vp = has_word(text, "dualpipe") ? 1 : std::clamp<int64_t>(s.shape.layers / l.pp, 1, 8);
+  const int64_t inner = l.tp * l.pp * l.cp;
+  s.gpus = std::max<int64_t>(inner, s.gpus / inner * inner);
+  const int64_t dp = l.dp(s.gpus);
+  s.batch_seqs = std::max<int64_t>(dp, int64_t(batch_tokens / double(s.seq_len)) / dp * dp);
+  if (l.sharding == Sharding::kWeights) l.micro_seqs = std::clamp<int64_t>(s.batch_seqs / dp, 1, std::max<int64_t>(1, 16384 / s.seq_len));
 }
 
 std::string fault_of(const TrainSetup& s) {
@@ -122,7 +121,7 @@ std::string fault_of(const TrainSetup& s) {
   return "";
 }
 
-RowSetup read_row_or_throw(const CsvTable& t, size_t row) {
+RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& p) {
   RowSetup r;
   TrainSetup& s = r.setup;
   const bool campaign = t.has("tokens_T");
@@ -133,13 +132,12 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row) {
   s.gpu = row_accelerator(t, row);
   s.gpus = t.integer(row, campaign ? "gpu_count" : "gpus");
   s.precision = t.cell(row, "precision").empty() ? Precision::k16 : parse_precision(t.cell(row, "precision"));
-  if (has_word(t.cell(row, "precision"), "rowwise")) s.precision = Precision::kFp8Block;
   s.seq_len = t.integer(row, "seq_len", campaign ? 4096 : 0);
   s.software_date = software_date(t, row, double(s.gpu.year) + 2.0);
   if (campaign) {
     r.tokens = 1e12 * t.number(row, "tokens_T");
     FB_CHECK(r.tokens > 0, "no tokens in the row");
-    complete_campaign(r, t, row);
+    complete_campaign(r, t, row, p);
   } else {
     if (s.gpus <= 0) s.gpus = 128, r.reason += "number of accelerators assumed; ";
     s.batch_seqs = t.integer(row, "gbs_seqs");
@@ -165,8 +163,9 @@ double mean_rate(const CsvTable& t, size_t row, const RowSetup& r, const CostPar
     TrainSetup s = r.setup;
     const double batch_tokens = double(s.batch_seqs) * double(s.seq_len);
     s.seq_len = length;
-    s.batch_seqs = std::max<int64_t>(s.layout.dp(s.gpus), int64_t(batch_tokens / double(length)));
-    s.layout.micro_seqs = 1;
+    s.batch_seqs = std::max<int64_t>(1, int64_t(batch_tokens / double(length)));
+    widen_context(s.layout, s.gpus, s.batch_seqs);
+    s.batch_seqs = std::max(s.batch_seqs, s.layout.dp(s.gpus));
     seconds += weight / tokens_per_second(s, step_time(s, p));
     weights += weight;
   }
@@ -179,9 +178,9 @@ double campaign_hours(double rate, const RowSetup& r, const CostParameters& p) {
 
 }  // namespace
 
-RowSetup read_row(const CsvTable& table, size_t row, const CostParameters&) {
+RowSetup read_row(const CsvTable& table, size_t row, const CostParameters& p) {
   try {
-    return read_row_or_throw(table, row);
+    return read_row_or_throw(table, row, p);
   } catch (const Error& e) {
     RowSetup failed;
     failed.reason = e.what();
@@ -210,23 +209,28 @@ std::string predict_rows(const CsvTable& table, const CostParameters& p) {
   const char* const id = table.has("run_id") ? "run_id" : "model";
   std::string text =
       std::string("row,") + id +
-      ",gpu,gpus,tokens_per_s_per_gpu,step_time_s,tflops_per_gpu,mfu_bf16_pct,gpu_hours,layout,compute_s,tp_s,cp_s,ep_s,dp_s,pp_s,"
-      "bubble_s,optimizer_s,host_s,straggle_s,reason\n";
+      ",gpu,gpus,tokens_per_s_per_gpu,tokens_per_s_low,tokens_per_s_high,step_time_s,step_time_low,step_time_high,tflops_per_gpu,"
+      "mfu_bf16_pct,gpu_hours,gpu_hours_low,gpu_hours_high,memory_GiB,layout,compute_s,tp_s,cp_s,ep_s,dp_s,pp_s,bubble_s,"
+      "optimizer_s,host_s,straggle_s,reason\n";
   for (size_t row = 0; row < table.size(); ++row) {
     const RowSetup r = read_row(table, row, p);
     text += fmt::format("{},{},", row, csv_cell(table.cell(row, id)));
     if (!r.usable) {
-      text += fmt::format(",,,,,,,,,,,,,,,,,,{}\n", csv_cell(r.reason));
+      text += fmt::format(",,,,,,,,,,,,,,,,,,,,,,,,,{}\n", csv_cell(r.reason));
       continue;
     }
     const TrainSetup& s = r.setup;
     const StepTime t = step_time(s, p);
     const double rate = mean_rate(table, row, r, p), flops = train_flops(s.shape, double(s.seq_len), true, true);
+    const double wide = step_spread(r.moe, p);
     text +=
-        fmt::format("{},{},{:.5g},{:.5g},{:.4g},{:.3g},{},{},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{}\n",
-                    s.gpu.name, s.gpus, rate, t.total(), rate * flops / 1e12, 100 * rate * flops / 1e12 / s.gpu.bf16_tflops,
-                    campaign ? fmt::format("{:.5g}", campaign_hours(rate, r, p)) : "", csv_cell(layout_name(s.layout)),
-                    t.compute() - t.host, t.tp, t.cp, t.ep, t.dp, t.pp, t.bubble, t.optimizer, t.host, t.straggle, csv_cell(r.reason));
+        fmt::format("{},{},{:.5g},{:.5g},{:.5g},{:.5g},{:.5g},{:.5g},{:.4g},{:.3g},", s.gpu.name, s.gpus, rate, rate / wide, rate * wide,
+                    t.total(), t.total() / wide, t.total() * wide, rate * flops / 1e12, 100 * rate * flops / 1e12 / s.gpu.bf16_tflops);
+    const double hours = campaign ? campaign_hours(rate, r, p) : 0, far = campaign_spread(r.moe, p);
+    text += campaign ? fmt::format("{:.5g},{:.5g},{:.5g},", hours, hours / far, hours * far) : ",,,";
+    text += fmt::format("{:.4g},{},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{:.4g},{}\n",
+                        weigh_layout(s, p).memory.total() / 1073741824.0, csv_cell(layout_name(s.layout)), t.compute() - t.host, t.tp, t.cp,
+                        t.ep, t.dp, t.pp, t.bubble, t.optimizer, t.host, t.straggle, csv_cell(r.reason));
   }
   return text;
 }

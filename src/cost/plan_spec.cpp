@@ -20,13 +20,6 @@ double year_of(const std::string& text) {
   return year + (month - 0.5) / 12;
 }
 
-// Long rows leave few micro-batches for a pipeline: context parallel takes ranks from data parallel until a rank has four for each stage.
-void widen_context(TrainSetup& s) {
-  Layout& l = s.layout;
-  l.micro_seqs = 1;
-  while (l.pp > 1 && s.batch_seqs / std::max<int64_t>(1, l.dp(s.gpus)) < 4 * l.pp && l.dp(s.gpus) % 2 == 0 && l.cp < 64) l.cp *= 2;
-}
-
 void set_prices(PhaseRequest& r, const PlanSpec& spec) {
   const std::vector<Price> rows = prices_of(r.setup.gpu.name);
   if (spec.rate > 0) {
@@ -42,7 +35,7 @@ void set_prices(PhaseRequest& r, const PlanSpec& spec) {
 
 int64_t batch_of(double batch_tokens, int64_t seq_len, int64_t dp) {
   const int64_t seqs = std::max<int64_t>(1, std::llround(batch_tokens / double(seq_len)));
-  return std::max(dp, seqs / dp * dp);
+  return std::max(dp, (seqs + dp / 2) / dp * dp);
 }
 
 }  // namespace
@@ -107,7 +100,9 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
   const double batch_tokens = spec.batch_tokens > 0 ? spec.batch_tokens : std::max(4e6, 8192.0 * double(spec.gpus));
   const int64_t inner = s.layout.tp * s.layout.pp * s.layout.cp;
   FB_CHECK(s.gpus % inner == 0, "--layout {}: tp x pp x cp = {} does not divide {} accelerators", spec.layout, inner, s.gpus);
-  s.batch_seqs = batch_of(batch_tokens, s.seq_len, main.layout_given ? s.layout.dp(s.gpus) * s.layout.micro_seqs : 1);
+  // A search wants a batch that many numbers of ranks divide: a rounded count of tokens becomes a multiple of 128 sequences.
+  const int64_t round_to = batch_tokens / double(s.seq_len) >= 1024 ? 128 : 1;
+  s.batch_seqs = batch_of(batch_tokens, s.seq_len, main.layout_given ? s.layout.dp(s.gpus) * s.layout.micro_seqs : round_to);
   main.tokens = spec.tokens, main.goodput = spec.goodput;
   set_prices(main, spec);
   std::vector<PhaseRequest> phases = {main};
@@ -120,7 +115,7 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
     phase.setup.seq_len = int64_t(parse_count(text.substr(0, at), "--extend"));
     phase.tokens = parse_count(text.substr(at + 1, end - at - 1), "--extend");
     phase.setup.batch_seqs = std::max<int64_t>(1, std::llround(batch_tokens / double(phase.setup.seq_len)));
-    if (phase.layout_given) widen_context(phase.setup);
+    if (phase.layout_given) widen_context(phase.setup.layout, s.gpus, phase.setup.batch_seqs);
     phase.setup.batch_seqs = batch_of(batch_tokens, phase.setup.seq_len, phase.layout_given ? phase.setup.layout.dp(s.gpus) : 1);
     phases.push_back(phase);
     text.erase(0, end + 1);

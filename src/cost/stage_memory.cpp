@@ -83,10 +83,12 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed) {
   const double dense_layers = double(m.plain_ffn_layers()), moe_layers = double(m.moe_layers() + (m.is_moe() ? m.mtp : 0));
   const double attention_layers = double(m.attention_layers + m.mixer_layers + m.mtp);
   // A layer that is computed again keeps its one input.
+  // 8-bit recipes keep the inputs of their products in 8 bits.
+  const double width = s.precision == Precision::k16 ? 1 : 0.6;
   const double inputs = attention_layers * attention.input;
   const double rest =
       attention_layers * attention.inner + dense_layers * (dense.input + dense.inner) + moe_layers * (moe.input + moe.inner);
-  memory.activations = tokens * in_flight(s) * (inputs + (1 - recomputed) * rest);
+  memory.activations = tokens * in_flight(s) * (inputs + (1 - recomputed) * width * rest);
   const double one_layer = tokens * (attention.inner + std::max(dense_layers > 0 ? dense.inner : 0, moe_layers > 0 ? moe.inner : 0));
   const double logits = tokens * double(m.vocab) / tp * (s.software_date < kFusedAttention ? 0 : 10);
   const double share = l.pp > 1 ? 0.25 : 1;  // the last stage, which has the logits, keeps the fewest micro-batches

@@ -6,7 +6,7 @@ import shutil
 import small_run
 from small_run import finback, train_words
 
-VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "parity", "convert", "bill", "bench"]
+VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "parity", "convert", "plan", "bill", "bench"]
 
 
 class CliErrorsTest(small_run.ProgramTest):

@@ -1,0 +1,65 @@
+"""finback plan against tables of published runs, and refits with rows left out (tools/fit_cost --quick)."""
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import small_run
+
+V3 = "configs/models/v3/config.json"
+
+
+class PlanTest(small_run.ProgramTest):
+    def test_v3_as_the_issue_of_a_planner(self):
+        plan = json.loads(self.good("plan", V3, "--hardware", "h800", "--gpus", 2048, "--tokens", "14.8T", "--precision", "fp8", "--batch-tokens", "62.9M",
+                                    "--json").stdout)
+        phase = plan["phases"][0]
+        self.assertEqual(phase["precision"], "fp8-block")
+        self.assertAlmostEqual(phase["flops_per_token"]["causal"] / 250.4e9, 1, delta=0.005)
+        parts = sum(v for k, v in phase["step_seconds"].items() if isinstance(v, float) and k not in ("gemm", "attention", "element_wise"))
+        self.assertAlmostEqual(parts / phase["step_seconds"]["total"]["mid"], 1, delta=1e-6)
+        self.assertLessEqual(phase["memory_bytes"]["total"], 1.0001 * phase["memory_bytes"]["usable"])
+        self.assertEqual([d["usd_per_hour"] for d in phase["dollars"]], [2.0, 3.42])
+        self.assertTrue(all(d["date"] and d["kind"] and d["source"] for d in phase["dollars"]))
+
+    def test_bad_input_is_one_line(self):
+        base = ["plan", V3, "--gpus", 2048, "--tokens", "1T"]
+        self.bad(1, *base, "--hardware", "h8000", says=["unknown accelerator", "h800"])
+        self.bad(1, *base, "--layout", "pp16,ep63", says="does not divide")
+        self.bad(1, "plan", V3, "--gpus", 2048, "--tokens", "-5", says="--tokens")
+        self.bad(1, "plan", V3, "--gpus", 8, "--tokens", "1T", says="Nearest that fits: --gpus")
+        self.bad(1, "plan", "no-such-model", "--gpus", 8, "--tokens", "1T", says="no such file")
+        self.bad(1, "plan", "--rows", "no-such.csv", says="no-such.csv")
+
+    def test_rows_of_unseen_parts_and_models(self):
+        head = "framework,version,model,arch_key,gpu_type,gpus,precision,gbs_seqs,mbs_seqs,seq_len,TP,PP,CP,VP,EP,FSDP,recompute,params_B\n"
+        rows = ["X,2025-06,Llama 3 70B,l3-70,MI300X,64,BF16,512,1,8192,8,1,1,,,,,", "X,26.06,LLAMA3_70B,l3-70,GB300,64,NVFP4,256,1,8192,1,1,1,n/a,n/a,64,,",
+                "X,2021-05,GPT 20B,,V100,512,FP16,1536,1,2048,8,4,1,,,,full,20", "X,2025-01,Nobody 13B,,H200,32,FP8,128,1,4096,1,1,,,,FULL_SHARD,none,13"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "rows.csv")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(head + "\n".join(rows) + "\n")
+            self.good("plan", "--rows", path, "--out", path + ".out")
+            with open(path + ".out", encoding="utf-8", newline="") as f:
+                out = list(csv.DictReader(f))
+        self.assertEqual(len(out), 4)
+        for row in out:
+            self.assertGreater(float(row["tokens_per_s_per_gpu"]), 0, row)
+            self.assertLess(float(row["mfu_bf16_pct"]), 120, row)
+
+    @unittest.skipUnless(small_run.full, "refits take a minute or more beside other work: run_all --full")
+    def test_left_out_rows_are_within_the_bar(self):
+        python = os.path.join(small_run.ROOT, ".venv/bin/python")
+        done = subprocess.run([python if os.path.exists(python) else sys.executable, os.path.join(small_run.ROOT, "tools/fit_cost"), "--quick"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {name.strip(): (float(median), float(p90)) for name, median, p90 in
+                 re.findall(r"^(.*?)\s+\d+ rows  median +([\d.]+) %  p90 +([\d.]+) %", done.stdout, re.M)}
+        for name in ("B200 left out", "MPT left out"):
+            self.assertLessEqual(found[name][0], 10, done.stdout)
+            self.assertLessEqual(found[name][1], 20, done.stdout)
+        self.assertLess(found["campaign hours, high confidence"][0], 21.7, done.stdout)
