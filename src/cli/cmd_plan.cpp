@@ -66,7 +66,7 @@ ServeRequest serve_request(const Args& args, const PhaseRequest& phase) {
   ServeRequest r;
   r.setup = phase.setup;
   r.setup.gpus = args.integer("group", std::min<int64_t>(phase.setup.gpus, phase.setup.shape.is_moe() ? 64 : 8), 1, 1 << 16);
-  r.weight_bytes = phase.setup.precision == Precision::k16 ? 2 : 1;
+  r.weight_bytes = phase.setup.precision == MatrixPrecision::k16 ? 2 : 1;
   r.context = double(args.integer("context", 4096, 1, int64_t{1} << 24));
   r.output = double(args.integer("output", 1024, 1, int64_t{1} << 24));
   r.hit = args.number("hit", 0, 0, 1);

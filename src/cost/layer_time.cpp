@@ -13,7 +13,7 @@ constexpr double kFlashBackward = 2.5;  // five products instead of two
 constexpr double kHiddenTensorSince = 2024.4, kHiddenExpertsSince = 2026.0, kGraphsSince = 2026.42;
 constexpr double kFusedSince = 2022.7;  // attention kernels that keep scores on chip
 
-bool narrow(Precision precision) { return precision != Precision::k16; }
+bool narrow(MatrixPrecision precision) { return precision != MatrixPrecision::k16; }
 
 // What a year of software takes off, counted from 2025.
 double dated(double share, double date) { return std::exp(-share * (date - 2025)); }
@@ -27,7 +27,7 @@ struct Pass {
   double bandwidth() const { return s.gpu.hbm_tb_s * 1e12 * p.hbm; }
   // count products [m, k] x [k, n]; forward only.
   void gemm(double m, double n, double k, double count = 1, bool linear = true) {
-    const Precision precision = linear ? s.precision : Precision::k16;
+    const MatrixPrecision precision = linear ? s.precision : MatrixPrecision::k16;
     const double bytes = narrow(precision) ? (m * k + k * n) + 2 * m * n : 2 * (m * k + k * n + m * n);
     seconds += count * (2 * m * n * k / gemm_rate(s.gpu, precision, p) + p.gemm_traffic * bytes / bandwidth()) + p.gemm_start_us * 1e-6;
     if (linear && narrow(precision)) cast += count * m * k * 5;  // read in 2 bytes, write twice in 1, for both directions of use; scales
@@ -35,7 +35,7 @@ struct Pass {
   void elements(double count) { moved += 2 * count; }
   double traffic() const {
     const double early = dated(p.progress, s.software_date);
-    const double recipe = s.precision == Precision::kFp8Block ? 1.5 : 1;
+    const double recipe = s.precision == MatrixPrecision::kFp8Block ? 1.5 : 1;
     return (p.traffic * moved + p.quantize * recipe * cast) * early / bandwidth();
   }
 };
@@ -69,7 +69,7 @@ void attention_gemms(Pass& pass, double tp) {
 double attention_core(const TrainSetup& s, const CostParameters& p, double tokens) {
   const double h = double(s.shape.heads) / double(s.layout.tp), keys = visible_keys(s.shape, double(s.seq_len), true);
   const double flops = 2 * tokens * h * double(s.shape.head_dim + s.shape.value_dim) * keys;
-  const double ceiling = gemm_rate(s.gpu, Precision::k16, p) / p.gemm_16;
+  const double ceiling = gemm_rate(s.gpu, MatrixPrecision::k16, p) / p.gemm_16;
   if (s.software_date < kFusedSince) {
     // Scores go through memory: written, scaled and masked, softmax, dropout with its mask, read: 6.5 passes over the full square.
     const double scores = tokens * h * double(s.seq_len);
@@ -172,18 +172,18 @@ LayerTime LayerTime::operator*(double x) const {
   return {x * gemm, x * attention, x * traffic, x * host, x * again, x * tp, x * cp, x * ep};
 }
 
-double gemm_rate(const Accelerator& gpu, Precision precision, const CostParameters& p) {
+double gemm_rate(const Accelerator& gpu, MatrixPrecision precision, const CostParameters& p) {
   const double capped = gpu.die_tdp_w > 0 && gpu.tdp_w > 0 ? std::pow(std::min(1.0, gpu.tdp_w / gpu.die_tdp_w), p.power) : 1;
   const double ceiling_16 = gpu.matmul_bf16_tflops > 0 ? gpu.matmul_bf16_tflops : p.unmeasured_16 * gpu.bf16_tflops;
   const double ceiling_8 = gpu.matmul_fp8_tflops > 0 ? gpu.matmul_fp8_tflops : p.unmeasured_8 * gpu.fp8_tflops;
   const double rate_16 = p.gemm_16 * ceiling_16;
   double rate = rate_16;
-  if (precision != Precision::k16 && gpu.fp8_tflops > 0) {
-    const double share = precision == Precision::kFp8Tensor  ? p.gemm_fp8
-                         : precision == Precision::kFp8Block ? p.gemm_fp8_block
-                                                             : p.gemm_mxfp8;
+  if (precision != MatrixPrecision::k16 && gpu.fp8_tflops > 0) {
+    const double share = precision == MatrixPrecision::kFp8Tensor  ? p.gemm_fp8
+                         : precision == MatrixPrecision::kFp8Block ? p.gemm_fp8_block
+                                                                   : p.gemm_mxfp8;
     rate = share * ceiling_8;
-    if (precision == Precision::kFp4 && gpu.fp4_tflops > 0) rate = p.gemm_fp4 * p.unmeasured_8 * gpu.fp4_tflops;
+    if (precision == MatrixPrecision::kFp4 && gpu.fp4_tflops > 0) rate = p.gemm_fp4 * p.unmeasured_8 * gpu.fp4_tflops;
   }
   return rate * capped * 1e12;
 }

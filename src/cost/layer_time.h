@@ -18,6 +18,6 @@ LayerTime layer_time(const TrainSetup& setup, LayerKind kind, const CostParamete
 LayerTime head_time(const TrainSetup& setup, const CostParameters& p);
 
 // FLOP/s that long products reach.
-double gemm_rate(const Accelerator& gpu, Precision precision, const CostParameters& p);
+double gemm_rate(const Accelerator& gpu, MatrixPrecision precision, const CostParameters& p);
 
 }  // namespace finback

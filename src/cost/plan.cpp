@@ -109,7 +109,7 @@ Json phase_json(const PhasePlan& plan) {
   json["phase"] = r.phase;
   json["accelerator"] = s.gpu.name;
   json["accelerators"] = s.gpus;
-  json["precision"] = precision_name(s.precision);
+  json["precision"] = matrix_precision_name(s.precision);
   json["tokens"] = r.tokens;
   json["seq_len"] = s.seq_len;
   json["batch_seqs"] = s.batch_seqs;
@@ -154,7 +154,7 @@ std::string phase_text(const PhasePlan& plan) {
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<20} {}\n", name, value); };
   const TrainSetup& s = plan.request.setup;
   text += fmt::format("{}: {} tokens at {} on {} x {}, {}\n", plan.request.phase, human_count(plan.request.tokens), s.seq_len, s.gpus,
-                      s.gpu.title, precision_name(s.precision));
+                      s.gpu.title, matrix_precision_name(s.precision));
   line("", "low, mid, high where three numbers stand");
   line("layout", layout_name(s.layout) + (plan.request.layout_given ? " (given)" : " (searched)"));
   const Json& f = j["flops_per_token"];

@@ -131,7 +131,7 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& 
   r.moe = s.shape.is_moe();
   s.gpu = row_accelerator(t, row);
   s.gpus = t.integer(row, campaign ? "gpu_count" : "gpus");
-  s.precision = t.cell(row, "precision").empty() ? Precision::k16 : parse_precision(t.cell(row, "precision"));
+  s.precision = t.cell(row, "precision").empty() ? MatrixPrecision::k16 : parse_matrix_precision(t.cell(row, "precision"));
   s.seq_len = t.integer(row, "seq_len", campaign ? 4096 : 0);
   s.software_date = software_date(t, row, double(s.gpu.year) + 2.0);
   if (campaign) {
@@ -146,9 +146,9 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& 
   }
   const std::string fault = fault_of(s);
   FB_CHECK(fault.empty(), "{}", fault);
-  if (s.precision != Precision::k16 && s.gpu.fp8_tflops <= 0) {
+  if (s.precision != MatrixPrecision::k16 && s.gpu.fp8_tflops <= 0) {
     r.reason += fmt::format("{} has no 8-bit products, 16-bit taken; ", s.gpu.name);
-    s.precision = Precision::k16;
+    s.precision = MatrixPrecision::k16;
   }
   r.usable = true;
   return r;

@@ -88,11 +88,11 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
   FB_CHECK(spec.goodput > 0 && spec.goodput <= 1, "--goodput: expected a share above 0 and at most 1, got {}", spec.goodput);
   FB_CHECK(spec.rate >= 0 && spec.rate < 1e6, "--rate: expected dollars an hour, got {}", spec.rate);
   s.gpus = spec.gpus, s.seq_len = spec.seq_len;
-  s.precision = parse_precision(spec.precision);
-  if (s.precision == Precision::kFp8Tensor && fp8_blocks) s.precision = Precision::kFp8Block;
-  FB_CHECK(s.precision == Precision::k16 || s.gpu.fp8_tflops > 0, "--precision {}: {} has no 8-bit products. Hint: --precision bf16",
+  s.precision = parse_matrix_precision(spec.precision);
+  if (s.precision == MatrixPrecision::kFp8Tensor && fp8_blocks) s.precision = MatrixPrecision::kFp8Block;
+  FB_CHECK(s.precision == MatrixPrecision::k16 || s.gpu.fp8_tflops > 0, "--precision {}: {} has no 8-bit products. Hint: --precision bf16",
            spec.precision, s.gpu.title);
-  FB_CHECK(s.precision != Precision::kFp4 || s.gpu.fp4_tflops > 0, "--precision {}: {} has no 4-bit products. Hint: --precision fp8",
+  FB_CHECK(s.precision != MatrixPrecision::kFp4 || s.gpu.fp4_tflops > 0, "--precision {}: {} has no 4-bit products. Hint: --precision fp8",
            spec.precision, s.gpu.title);
   s.software_date = spec.software.empty() ? 2026.5 : year_of(spec.software);
   main.layout_given = !spec.layout.empty();

@@ -84,7 +84,7 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed) {
   const double attention_layers = double(m.attention_layers + m.mixer_layers + m.mtp);
   // A layer that is computed again keeps its one input.
   // 8-bit recipes keep the inputs of their products in 8 bits.
-  const double width = s.precision == Precision::k16 ? 1 : 0.6;
+  const double width = s.precision == MatrixPrecision::k16 ? 1 : 0.6;
   const double inputs = attention_layers * attention.input;
   const double rest =
       attention_layers * attention.inner + dense_layers * (dense.input + dense.inner) + moe_layers * (moe.input + moe.inner);

@@ -5,7 +5,7 @@
 #include "cost/cost_parameters.h"
 #include "cost/hardware.h"
 #include "cost/layout.h"
-#include "cost/precision.h"
+#include "cost/matrix_precision.h"
 
 namespace finback {
 
@@ -13,7 +13,7 @@ struct TrainSetup {
   ModelShape shape;
   Accelerator gpu;
   int64_t gpus = 1;
-  Precision precision = Precision::k16;
+  MatrixPrecision precision = MatrixPrecision::k16;
   int64_t seq_len = 4096, batch_seqs = 1;
   Layout layout;
   double software_date = 2025;  // years

@@ -4,10 +4,10 @@
 
 namespace finback {
 
-enum class Precision { k16, kFp8Tensor, kFp8Block, kMxfp8, kFp4 };
+enum class MatrixPrecision { k16, kFp8Tensor, kFp8Block, kMxfp8, kFp4 };
 
 // "bf16", "fp16", "fp8", "FP8-CS", "MXFP8", "nvfp4", "FP8 mixed", ...; throws Error for anything else. `blocks`: FP8 scales of 128 x 128 blocks, V3's.
-Precision parse_precision(const std::string& text);
-const char* precision_name(Precision precision);
+MatrixPrecision parse_matrix_precision(const std::string& text);
+const char* matrix_precision_name(MatrixPrecision precision);
 
 }  // namespace finback
