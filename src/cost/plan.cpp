@@ -97,7 +97,7 @@ Json assumptions(const PhasePlan& plan) {
           s.gpu.matmul_bf16_tflops > 0 ? "measured matrix-product ceilings" : "ceilings estimated from peaks",
           fmt::format("goodput {:.2f}: restarts, evaluations, checkpoints, ramps", plan.request.goodput),
           fmt::format("boards draw {:.0f} % of {} W, the facility {} times that", 100 * kDraw, s.gpu.tdp_w, kFacility),
-          "interval: 80 % of rows left out of the fit; parameters: configs/cost/parameters.toml"};
+          "interval: meant to hold 80 % of unseen runs; how well it does: docs/cost-model.md"};
 }
 
 Json phase_json(const PhasePlan& plan) {
