@@ -38,17 +38,17 @@ float round_up_to_power_of_two(float s) {
   return std::ldexp(1.0f, mantissa == 0.5f ? exponent - 1 : exponent);
 }
 
-void quantize_block(const float* x, uint8_t* codes, float* scale, const Block& block, bool power_of_two) {
+void quantize_block(const float* x, uint8_t* codes, float* scale, const Block& block, bool power_of_two, float floor) {
   const NarrowLoops& loops = narrow_loops();
   float amax = 0;
   for_each_row(block, [&](int64_t at) { amax = std::max(amax, loops.amax(block.columns, x + at)); });
-  *scale = fp8_scale(amax, power_of_two);
+  *scale = fp8_scale(amax, power_of_two, floor);
   for_each_row(block, [&](int64_t at) { loops.encode(block.columns, x + at, *scale, power_of_two, codes + at); });
 }
 
-Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of_two) {
+Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of_two, float floor) {
   FB_ASSERT(given_NK.dim() == 2, "a matrix");
-  if (use_ref(given_NK)) return fp8_quantize_ref(given_NK, block_rows, power_of_two);
+  if (use_ref(given_NK)) return fp8_quantize_ref(given_NK, block_rows, power_of_two, floor);
   const at::Tensor x_NK = given_NK.to(at::kFloat).contiguous();
   const int64_t rows = (x_NK.size(0) + block_rows - 1) / block_rows, columns = (x_NK.size(1) + kFp8Block - 1) / kFp8Block;
   Fp8Blocks out{at::empty(x_NK.sizes(), at::kFloat8_e4m3fn), at::empty({rows, columns}, at::kFloat)};
@@ -57,7 +57,7 @@ Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of
   float* scales = out.scales.mutable_data_ptr<float>();
   parallel_ranges(rows, block_rows == 1 ? kTilesAChunk : 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * columns; i < end * columns; ++i) {
-      quantize_block(x, codes, scales + i, block_at(i / columns, i % columns, block_rows, x_NK.sizes()), power_of_two);
+      quantize_block(x, codes, scales + i, block_at(i / columns, i % columns, block_rows, x_NK.sizes()), power_of_two, floor);
     }
   });
   return out;
@@ -65,13 +65,17 @@ Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of
 
 }  // namespace
 
-float fp8_scale(float amax, bool power_of_two) {
-  const float s = std::max(amax, 1e-4f) / 448.0f;
+float fp8_scale(float amax, bool power_of_two, float floor) {
+  const float s = std::max(amax, floor) / 448.0f;
   return power_of_two && std::isfinite(s) ? round_up_to_power_of_two(s) : s;
 }
 
-Fp8Blocks fp8_quantize_weight(const at::Tensor& w_NK, bool power_of_two_scales) { return quantize(w_NK, kFp8Block, power_of_two_scales); }
-Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scales) { return quantize(x_TK, 1, power_of_two_scales); }
+Fp8Blocks fp8_quantize_weight(const at::Tensor& w_NK, bool power_of_two_scales) {
+  return quantize(w_NK, kFp8Block, power_of_two_scales, kFp8Floor);
+}
+Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scales, float floor) {
+  return quantize(x_TK, 1, power_of_two_scales, floor);
+}
 
 at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& scales) {
   const int64_t rows = (values_NK.size(0) + kFp8Block - 1) / kFp8Block, columns = (values_NK.size(1) + kFp8Block - 1) / kFp8Block;

@@ -50,7 +50,7 @@ struct GradientRows {  // f32 rows, rounded along K as they are read; f32: as th
     if (r.precision == Precision::kBf16) return narrow_loops().round_bf16(n, from, out);
     for (int64_t j = 0; j < n; j += kFp8Block) {
       const int64_t tile = std::min(kFp8Block, n - j);
-      narrow_loops().round_e4m3(tile, from + j, fp8_scale(narrow_loops().amax(tile, from + j), true), out + j);
+      narrow_loops().round_e4m3(tile, from + j, fp8_scale(narrow_loops().amax(tile, from + j), true, kFp8TrainingFloor), out + j);
     }
   }
 };
@@ -151,7 +151,7 @@ std::vector<float> block_scales(const at::Tensor& weight_ENK) {
         const float* row = w + i / rows * weight_ENK.stride(0) + r * weight_ENK.stride(1) + c * kFp8Block;
         amax = std::max(amax, narrow_loops().amax(std::min(kFp8Block, k - c * kFp8Block), row));
       }
-      scales[size_t(i * columns + c)] = fp8_scale(amax, true);
+      scales[size_t(i * columns + c)] = fp8_scale(amax, true, kFp8TrainingFloor);
     }
   });
   return scales;

@@ -27,7 +27,7 @@ at::Tensor by_group(const Slots& slots, const Product& product) {
 
 at::Tensor narrow_weight_ref(const at::Tensor& w_NK, Precision precision) {
   if (precision != Precision::kFp8) return narrow_rows_ref(w_NK, precision);
-  const Fp8Blocks blocks = fp8_quantize_ref(w_NK, kFp8Block, /*power_of_two_scales=*/true);
+  const Fp8Blocks blocks = fp8_quantize_ref(w_NK, kFp8Block, /*power_of_two_scales=*/true, kFp8TrainingFloor);
   return fp8_dequantize_weight_ref(blocks.values, blocks.scales);
 }
 

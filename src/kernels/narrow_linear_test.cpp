@@ -152,6 +152,24 @@ TEST(NarrowLinear, WgradMayKeepMorePrecisionThanItsInput) {
   EXPECT_LT(error(Precision::kBf16), 0.2 * error(Precision::kFp8));
 }
 
+// Gradients of a mean over many tokens are small: a power of two on dy is a power of two on dx and dw, bit for bit.
+TEST(NarrowLinear, SizeOfTheGradientDoesNotMatter) {
+  const at::Tensor x = normal({90, 130}, 1), dy = normal({90, 40}, 2), weight = normal({40, 130}, 3);
+  for (const Precision precision : kNarrow) {
+    for_each_variant([&] {
+      const PackedWeight w(weight, &kStamp, precision);
+      const NarrowRows rows = narrow_rows(x, precision);
+      const auto products = [&](double factor) {
+        const at::Tensor dw = at::zeros({40, 130});
+        narrow_linear_wgrad_(dw, dy * factor, rows, precision, one_group(90));
+        return Tensors{narrow_linear_dgrad(dy * factor, w, one_group(90)) / factor, dw / factor};
+      };
+      const Tensors large = products(1), small = products(std::ldexp(1.0, -60));
+      EXPECT_TRUE(same_bits(large[0], small[0]) && same_bits(large[1], small[1])) << precision_name(precision);
+    });
+  }
+}
+
 // NaN and infinity of one row reach that row's results only, and none is lost.
 TEST(NarrowLinear, NonFiniteInputsAreSeen) {
   const at::Tensor x = normal({9, 130}, 1), weight = normal({20, 130}, 2);

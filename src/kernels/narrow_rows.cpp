@@ -46,7 +46,7 @@ NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision) {
     case Precision::kBf16:
       return {precision, x_TK.to(at::kBFloat16, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous), {}};
     case Precision::kFp8: {
-      Fp8Blocks tiles = fp8_quantize_activation(x_TK, /*power_of_two_scales=*/true);
+      Fp8Blocks tiles = fp8_quantize_activation(x_TK, /*power_of_two_scales=*/true, kFp8TrainingFloor);
       return {precision, std::move(tiles.values), std::move(tiles.scales)};
     }
     case Precision::kInt8:

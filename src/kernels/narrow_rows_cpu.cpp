@@ -130,7 +130,7 @@ HWY_ATTR void round_columns(int64_t rows, int64_t columns, const float* x, int64
     const int64_t left = columns - j;
     auto largest = hn::Zero(kF);
     for (int64_t r = 0; r < rows; ++r) largest = larger_magnitude(largest, load_some(x + r * x_stride + j, left));
-    const auto floor = hn::Set(kF, 1e-4f);
+    const auto floor = hn::Set(kF, 0x1.cp-92f);  // kFp8TrainingFloor
     const auto exact = hn::Div(hn::IfThenElse(hn::Gt(largest, floor), largest, floor), hn::Set(kF, 448.0f));
     // Up to the next power of two: any bit of the mantissa carries into the exponent.
     const auto scale = float_of(hn::And(hn::Add(bits_of(exact), hn::Set(kU, 0x7fffff)), hn::Set(kU, 0x7f800000)));

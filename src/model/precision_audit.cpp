@@ -81,7 +81,7 @@ std::vector<std::string> PrecisionAudit::below(const PrecisionBars& bars) const 
   const auto lower = [](const std::optional<double>& figure, double bar) { return figure.has_value() && *figure < bar; };
   for (const auto& [linear, f] : figures_) {
     bool fails = lower(f.dy, bars.gradient_db);
-    for (const auto& figure : {f.x, f.w, f.y, f.dx, f.dw}) fails |= lower(figure, bars.forward_db);
+    for (const auto& figure : {f.x, f.w, f.y, f.dx}) fails |= lower(figure, bars.forward_db);
     if (fails) names.insert(sub_layer_of(linear));
   }
   return {names.begin(), names.end()};

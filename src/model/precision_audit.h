@@ -34,8 +34,9 @@ class PrecisionAudit {
 
   // By linear, "model.layers.3.mlp.experts.down_proj".
   const std::map<std::string, PrecisionFigures>& figures() const { return figures_; }
-  // The sub-layers ("model.layers.3.mlp"), ascending, with a linear that has a dy below gradient_db or anything else below forward_db. An E4M3
-  // operand has about 31.5 dB and a product of two 28.5, so 30 can be asked of the gradient that a linear receives, not of dx and dw.
+  // The sub-layers ("model.layers.3.mlp"), ascending, with a linear that has a dy below gradient_db, or x, w, y or dx below forward_db. An E4M3
+  // operand has about 31.5 dB and a product of two 28.5, so 30 can be asked of the gradient that a linear receives, not of dx. dw is shown only:
+  // its sum over tokens cancels more of the signal than of the noise.
   std::vector<std::string> below(const PrecisionBars& bars) const;
 
  private:
