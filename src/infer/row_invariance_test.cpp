@@ -14,16 +14,34 @@ using namespace test;
 
 struct Case {
   const char* model;
-  std::vector<int64_t> lengths;              // of the documents
-  void (*set_numerics)(Transformer& model);  // what its linears multiply and store
+  std::vector<int64_t> lengths;  // of the documents
+  void (*set_numerics)(Transformer& model);
 };
 void f32(Transformer&) {}
-// Past two pages, one token, a whole page, one past a page, a prime; fewer for the larger model.
-const Case kCases[] = {{"nano", {131, 1, 64, 65, 23}, f32}, {"tiny", {67, 1, 23}, f32}};
+// What the blocks' linears multiply, as train.precision sets it.
+template <Precision kPrecision>
+void multiply(Transformer& model) {
+  model.set_precision({kPrecision, kPrecision, {}});
+}
+// What weights are stored in, as generate --weights sets it.
+template <Precision kStorage>
+void store(Transformer& model) {
+  model.store_weights(kStorage);
+}
+// Past two pages, one token, a whole page, one past a page, a prime; fewer for the larger model and the other numerics.
+const Case kCases[] = {{"nano", {131, 1, 64, 65, 23}, f32},
+                       {"nano", {67, 1, 23}, multiply<Precision::kBf16>},
+                       {"nano", {67, 1, 23}, multiply<Precision::kFp8>},
+                       {"nano", {67, 1, 23}, store<Precision::kBf16>},
+                       {"nano", {67, 1, 23}, store<Precision::kInt8>},
+                       {"nano", {67, 1, 23}, store<Precision::kFp8>},
+                       {"tiny", {67, 1, 23}, f32},
+                       {"tiny", {34, 1}, multiply<Precision::kBf16>},
+                       {"tiny", {34, 1}, multiply<Precision::kFp8>}};
 
 TEST(RowInvariance, EveryWayGivesTheBitsOfThePackedForward) {
   for (const Case& c : kCases) {
-    SCOPED_TRACE(c.model);
+    SCOPED_TRACE(fmt::format("{}, case {}", c.model, &c - kCases));
     const auto model = lively_model(load_model_config(std::string(FINBACK_SOURCE_DIR "/configs/models/") + c.model), false);
     c.set_numerics(*model);
     const Documents documents = random_documents(c.lengths, model->config().vocab_size);

@@ -1,5 +1,5 @@
-// What every layer of one forward pass reads: positions, the RoPE table, who attends to whom, the options. Built once a batch, shared by
-// the layers and kept alive by their backward closures. Data only.
+// The options of one forward pass, what it logs, and what every layer of it reads: positions, the RoPE table, who attends to whom. Built
+// once a batch, shared by the layers and kept alive by their backward closures. Data only.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,9 +8,33 @@
 
 #include "kernels/latent_attention.h"
 #include "kernels/narrow_linear.h"
-#include "model/transformer.h"
+#include "model/batch.h"
+#include "model/kv_cache.h"
 
 namespace finback {
+
+class PrecisionAudit;
+
+enum class MlaAlgebra { kExpanded, kAbsorbed };
+
+// What the MoE layers of one forward pass saw; one entry a MoE layer, in layer order (MTP layers last).
+struct RouterLog {
+  struct Layer {
+    int64_t layer = 0;
+    at::Tensor counts_E;      // i64, tokens routed to each expert
+    at::Tensor topk_ids_TK;   // i64
+    double balance_loss = 0;  // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
+  };
+  std::vector<Layer> layers;
+};
+
+struct ForwardOptions {
+  MlaAlgebra algebra = MlaAlgebra::kExpanded;  // with a cache only kAbsorbed
+  KvCache* cache = nullptr;                    // may be null
+  RouterLog* log = nullptr;                    // may be null; entries are appended
+  double balance_scale = 0;                    // alpha / (balance rows of the whole step): its gradient is added in the MoE backward
+  PrecisionAudit* audit = nullptr;             // may be null; hears every narrow linear, forward and backward
+};
 
 struct ForwardPass {
   at::Tensor positions_T;

@@ -1,5 +1,6 @@
 // A model's shape: exactly the keys of a published Hugging Face config.json (DeepSeek V2, V2-Lite, V3, R1), same names, no mapping.
 // An absent key means what transformers' config of that model_type means. Unknown keys are kept in `other`; a near miss of a key is an error.
+// Knows no tensors.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -8,37 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "kernels/narrow_rows.h"
 #include "kernels/precision.h"
-#include "model/batch.h"
-#include "model/kv_cache.h"
+#include "model/forward_pass.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 
 namespace finback {
-
-class PrecisionAudit;
-
-enum class MlaAlgebra { kExpanded, kAbsorbed };
-
-// What the MoE layers of one forward pass saw; one entry a MoE layer, in layer order (MTP layers last).
-struct RouterLog {
-  struct Layer {
-    int64_t layer = 0;
-    at::Tensor counts_E;      // i64, tokens routed to each expert
-    at::Tensor topk_ids_TK;   // i64
-    double balance_loss = 0;  // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
-  };
-  std::vector<Layer> layers;
-};
-
-struct ForwardOptions {
-  MlaAlgebra algebra = MlaAlgebra::kExpanded;  // with a cache only kAbsorbed
-  KvCache* cache = nullptr;                    // may be null
-  RouterLog* log = nullptr;                    // may be null; entries are appended
-  double balance_scale = 0;                    // alpha / (balance rows of the whole step): its gradient is added in the MoE backward
-  PrecisionAudit* audit = nullptr;             // may be null; hears every narrow linear, forward and backward
-};
 
 // Operands of the linears of blocks, MTP's included: one precision for all, but bf16 for the sub-layers named here
 // ("model.layers.3.self_attn", "model.layers.3.mlp"). Embedding, head, router, norms, eh_proj and the attention core stay f32, W_UK and W_UV of

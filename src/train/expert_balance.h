@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/forward_pass.h"
 #include "model/parameters.h"
-#include "model/transformer.h"
 
 namespace finback {
 
