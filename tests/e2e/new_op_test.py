@@ -46,7 +46,7 @@ class NewOpTest(unittest.TestCase):
         self.run_in(tree, "cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DFINBACK_WERROR=ON", f"-DTorch_DIR={torch}")
         objects = [f"CMakeFiles/{target}.dir/src/kernels/{name}.cpp.o" for target, names in
                    (("finback_kernels", ("fourfold", "fourfold_ref", "newcomer", "newcomer_ref", "newcomer_cpu")),
-                    ("kernels_test", ("fourfold_test", "newcomer_test")), ("finback", ("newcomer_bench",))) for name in names]
+                    ("kernels_test", ("fourfold_test", "newcomer_test")), ("finback_benches", ("newcomer_bench",))) for name in names]
         self.run_in(tree, "ninja", "-C", "build", *objects)
         with open(os.path.join(tree, "build", "generated", "bench_list.cpp"), encoding="utf-8") as f:
             self.assertIn('{"newcomer", bench_newcomer}', f.read())
