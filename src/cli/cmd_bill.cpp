@@ -1,4 +1,5 @@
 // finback bill: adds up the bills of runs.
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -10,26 +11,36 @@
 namespace finback {
 
 int cmd_bill(Words words) {
-  Args args("bill RUN... [--rate USD] [--json]", "Prints the bill of each run folder (bill.json) and, for several, their sum.",
+  Args args("bill RUN... [--final RUN] [--rate USD] [--json]",
+            "Prints the bill of each run folder (bill.json), its plan beside it, and for several their sum: the final run against those "
+            "that led\n"
+            "to it. The final one is the last named, or --final RUN.",
             "finback bill runs/quickstart");
-  args.flag("rate", "USD", "price the device-hours anew: USD for each (files stay as they are)").toggle("json", "one JSON document");
+  args.flag("final", "RUN", "the run whose model is kept; the others are development")
+      .flag("rate", "USD", "price the device-hours anew: USD for each (files stay as they are)")
+      .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.required(0, "a run folder");
   Json document;
   document["runs"] = Json::array();
   const double rate = args.number("rate", 0, 0, 1e6);
   std::map<std::string, double> hours;  // by device: hours of a vCPU and of an accelerator do not add up
-  double usd = 0, flops = 0;
+  double usd = 0, flops = 0, final_usd = 0;
+  const std::string final_run = args.get_or("final", args.positional().back());
+  FB_CHECK(std::count(args.positional().begin(), args.positional().end(), final_run) > 0, "--final: expected one of the runs named, got {}",
+           final_run);
   int64_t tokens = 0;
   std::string text;
   for (const std::string& run : args.positional()) {
     Bill bill = read_bill(std::filesystem::path(run) / "bill.json");
     if (rate > 0) settle_bill(bill, rate);
+    if (run == final_run) final_usd = bill.usd;
     hours[bill.device] += bill.device_hours, usd += bill.usd, flops += bill.flops, tokens += bill.tokens;
     document["runs"].push_back(dump_fields(bill));
     text += bill_table(bill) + "\n";
   }
   document["sum"] = {{"device_hours", hours}, {"tokens", tokens}, {"flops", flops}, {"usd", usd}};
+  document["final"] = {{"run", final_run}, {"usd", final_usd}, {"development_usd", usd - final_usd}};
   if (args.has("json")) {
     fmt::print("{}", dump_json(document));
     return 0;
@@ -37,7 +48,11 @@ int cmd_bill(Words words) {
   fmt::print("{}", text);
   std::string spent;
   for (const auto& [device, device_hours] : hours) spent += fmt::format("{:.4f} {}-hours, ", device_hours, device);
-  if (args.positional().size() > 1) fmt::print("sum of {} runs: {}{} tokens, ${:.4f}\n", args.positional().size(), spent, tokens, usd);
+  if (args.positional().size() > 1) {
+    fmt::print("sum of {} runs: {}{} tokens, ${:.4f}\n", args.positional().size(), spent, tokens, usd);
+    fmt::print("final run {}: ${:.4f}; development: ${:.4f}; all of it is {:.2f} times the final run\n", final_run, final_usd,
+               usd - final_usd, final_usd > 0 ? usd / final_usd : 1);
+  }
   return 0;
 }
 

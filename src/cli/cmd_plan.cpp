@@ -133,8 +133,9 @@ int plan_compare(const Args& args) {
 Args plan_args() {
   Args args("plan MODEL|PLAN.toml|RECIPE.toml [--hardware NAME --gpus N --tokens T ...] [--compare A B] [--rows FILE.csv]",
             "What training will cost: FLOPs, step time by part, tokens/s, memory of the fullest accelerator, hours, energy, dollars, each "
-            "with an 80 % "
-            "interval.\nMODEL is a config.json, its folder, or a key of configs/cost/models.csv. Without --layout one is searched. The "
+            "with an "
+            "interval meant to hold 80 %.\nMODEL is a config.json, its folder, or a key of configs/cost/models.csv. Without --layout one "
+            "is searched. The "
             "model behind it:\n"
             "docs/cost-model.md.",
             "finback plan configs/models/v3/config.json --hardware h800 --gpus 2048 --tokens 14.8T --precision fp8");
@@ -160,7 +161,8 @@ Args plan_args() {
       .flag("rows", "FILE.csv", "predict every row of a table of published runs; targets are not read")
       .flag("out", "FILE.csv", "where --rows writes (default: stdout)")
       .flag("parameters", "FILE.json", "with --rows: a list of parameter sets, for tools/fit_cost")
-      .toggle("json", "one JSON document");
+      .toggle("json", "one JSON document")
+      .accept_overrides("with --hardware this, recipe keys as of finback train: --section.key=value\n");
   return args;
 }
 
@@ -175,9 +177,10 @@ int cmd_plan(Words words) {
   }
   if (args.has("compare")) return plan_compare(args);
   args.at_most(1);
+  if (args.get_or("hardware", "") != "this" && !args.overrides().empty()) throw UsageError("recipe keys go with --hardware this only");
   if (args.get_or("hardware", "") == "this") {
-    const Json json = plan_here(args.required(0, "a recipe"), args.number("rate", 0, 0, 1e6));
-    return print_report(args, json, plan_here_text(json));
+    const PlanHere here = plan_here(args.required(0, "a recipe"), args.overrides(), args.number("rate", 0, 0, 1e6));
+    return print_report(args, here.json, here.text);
   }
   return args.has("serve") ? plan_serve(args) : plan_training(args);
 }

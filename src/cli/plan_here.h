@@ -1,13 +1,18 @@
-// A recipe's cost on this machine: some steps are timed on random ids, the rest is arithmetic (cost/local_plan.h).
+// A recipe's cost on this machine, from a rehearsal of it (train/rehearsal.h).
 #pragma once
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/json.h"
 
 namespace finback {
 
-// Throws Error for a recipe that does not load. rate 0: the price table's.
-Json plan_here(const std::string& recipe, double rate);
-std::string plan_here_text(const Json& plan);
+struct PlanHere {
+  Json json;
+  std::string text;
+};
+// Throws Error for a recipe that could not be trained. rate 0: the recipe's, or the price table's.
+PlanHere plan_here(const std::string& recipe, const std::vector<std::pair<std::string, std::string>>& overrides, double rate);
 
 }  // namespace finback

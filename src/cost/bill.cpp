@@ -3,6 +3,7 @@
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/timer.h"
+#include "cost/electricity.h"
 #include "cost/prices.h"
 
 namespace finback {
@@ -21,6 +22,11 @@ void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
   if (bill.device_hours == 0) bill.device_hours = bill.wall_hours * double(bill.devices);
   bill.usd = bill.device_hours * bill.usd_per_device_hour;
   bill.usd_per_million_tokens = bill.tokens > 0 ? bill.usd / double(bill.tokens) * 1e6 : 0;
+  bill.tokens_per_s = bill.wall_hours > 0 ? double(bill.tokens) / (bill.wall_hours * 3600) : 0;
+  if (!bill.energy_how.starts_with("measured")) {
+    const Electricity estimate = estimated_electricity(bill.device, bill.device_hours);
+    bill.energy_kwh = estimate.kwh, bill.energy_how = estimate.how;
+  }
   const double capacity = bill.wall_hours * 3600 * bill.peak_flops_per_s;
   bill.share_of_peak = capacity > 0 ? bill.flops / capacity : 0;
   bill.not_included = {"building the program", "fetching and tokenising the corpus", "runs that were thrown away", "people",
@@ -36,6 +42,30 @@ Bill read_bill(const std::filesystem::path& path) {
   return bill;
 }
 
+namespace {
+
+std::string comparison(const Bill& bill) {
+  const Planned& plan = bill.planned;
+  if (plan.tokens <= 0) return "  no plan was made before this run\n";
+  const double share = double(bill.tokens) / plan.tokens;
+  std::string text = fmt::format("  {:<16} {:>12} {:>12} {:>8}\n", share < 1 ? "share of the plan" : "", "predicted", "actual", "off");
+  const auto line = [&](const char* name, const std::string& said, const std::string& is, double ratio) {
+    text += fmt::format("  {:<16} {:>12} {:>12} {:>+7.1f} %\n", name, said, is, 100 * (ratio - 1));
+  };
+  const auto number = [&](const char* name, double said, double is) {
+    line(name, fmt::format("{:.4g}", said), fmt::format("{:.4g}", is), is > 0 ? said / is : 1);
+  };
+  number("hours", plan.wall_hours * share, bill.wall_hours);
+  line("tokens/s", fmt::format("{:.0f}", plan.tokens_per_s), fmt::format("{:.0f}", bill.tokens_per_s),
+       plan.tokens_per_s / bill.tokens_per_s);
+  const double peak = double(bill.peak_memory_bytes);
+  if (peak > 0) line("peak memory", human_bytes(plan.memory_bytes), human_bytes(peak), plan.memory_bytes / peak);
+  number("dollars", plan.device_hours * share * bill.usd_per_device_hour, bill.usd);
+  return text;
+}
+
+}  // namespace
+
 std::string bill_table(const Bill& bill) {
   std::string left_out;
   for (const std::string& item : bill.not_included) left_out += (left_out.empty() ? "" : ", ") + item;
@@ -43,14 +73,15 @@ std::string bill_table(const Bill& bill) {
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<16} {}\n", name, value); };
   line("device", fmt::format("{} x {} ({})", bill.devices, bill.device, bill.device_name));
   line("hours", fmt::format("{:.4f} wall, {:.4f} {}-hours", bill.wall_hours, bill.device_hours, bill.device));
-  line("tokens", human_count(double(bill.tokens)));
+  line("tokens", fmt::format("{}, {:.0f} a second", human_count(double(bill.tokens)), bill.tokens_per_s));
+  line("electricity", fmt::format("{:.5f} kWh ({})", bill.energy_kwh, bill.energy_how));
   line("work", fmt::format("{}FLOP, {:.1f} % of the measured f32 peak ({}FLOP/s)", human_count(bill.flops), 100 * bill.share_of_peak,
                            human_count(bill.peak_flops_per_s)));
   line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source,
                            bill.price_date));
   line("total", fmt::format("${:.4f}  (${:.4f} a million tokens)", bill.usd, bill.usd_per_million_tokens));
   line("not included", left_out);
-  return text;
+  return text + comparison(bill);
 }
 
 }  // namespace finback

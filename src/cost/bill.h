@@ -8,16 +8,34 @@
 
 namespace finback {
 
+// What the plan said before the first step; tokens 0: there was none.
+struct Planned {
+  double tokens = 0, wall_hours = 0, device_hours = 0, tokens_per_s = 0, memory_bytes = 0;
+};
+template <class V>
+void visit_fields(Planned& p, V& v) {
+  v("tokens", p.tokens, "tokens of the plan; 0: no plan");
+  v("wall_hours", p.wall_hours, "hours");
+  v("device_hours", p.device_hours, "hours times devices");
+  v("tokens_per_s", p.tokens_per_s, "trained tokens a second over the whole run");
+  v("memory_bytes", p.memory_bytes, "peak memory of the process");
+}
+
 struct Bill {
   int64_t format_version = 1;
-  std::string kind = "train";   // train | sft | rl | serve
-  std::string run;              // run name
-  std::string device;           // price-table name: "cpu", "h200"
-  std::string device_name;      // "AMD EPYC ..."
-  int64_t devices = 1;          // vCPUs used, or accelerators
-  double wall_hours = 0;        // of the run, every attempt included
-  double device_hours = 0;      // of each attempt, its hours times its devices
-  int64_t tokens = 0;           // trained tokens
+  std::string kind = "train";     // train | sft | rl | serve
+  std::string run;                // run name
+  std::string device;             // price-table name: "cpu", "h200"
+  std::string device_name;        // "AMD EPYC ..."
+  int64_t devices = 1;            // vCPUs used, or accelerators
+  double wall_hours = 0;          // of the run, every attempt included
+  double device_hours = 0;        // of each attempt, its hours times its devices
+  int64_t tokens = 0;             // trained tokens
+  double tokens_per_s = 0;        // over the whole run
+  int64_t peak_memory_bytes = 0;  // of the last attempt's process
+  double energy_kwh = 0;
+  std::string energy_how;  // measured or estimated, and of what
+  Planned planned;
   double flops = 0;             // useful: train_flops_per_token (causal, MTP included) * tokens
   double peak_flops_per_s = 0;  // measured f32 FMA peak of the devices used
   double share_of_peak = 0;     // flops / (wall seconds * peak)
@@ -39,6 +57,11 @@ void visit_fields(Bill& b, V& v) {
   v("wall_hours", b.wall_hours, "hours, every attempt included");
   v("device_hours", b.device_hours, "hours of each attempt times its devices");
   v("tokens", b.tokens, "tokens trained");
+  v("tokens_per_s", b.tokens_per_s, "tokens / wall seconds");
+  v("peak_memory_bytes", b.peak_memory_bytes, "peak resident memory of the last attempt");
+  v("energy_kwh", b.energy_kwh, "electricity, kWh");
+  v("energy_how", b.energy_how, "measured or estimated, and of what");
+  v("planned", b.planned, "what the plan said before the first step");
   v("flops", b.flops, "useful FLOPs: formula in src/cost/flops.h, causal attention, MTP included");
   v("peak_flops_per_s", b.peak_flops_per_s, "measured peak of the devices used, FLOP/s");
   v("share_of_peak", b.share_of_peak, "flops / (seconds * peak)");
@@ -53,12 +76,12 @@ void visit_fields(Bill& b, V& v) {
   v("not_included", b.not_included, "what this bill leaves out");
 }
 
-// Fills share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it is 0) as wall_hours * devices, price
+// Fills tokens_per_s, energy (estimated, where nobody measured), share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it is 0) as wall_hours * devices, price
 // fields from the table (or `rate` > 0), and not_included. Settling a bill again re-prices it.
 void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);
 void write_bill(const std::filesystem::path& path, Bill& bill);
 Bill read_bill(const std::filesystem::path& path);
-// The table for people, a few lines.
+// The table for people, predicted against actual included; a run that did not do all its tokens is held to its share of the plan.
 std::string bill_table(const Bill& bill);
 
 }  // namespace finback

@@ -38,6 +38,29 @@ TEST(Bill, HoursOfAttemptsOnOtherThreadCountsStand) {
   EXPECT_EQ(bill.usd, 5);
 }
 
+TEST(Bill, IsHeldAgainstItsPlan) {
+  Bill bill;
+  bill.device = "cpu", bill.devices = 2, bill.wall_hours = 1, bill.tokens = 3'600'000, bill.peak_memory_bytes = 1 << 30;
+  settle_bill(bill, 0.5);
+  EXPECT_DOUBLE_EQ(bill.tokens_per_s, 1000);
+  EXPECT_GT(bill.energy_kwh, 0);
+  EXPECT_NE(bill_table(bill).find("no plan was made"), std::string::npos);
+  bill.planned = {3'600'000, 1.1, 2.2, 909, double(1 << 30) / 2};
+  const std::string whole = bill_table(bill);
+  for (const char* figure : {"+10.0 %", "-9.1 %", "-50.0 %", "1.1 "}) EXPECT_NE(whole.find(figure), std::string::npos) << figure << whole;
+  // A stopped run is held to its share.
+  bill.planned.tokens = 7'200'000, bill.planned.wall_hours = 1.6, bill.planned.device_hours = 3.2;
+  EXPECT_NE(bill_table(bill).find("share of the plan"), std::string::npos);
+  EXPECT_NE(bill_table(bill).find("-20.0 %"), std::string::npos);
+}
+
+TEST(Bill, KeepsMeasuredElectricity) {
+  Bill bill;
+  bill.device = "cpu", bill.wall_hours = 1, bill.energy_kwh = 7, bill.energy_how = "measured: x";
+  settle_bill(bill);
+  EXPECT_EQ(bill.energy_kwh, 7);
+}
+
 TEST(Bill, SurvivesItsFile) {
   Bill bill;
   bill.run = "x";

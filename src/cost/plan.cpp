@@ -3,12 +3,13 @@
 #include <cmath>
 
 #include "base/timer.h"
+#include "cost/electricity.h"
 
 namespace finback {
 namespace {
 
-// Boards draw less than their limit while they train, and a datacentre more than its boards (arXiv 2605.01158: 1.74).
-constexpr double kDraw = 0.75, kFacility = 1.74;
+// A datacentre draws more than its boards (arXiv 2605.01158: 1.74).
+constexpr double kFacility = 1.74;
 
 [[noreturn]] void fail_too_big(const PhaseRequest& r, const LayoutSearch& found, const CostParameters& p) {
   const TrainSetup& s = r.setup;
@@ -96,7 +97,7 @@ Json assumptions(const PhasePlan& plan) {
           s.shape.is_moe() ? "routing balanced over experts" : "dense",
           s.gpu.matmul_bf16_tflops > 0 ? "measured matrix-product ceilings" : "ceilings estimated from peaks",
           fmt::format("goodput {:.2f}: restarts, evaluations, checkpoints, ramps", plan.request.goodput),
-          fmt::format("boards draw {:.0f} % of {} W, the facility {} times that", 100 * kDraw, s.gpu.tdp_w, kFacility),
+          fmt::format("boards draw {:.0f} % of {} W, the facility {} times that", 100 * kBoardDraw, s.gpu.tdp_w, kFacility),
           "interval: meant to hold 80 % of unseen runs; how well it does: docs/cost-model.md"};
 }
 
@@ -216,7 +217,7 @@ PhasePlan plan_phase(const PhaseRequest& request, const CostParameters& p) {
   plan.ideal_hours = request.tokens / plan.chosen.tokens_per_s / 3600;
   plan.hours = plan.ideal_hours / request.goodput;
   plan.days = plan.hours / double(s.gpus) / 24;
-  plan.joules = plan.hours * 3600 * s.gpu.tdp_w * kDraw;
+  plan.joules = plan.hours * 3600 * s.gpu.tdp_w * kBoardDraw;
   plan.facility_joules = plan.joules * kFacility;
   plan.usd = plan.hours * request.price.usd_per_hour;
   return plan;

@@ -33,6 +33,7 @@ class AttemptLog {
 
   int64_t devices() const { return own_.devices; }
   double seconds() const { return seconds_before_ + begun_.seconds(); }  // of all attempts
+  double own_device_seconds() const { return begun_.seconds() * double(own_.devices); }
   double device_seconds() const { return device_seconds_before_ + begun_.seconds() * double(own_.devices); }
 
  private:

@@ -19,8 +19,8 @@ namespace {
 
 // Written by a run, hence removable by --overwrite.
 bool is_run_file(const std::string& name) {
-  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl", "attempts.jsonl",  "bill.json",
-                                                 "latest",      "latest.tmp",    "config.toml.tmp", "bill.json.tmp"};
+  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl", "attempts.jsonl",  "bill.json",     "plan.json",
+                                                 "latest",      "latest.tmp",    "config.toml.tmp", "bill.json.tmp", "plan.json.tmp"};
   return name.starts_with("step-") || name.starts_with("events.out.tfevents.") ||
          std::find(fixed.begin(), fixed.end(), name) != fixed.end();
 }

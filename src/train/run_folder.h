@@ -1,5 +1,5 @@
 // runs/<name>/: who may use it, and where its files are. One process at a time holds a run folder (flock on .lock, freed by any death).
-//   config.toml  metrics.jsonl  attempts.jsonl  events.out.tfevents.*  bill.json  step-000500/  latest -> step-000500
+//   config.toml  metrics.jsonl  attempts.jsonl  events.out.tfevents.*  plan.json  bill.json  step-000500/  latest -> step-000500
 // Knows no tensors and no training.
 #pragma once
 #include <cstdint>
@@ -26,6 +26,7 @@ class RunFolder {
   std::filesystem::path attempts() const { return root_ / "attempts.jsonl"; }
   // A fixed name, so that a resumed run goes on in the same file; TensorBoard asks only for "tfevents" in it.
   std::filesystem::path events() const { return root_ / "events.out.tfevents.0000000000.finback"; }
+  std::filesystem::path plan() const { return root_ / "plan.json"; }
   std::filesystem::path bill() const { return root_ / "bill.json"; }
 
  private:

@@ -16,9 +16,12 @@
 #include "model/checkpoint.h"
 #include "train/attempts.h"
 #include "train/checkpointing.h"
+#include "train/energy_counter.h"
 #include "train/metrics.h"
+#include "train/peak_memory.h"
 #include "train/preflight.h"
 #include "train/progress_line.h"
+#include "train/rehearsal.h"
 #include "train/row_feed.h"
 #include "train/schedule.h"
 #include "train/step_record.h"
@@ -32,6 +35,7 @@ namespace {
 // What turns seconds and tokens into shares of the peak and dollars.
 struct Meter {
   const AttemptLog& attempts;
+  EnergyCounter& energy;
   MachineProbe machine{};
   double flops_per_token = 0;
   double usd_per_device_second = 0;
@@ -45,8 +49,8 @@ struct Meter {
 // More threads than cores are no more machine.
 int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? std::min(threads(), available_cores()) : 1; }
 
-Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const AttemptLog& attempts) {
-  Meter meter{attempts};
+Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const AttemptLog& attempts, EnergyCounter& energy) {
+  Meter meter{attempts, energy};
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
   meter.machine = probe_machine();
   if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
@@ -55,7 +59,7 @@ Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const Atte
   return meter;
 }
 
-Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter& meter) {
+Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter& meter, const std::optional<LocalPlan>& plan) {
   Bill bill;
   bill.run = config.run.name;
   bill.device = price_row(config);
@@ -63,6 +67,13 @@ Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter
   bill.devices = meter.attempts.devices();
   bill.wall_hours = meter.elapsed() / 3600;
   bill.device_hours = meter.attempts.device_seconds() / 3600;
+  bill.peak_memory_bytes = peak_memory_bytes();
+  if (const std::optional<double> joules = meter.energy.joules()) {
+    // Earlier attempts at this one's draw.
+    bill.energy_kwh = *joules / 3.6e6 * meter.attempts.device_seconds() / meter.attempts.own_device_seconds();
+    bill.energy_how = "measured: processor packages by RAPL, whatever else ran there included";
+  }
+  if (plan) bill.planned = {plan->measured.tokens, plan->wall_hours, plan->device_hours, plan->tokens_per_s, plan->memory_bytes};
   bill.tokens = state.tokens;
   bill.flops = meter.flops_per_token * double(state.tokens);
   bill.peak_flops_per_s = meter.machine.fma_peak_gflops * 1e9;
@@ -111,9 +122,20 @@ Position open_position(const TrainConfig& config, const TrainOptions& options, c
   return {state, saved.has_value()};
 }
 
-PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back) {
-  const Precision precision = precision_of(train.precision);
-  return {precision, train.wgrad_precision.empty() ? precision : precision_of(train.wgrad_precision), fallen_back};
+// The run's plan: the one that its first attempt made, or a new one before the first step of a run that is worth it; none for short runs.
+std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
+                                           const RunFolder& folder) {
+  if (fs::exists(folder.plan())) {
+    LocalPlan plan;
+    load_fields(plan, read_json(folder.plan()), folder.plan().string());
+    return plan;
+  }
+  if (config.run.device != "cpu" || newest_checkpoint(folder.root())) return std::nullopt;
+  const double rough_s = rough_seconds(config, shape, probe_machine().fma_peak_gflops);
+  if (rough_s < config.bill.plan_above_s) return std::nullopt;
+  LocalPlan plan = rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal");
+  write_file_atomic(folder.plan(), dump_json(dump_fields(plan)));
+  return plan;
 }
 
 }  // namespace
@@ -134,6 +156,8 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
 
   RunFolder folder(root, options.mode);
   const AttemptLog attempts(folder.attempts(), device_count(config), begun, newest_checkpoint(root).has_value());
+  EnergyCounter energy;
+  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, folder);
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
   Position position = open_position(config, options, folder, feed, model, optimizer);
@@ -151,7 +175,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     if (state.tokens >= length.tokens && summary.bill.tokens == state.tokens) return summary;
     fs::remove(folder.bill());
   }
-  const Meter meter = make_meter(config, shape, attempts);
+  const Meter meter = make_meter(config, shape, attempts, energy);
   state.machine = machine_label(meter.machine);
   MetricsLog log(folder.metrics(), state.metrics_bytes, state.machine);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
@@ -160,6 +184,9 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   progress.note(fmt::format("{}: {} parameters, {} steps, {} tokens; {}{}", root.string(),
                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
                             state.machine, resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+  if (plan)
+    progress.note(fmt::format("planned: {}, {:.0f} tokens/s, {}", human_duration(3600 * plan->wall_hours), plan->tokens_per_s,
+                              human_bytes(plan->memory_bytes)));
 
   std::optional<double> validation_bpb;
   const int64_t first_step = state.step;
@@ -242,6 +269,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     }
 
     // One line.
+    energy.poll();
     const double step_s = step_timer.seconds(), tokens_per_s = double(settings.batch_tokens) / step_s;
     const StepClock clock{meter.elapsed(), step_s, tokens_per_s, meter.peak_share(tokens_per_s), meter.usd()};
     const std::vector<RouterStats> router = router_view(result.loads, model.parameters());
@@ -256,7 +284,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   summary.step = state.step;
   summary.stopped = state.tokens < length.tokens;
   summary.steps_done = state.step - first_step;
-  summary.bill = make_bill(config, state, meter);
+  summary.bill = make_bill(config, state, meter, plan);
   write_bill(folder.bill(), summary.bill);
   return summary;
 }

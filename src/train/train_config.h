@@ -194,11 +194,14 @@ void visit_fields(CheckpointSection& c, V& v) {
 struct BillSection {
   double rate = 0;
   std::string device;
+  double plan_above_s = 60;
 };
 template <class V>
 void visit_fields(BillSection& c, V& v) {
   v("rate", c.rate, "USD a device-hour (a vCPU, or an accelerator); 0: the price table's");
   v("device", c.device, "row of the price table; empty: cpu");
+  v("plan_above_s", c.plan_above_s,
+    "a run that takes longer than this at a third of the peak is rehearsed and planned before its first step");
 }
 
 struct TrainConfig {

@@ -8,6 +8,7 @@
 
 #include "model/lm_loss.h"
 #include "train/expert_balance.h"
+#include "train/train_config.h"
 
 namespace finback {
 
@@ -39,6 +40,9 @@ struct StepResult {
   double grad_norm = 0;  // before clipping; 0 without gradients
   std::vector<LayerLoad> loads;
 };
+
+// Precisions of a run's linears, those of the sub-layers that fell back included.
+PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back);
 
 // Clears the gradients, then adds those of all micro-batches. Throws nothing for non-finite numbers: see nonfinite_report.
 // routes, where given, receives what the routers chose, one entry a micro-batch.

@@ -93,7 +93,11 @@ class PipelineTest(small_run.ProgramTest):
         self.assertEqual(bill["tokens"], STEPS * 512)
         self.assertAlmostEqual(bill["usd"], bill["device_hours"] * bill["usd_per_device_hour"])
         self.assertTrue(bill["price_source"] and bill["price_date"] and bill["not_included"])
-        self.assertIn("$", self.good("bill", self.folder, self.folder).stdout)
+        both = self.good("bill", self.folder, run_folder("again"), "--final", self.folder).stdout if os.path.exists(run_folder("again")) \
+            else self.good("bill", self.folder, self.folder).stdout
+        self.assertRegex(both, r"final run .*development: \$")
+        self.assertIn("no plan was made", both)
+        self.bad(1, "bill", self.folder, "--final", "elsewhere", says="--final")
 
     def test_converted_weights_still_generate(self):
         for dtype in ("f32", "bf16"):

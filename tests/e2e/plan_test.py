@@ -51,6 +51,19 @@ class PlanTest(small_run.ProgramTest):
             self.assertGreater(float(row["tokens_per_s_per_gpu"]), 0, row)
             self.assertLess(float(row["mfu_bf16_pct"]), 120, row)
 
+    def test_a_recipe_on_this_machine(self):
+        words = ["plan", small_run.recipe(), "--hardware", "this"]
+        plan = json.loads(self.good(*words, "--json").stdout)
+        self.assertEqual(plan["measured"]["tokens"], small_run.STEPS * 512)
+        self.assertGreater(plan["measured"]["rehearsed_steps"], 5)
+        self.assertAlmostEqual(plan["usd"], plan["device_hours"] * plan["usd_per_device_hour"])
+        self.assertGreater(plan["memory_bytes"], 1 << 20)
+        self.assertEqual([name for name in os.listdir(small_run.work_folder()) if name.startswith(".rehearsal")], [])
+        twice = json.loads(self.good(*words, f"--train.steps={2 * small_run.STEPS}", "--json").stdout)
+        self.assertEqual(twice["measured"]["steps"], 2 * small_run.STEPS)
+        self.bad(2, "plan", V3, "--gpus", 8, "--tokens", "1T", "--train.steps=3", says="--hardware this")
+        self.bad(1, *words, "--train.steps=-1", says="steps = -1")
+
     @unittest.skipUnless(small_run.full, "refits take a minute or more beside other work: run_all --full")
     def test_left_out_rows_are_within_the_bar(self):
         python = os.path.join(small_run.ROOT, ".venv/bin/python")

@@ -66,6 +66,27 @@ class ResumeTest(small_run.ProgramTest):
                 self.resumed(name)
                 self.assertTrue(os.path.exists(os.path.join(run_folder(name), "bill.json")))
 
+    def test_a_rehearsal_leaves_no_trace_but_its_plan(self):
+        # Killed in the rehearsal's checkpoint: its folder goes, the plan is made by the next attempt, and kept by the one behind.
+        planned = "--bill.plan_above_s=0"
+        done = finback(*train_words("planned", "--resume", planned, "--failpoint=checkpoint-written:1:kill"))
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+        self.assertEqual(glob.glob(os.path.join(run_folder("planned"), "plan.json")), [])
+        done = finback(*train_words("planned", "--resume", planned, "--failpoint=after-done:3:kill"))
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+        path = os.path.join(run_folder("planned"), "plan.json")
+        before = open(path, "rb").read()
+        self.resumed("planned", planned)
+        self.assertEqual(open(path, "rb").read(), before)
+        self.assertEqual(glob.glob(os.path.join(run_folder("planned"), "step-r*")), [])
+        with open(os.path.join(run_folder("planned"), "bill.json"), encoding="utf-8") as f:
+            bill = json.load(f)
+        self.assertEqual(bill["planned"]["wall_hours"], json.loads(before)["wall_hours"])
+        self.assertGreater(bill["peak_memory_bytes"], 1 << 20)
+        table = self.good("bill", run_folder("planned")).stdout
+        self.assertRegex(table, r"predicted +actual")
+        self.assertRegex(table, r"electricity .*(measured|estimated)")
+
     def test_killed_twice_in_a_row(self):
         self.killed_by("twice", "before-done:2")
         self.killed_by("twice", "checkpoint-written:1")
