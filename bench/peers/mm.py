@@ -12,11 +12,12 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import turns
+
 FORMS = {"packed": "forward", "wgrad": "wgrad"}
 
 
@@ -45,13 +46,6 @@ def peer(a):
     print(json.dumps({"times": times, "peer": f"torch {torch.__version__}"}))
 
 
-def run(command, text=None):
-    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stderr.strip().splitlines()[-1:]}")
-    return json.loads(done.stdout[done.stdout.index("{"):])
-
-
 def products(rows):
     """(name, form, m, n, k, seconds) of the bench's rows: `gemm packed low rank 2048x384x128`."""
     for row in rows:
@@ -61,46 +55,39 @@ def products(rows):
             yield (what, form, int(match[3]), int(match[4]), int(match[5]), row["seconds_min"])
 
 
-def compare(a):
+def compare(a, threads):
     ours, theirs, peaks, name = {}, {}, [], ""
     for _ in range(a.rounds):
-        result = run([a.finback, "bench", "gemm", "--json", "--threads", str(a.threads)])
+        result = turns.run([a.finback, "bench", "gemm", "--json", "--threads", str(threads)])
         peaks.append(result["fma_peak_gflops"])
         rows = list(products(result["rows"]))
-        answer = run([sys.executable, os.path.abspath(__file__), "--peer", "--thread-count", str(a.threads)],
-                     json.dumps([[form, m, n, k] for _, form, m, n, k, _ in rows]))
+        answer = turns.run([sys.executable, os.path.abspath(__file__), "--peer", "--thread-count", str(threads)],
+                           json.dumps([[form, m, n, k] for _, form, m, n, k, _ in rows]))
         name = answer["peer"]
         for (what, form, m, n, k, seconds), peer_seconds in zip(rows, answer["times"]):
             ours.setdefault((what, form, m, n, k), []).append(seconds)
             theirs.setdefault((what, form, m, n, k), []).append(peer_seconds)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
     for key, times in ours.items():
         what, form, m, n, k = key
         flops, peak = 2e-9 * m * n * k, max(peaks)
         mine, other = flops / statistics.median(times), flops / statistics.median(theirs[key])
-        yield {"figure": "mm", "product": what, "form": form, "m": m, "n": n, "k": k, "threads": a.threads, "gflops": round(mine, 1),
+        yield {"figure": "mm", "product": what, "form": form, "m": m, "n": n, "k": k, "threads": threads, "gflops": round(mine, 1),
                "peer_gflops": round(other, 1), "ratio": round(mine / other, 3), "share_of_peak": round(mine / peak, 3),
-               "peer_share_of_peak": round(other / peak, 3), "fma_peak_gflops": round(peak, 1), "peer": name, "rounds": a.rounds,
-               "kernels": result["kernels"], "processor": result["processor"], "commit": commit}
+               "peer_share_of_peak": round(other / peak, 3), "fma_peak_gflops": round(peak, 1),
+               "peer": name, "kernels": result["kernels"], "processor": result["processor"]}
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--finback", default=os.path.join(ROOT, "build", "finback"))
-    ap.add_argument("--out", help="append the JSON lines to this file")
+    turns.add_flags(ap, threads="1", rounds=3)
     ap.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     ap.add_argument("--thread-count", type=int, default=1, help=argparse.SUPPRESS)
     a = ap.parse_args()
     if a.peer:
         return peer(a)
-    for result in compare(a):
-        line = json.dumps(result)
-        print(line, flush=True)
-        if a.out:
-            with open(a.out, "a", encoding="utf-8") as f:
-                f.write(line + "\n")
+    for threads in turns.thread_counts(a):
+        for figure in compare(a, threads):
+            turns.emit(a, figure)
 
 
 if __name__ == "__main__":

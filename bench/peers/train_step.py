@@ -13,11 +13,11 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import turns
 
 
 def peer_step(a):
@@ -56,13 +56,6 @@ def peer_step(a):
                       "peer": f"transformers {transformers.__version__}, torch {torch.__version__}"}))
 
 
-def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stderr.strip().splitlines()[-1:]}")
-    return json.loads(done.stdout[done.stdout.index("{"):])
-
-
 def compare(a, threads):
     modes = [(e, t, m, False) for e, t in (("grouped_mm", "sdpa"), ("grouped_mm", "eager"), ("eager", "sdpa")) for m in ("keep", "default")]
     if a.quick:
@@ -72,22 +65,21 @@ def compare(a, threads):
     shape = ["--batch-tokens", str(a.batch_tokens), "--seq-len", str(a.seq_len)]
     ours, peers = [], {mode: [] for mode in modes}
     for _ in range(a.rounds):
-        ours.append(run([a.finback, "bench", "step", "--config", a.config_file, "--precision", "f32", "--no-mtp", "--json",
-                         "--steps", str(a.steps), "--threads", str(threads)] + shape))
+        ours.append(turns.run([a.finback, "bench", "step", "--config", a.config_file, "--precision", "f32", "--no-mtp", "--json",
+                               "--steps", str(a.steps), "--threads", str(threads)] + shape))
         for experts, attention, malloc, compiled in modes:
             command = [sys.executable, os.path.abspath(__file__), "--peer-step", "--config", a.config, "--experts", experts, "--attention", attention,
                        "--malloc", malloc, "--thread-count", str(threads), "--steps", str(a.steps)] + shape + (["--compile"] if compiled else [])
-            peers[(experts, attention, malloc, compiled)].append(run(command))
+            peers[(experts, attention, malloc, compiled)].append(turns.run(command))
     rate = lambda results: statistics.median(r["tokens_per_s_median"] for r in results)
     best = max(modes, key=lambda mode: rate(peers[mode]))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
     return {"figure": "train_step", "config": a.config, "threads": threads, "batch_tokens": a.batch_tokens, "seq_len": a.seq_len, "precision": "f32",
             "tokens_per_s": round(rate(ours), 1), "peer_tokens_per_s": round(rate(peers[best]), 1), "ratio": round(rate(ours) / rate(peers[best]), 3),
             "fma_peak_gflops": round(max(r["fma_peak_gflops"] for r in ours), 1),
             "share_of_peak": round(statistics.median(r["share_of_peak"] for r in ours), 3),
             "peak_memory_bytes": max(r["peak_memory_bytes"] for r in ours), "peer_peak_memory_bytes": min(r["peak_memory_bytes"] for r in peers[best]),
             "peer": peers[best][0]["peer"], "peer_mode": {"experts": best[0], "attention": best[1], "malloc": best[2], "compile": best[3]},
-            "rounds": a.rounds, "kernels": ours[0]["kernels"], "processor": ours[0]["processor"], "commit": commit}
+            "kernels": ours[0]["kernels"], "processor": ours[0]["processor"]}
 
 
 def main():
@@ -96,27 +88,20 @@ def main():
     ap.add_argument("--batch-tokens", type=int, default=2048)
     ap.add_argument("--seq-len", type=int, default=256)
     ap.add_argument("--steps", type=int, default=6)
-    ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--threads", default="1,2")
+    turns.add_flags(ap, threads="1,2", rounds=3)
     ap.add_argument("--compile", action="store_true")
     ap.add_argument("--quick", action="store_true", help="only the peer's usual best mode")
-    ap.add_argument("--finback", default=os.path.join(ROOT, "build", "finback"))
-    ap.add_argument("--out", help="append the JSON lines to this file")
     ap.add_argument("--peer-step", action="store_true", help=argparse.SUPPRESS)
     ap.add_argument("--experts", default="grouped_mm", help=argparse.SUPPRESS)
     ap.add_argument("--attention", default="sdpa", help=argparse.SUPPRESS)
     ap.add_argument("--malloc", default="keep", help=argparse.SUPPRESS)
     ap.add_argument("--thread-count", type=int, default=1, help=argparse.SUPPRESS)
     a = ap.parse_args()
-    a.config_file = os.path.join(ROOT, "configs", "models", a.config, "config.json")
+    a.config_file = turns.model_config(a.config)
     if a.peer_step:
         return peer_step(a)
-    for threads in (int(t) for t in a.threads.split(",")):
-        line = json.dumps(compare(a, threads))
-        print(line, flush=True)
-        if a.out:
-            with open(a.out, "a", encoding="utf-8") as f:
-                f.write(line + "\n")
+    for threads in turns.thread_counts(a):
+        turns.emit(a, compare(a, threads))
 
 
 if __name__ == "__main__":
