@@ -4,6 +4,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "kernels/lanes.h"
@@ -19,6 +21,7 @@
 namespace finback {
 // Bytes of a number, and how many numbers along K share a scale (all: a block that never ends).
 constexpr int64_t kNoScale = int64_t{1} << 62;
+constexpr int64_t kAhead = 1536;  // bytes: the processor's own prefetching stops at every page
 constexpr int64_t value_bytes(Precision p) { return p == Precision::kF32 ? 4 : p == Precision::kBf16 ? 2 : 1; }
 constexpr int64_t scale_block(Precision p) { return p == Precision::kInt8 ? kInt8Block : p == Precision::kFp8 ? 128 : kNoScale; }
 }  // namespace finback
@@ -81,6 +84,7 @@ HWY_ATTR HWY_INLINE void stream_tile(const StreamRows& x, int64_t row, int64_t c
     for (int v = 0; v < V; ++v) scale[v] = load_scale<P>(panels[v / 2].scales, block, v % 2);
     const int64_t end = x.depth - k0 > scale_block(P) ? k0 + scale_block(P) : x.depth;
     for (; k0 < end; ++k0, values[0] += row_bytes, values[1] += row_bytes) {
+      for (int pair = 0; pair < V / 2; ++pair) hwy::Prefetch(values[pair] + kAhead);
       VecF b[V];
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) b[v] = load_stored<P>(values[v / 2] + v % 2 * half, scale[v]);
