@@ -12,10 +12,10 @@ struct CostParameters {
   double power = 0.4;                                // rate goes with (cap / power of the die) to this
   double gemm_traffic = 0.5;                         // share of a product's bytes that is not hidden behind its arithmetic
   double gemm_start_us = 6;                          // start, ramp and tail of one product
-  // Attention: matrix part, the share lost on kernels of an older generation, and exponentials not hidden.
-  double attention_16 = 0.62, attention_ported = 0.62, attention_exp = 0.45;
+  // Attention: matrix part, and exponentials not hidden.
+  double attention_16 = 0.62, attention_exp = 0.45;
   double young = 0.05;               // each year short of three after the part came out costs this share of kernels' rates
-  double attention_progress = 0.10;  // a year before 2025 cost this share of attention's rate
+  double attention_progress = 0.10;  // a year before 2025, or before kernels for the part were mature, costs this share of attention's rate
   double traffic = 1.0;              // element-wise passes against the counted ones, fused as in 2025
   double quantize = 1.0;             // the same of casts to 8 and 4 bits
   double permute = 1.5;              // the same of expert permutation
@@ -56,9 +56,8 @@ void visit_fields(CostParameters& p, V& v) {
   v("gemm_traffic", p.gemm_traffic, "share of a product's bytes not hidden");
   v("gemm_start_us", p.gemm_start_us, "start of a product, us");
   v("attention_16", p.attention_16, "attention's products: share of the ceiling");
-  v("attention_ported", p.attention_ported, "attention kernels older than the hardware: rate against native ones");
   v("young", p.young, "a year of a part's youth: share of the rates lost");
-  v("attention_progress", p.attention_progress, "yearly share of attention's rate gained until 2025");
+  v("attention_progress", p.attention_progress, "yearly share of attention's rate gained until its kernels were mature");
   v("attention_exp", p.attention_exp, "share of the exponentials not hidden");
   v("traffic", p.traffic, "element-wise bytes against the counted ones");
   v("quantize", p.quantize, "cast bytes against the counted ones");

@@ -11,6 +11,7 @@ namespace {
 constexpr double kBackward = 2;         // gradients of input and of weight
 constexpr double kFlashBackward = 2.5;  // five products instead of two
 constexpr double kHiddenTensorSince = 2024.4, kHiddenExpertsSince = 2026.0, kGraphsSince = 2026.42;
+constexpr double kMatureAge = 3.2;      // years after which kernels for a part have stopped gaining
 constexpr double kFusedSince = 2022.7;  // attention kernels that keep scores on chip
 
 bool narrow(MatrixPrecision precision) { return precision != MatrixPrecision::k16; }
@@ -65,19 +66,31 @@ void attention_gemms(Pass& pass, double tp) {
   pass.gemm(n, d, h * dv / tp);
 }
 
-// Seconds of scores, softmax and values, forward only.
-double attention_core(const TrainSetup& s, const CostParameters& p, double tokens) {
+// Attention that passes scores through memory: `products` of the whole square (two forward) and `passes` over the scores in 16 bits.
+double unfused_attention(const TrainSetup& s, const CostParameters& p, double tokens, double products, double passes) {
+  const double scores = tokens * double(s.shape.heads) / double(s.layout.tp) * double(s.seq_len);
+  const double product = scores * double(s.shape.head_dim + s.shape.value_dim);
+  return products * product / gemm_rate(s.gpu, MatrixPrecision::k16, p) + passes * 2 * scores / (s.gpu.hbm_tb_s * 1e12 * p.hbm);
+}
+
+struct CoreSeconds {
+  double forward = 0, backward = 0;
+  double scores_again = 0;  // what selective recompute runs once more
+};
+
+CoreSeconds attention_core(const TrainSetup& s, const CostParameters& p, double tokens) {
+  if (s.software_date < kFusedSince) {
+    // Forward: scores written; softmax read and written; dropout the same with its mask; read by the values. Recompute stops before the values.
+    // Backward: their gradient written, the scores read; dropout; softmax with three; read by the gradients of queries and keys.
+    return {unfused_attention(s, p, tokens, 2, 6.5), unfused_attention(s, p, tokens, 4, 9.5), unfused_attention(s, p, tokens, 1, 5.5)};
+  }
   const double h = double(s.shape.heads) / double(s.layout.tp), keys = visible_keys(s.shape, double(s.seq_len), true);
   const double flops = 2 * tokens * h * double(s.shape.head_dim + s.shape.value_dim) * keys;
   const double ceiling = gemm_rate(s.gpu, MatrixPrecision::k16, p) / p.gemm_16;
-  if (s.software_date < kFusedSince) {
-    // Scores go through memory: written, scaled and masked, softmax, dropout with its mask, read: 6.5 passes over the full square.
-    const double scores = tokens * h * double(s.seq_len);
-    return 2 * flops / (ceiling * p.gemm_16) + 6.5 * 2 * scores / (s.gpu.hbm_tb_s * 1e12 * p.hbm);
-  }
-  const double native = s.software_date >= double(s.gpu.year) + 2.2 ? 1 : p.attention_ported;
-  return (flops / (ceiling * p.attention_16) + p.attention_exp * tokens * h * keys / (s.gpu.exp_gop_s * 1e9)) / native *
-         dated(p.attention_progress, std::min(s.software_date, 2025.0));
+  const double forward =
+      (flops / (ceiling * p.attention_16) + p.attention_exp * tokens * h * keys / (s.gpu.exp_gop_s * 1e9)) *
+      std::exp(p.attention_progress * std::max(0.0, std::min(2025.0, double(s.gpu.year) + kMatureAge) - s.software_date));
+  return {forward, kFlashBackward * forward, 0};
 }
 
 // Two gathers and two scatters of a micro-batch's activations in each direction, halved for one sub-layer.
@@ -95,10 +108,9 @@ LayerTime attention_time(const TrainSetup& s, const CostParameters& p, double to
   attention_gemms(pass, tp);
   pass.elements(tokens * (4 * d / norm_tp + 2 * double(s.shape.heads * s.shape.head_dim + s.shape.kv_heads * s.shape.head_dim) / tp));
   LayerTime time = finish(pass, 0.5 * p.host_dense_ms, p.host_progress);
-  const double core = attention_core(s, p, tokens);
-  time.attention = (1 + (s.software_date < kFusedSince ? kBackward : kFlashBackward)) * core;
-  if (l.recompute == Recompute::kSelective && s.software_date < kFusedSince) time.attention += core;
-  time.again += core;
+  const CoreSeconds core = attention_core(s, p, tokens);
+  time.attention = core.forward + core.backward + (l.recompute == Recompute::kSelective ? core.scores_again : 0);
+  time.again += core.forward;
   time.tp = tensor_seconds(s, p, tokens);
   if (l.cp > 1) {
     const double bytes = 2 * tokens * double(l.cp) * double(s.shape.kv_heads * (s.shape.head_dim + s.shape.value_dim)) / tp;

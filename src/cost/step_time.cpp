@@ -79,7 +79,10 @@ StepTime step_time(const TrainSetup& s, const CostParameters& p) {
   StepTime t;
   t.gemm = stage.gemm * micro_batches, t.attention = stage.attention * micro_batches, t.traffic = stage.traffic * micro_batches;
   t.recompute = again_seconds(s, stage, p) * micro_batches;
-  t.tp = stage.tp * micro_batches, t.cp = stage.cp * micro_batches, t.ep = stage.ep * micro_batches;
+  // Computing everything again also communicates again what the forward pass did: half of the tensor and expert traffic, a third of the context's.
+  const double again = l.recompute == Recompute::kFull ? 1 : 0;
+  t.tp = stage.tp * micro_batches * (1 + again / 2), t.ep = stage.ep * micro_batches * (1 + again / 2);
+  t.cp = stage.cp * micro_batches * (1 + again / 3);
   // Device and host work side by side; the slower one wins, softly.
   const double device = t.gemm + t.attention + t.traffic + t.recompute + t.tp + t.cp + t.ep, host = stage.host * micro_batches;
   t.host = std::pow(std::pow(device, p.host_power) + std::pow(host, p.host_power), 1 / p.host_power) - device;
@@ -93,7 +96,8 @@ StepTime step_time(const TrainSetup& s, const CostParameters& p) {
     t.pp = 2 * double(l.vp) * micro_batches * (bytes / (port * 1e9) + p.hop_us * 1e-6) * 0.25;
   }
   add_data_parallel(t, s, p, micro_batches, busy);
-  const double beyond = double(s.gpus) / 8;
+  // Who waits for each other once a step: the ranks of one stage.
+  const double beyond = double(s.gpus) / double(8 * l.pp);
   if (beyond > 1) t.straggle = t.total() * p.straggle * std::log2(beyond);
   return t;
 }
