@@ -1,4 +1,4 @@
-// What a training phase will cost: work, step, memory, hours, energy, dollars, each with its assumptions and an 80 % interval. Pure functions.
+// What a training phase will cost: work, step, memory, hours, energy, dollars, each with its assumptions and an interval meant to hold 80 %. Pure functions.
 #pragma once
 #include <optional>
 #include <string>
