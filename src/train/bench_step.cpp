@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <vector>
 
 #include "base/rng.h"
@@ -74,13 +75,16 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   model.set_precision({options.precision, options.precision, {}});
   OptimizerSection optimizer_config;
   Optimizer optimizer(model.parameters(), optimizer_config);
-  std::vector<double> seconds;
+  std::vector<double> seconds, cpu_seconds;
   int64_t kept = 0;
   for (int64_t step = 0; step < options.steps + 2; ++step) {
     const RandomRows rows = random_rows(config, options, step);
     const Timer timer;
+    const std::clock_t cpu = std::clock();
     kept = one_step(model, optimizer, rows, options, step + 1);
-    if (step >= 2) seconds.push_back(timer.seconds());  // the first two pay for page faults and packing buffers
+    if (step < 2) continue;  // the first two pay for page faults and packing buffers
+    seconds.push_back(timer.seconds());
+    cpu_seconds.push_back(double(std::clock() - cpu) / CLOCKS_PER_SEC);
   }
   const double step_s = median(seconds), rate = double(options.batch_tokens) / step_s;
   struct rusage usage {};
@@ -95,6 +99,7 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   json["tokens_per_s_median"] = rate;
   json["step_ms_median"] = step_s * 1e3;
   json["step_ms_min"] = *std::min_element(seconds.begin(), seconds.end()) * 1e3;
+  json["step_cpu_ms_median"] = median(cpu_seconds) * 1e3;  // of all threads: what a busy neighbour changes least
   json["backward_bytes"] = kept;
   json["peak_memory_bytes"] = int64_t(usage.ru_maxrss) * 1024;
   json["fma_peak_gflops"] = probe.fma_peak_gflops;
