@@ -21,6 +21,11 @@ constexpr int64_t kFewRows = 8;     // as many rows read panels straight from me
 constexpr int64_t kFewPanels = 2;   // a chunk of the few-row form: two panels keep four chains of FMAs in flight
 constexpr int64_t kMinChunks = 16;  // below this a loop is cut finer: the last chunk's wait is at most a few percent on a few threads
 
+// Note [Read where it lies]
+// Packing exists for the caches, not for the arithmetic: the tile broadcasts A from where it lies and loads rows of B from where they lie.
+// Copies pay only where lines a stride apart fall into one set of a cache and push each other out, at multiples of a page.
+bool read_in_place(const Operand& x) { return std::max(x.row_stride, x.column_stride) % 1024 != 0; }
+
 // How the jobs of one loop are cut. The cut never changes a bit, and never depends on the thread count all the same.
 struct Cut {
   int64_t rows, columns;  // of a chunk
@@ -50,46 +55,74 @@ void multiply_few_rows(const GemmJob& job, const Panels& panels, int64_t chunk, 
   panel_stream().multiply(rows, std::min(kFewPanels * width, job.n - first * width), panel_at(panels, first, job.k, width));
 }
 
-// One panel's rows [k0, k0 + depth) as f32: in place, or widened into scratch.
-const float* f32_rows(const Panels& panels, int64_t panel, int64_t k0, int64_t depth, int64_t k) {
-  const int64_t width = gemm_tile().columns;
-  if (panels.precision == Precision::kF32) return static_cast<const float*>(panels.values) + panel * k * width + k0 * width;
-  thread_local std::vector<float> widened;
-  widened.resize(size_t(depth * width));
-  panel_stream().widen(k0, depth, panel_at(panels, panel, k, width), widened.data());
-  return widened.data();
+// Rows [k0, k0 + depth) of the columns of one panel: where they lie, or copied or widened into scratch.
+struct RightRows {
+  const float* data;
+  int64_t stride;
+};
+RightRows right_rows(const GemmJob& job, const Panels& panels, int64_t panel, int64_t k0, int64_t depth) {
+  const int64_t width = gemm_tile().columns, columns = std::min(width, job.n - panel * width);
+  thread_local std::vector<float> scratch;
+  const auto room = [&] {
+    scratch.resize(size_t(depth * width));
+    return scratch.data();
+  };
+  if (panels.values == nullptr) {
+    const Operand& b = job.b_KN;
+    const float* data = b.data + k0 * b.row_stride + panel * width;
+    if (columns % (width / 2) == 0) return {data, b.row_stride};
+    gemm_tile().pack_b(depth, columns, data, b.row_stride, b.column_stride, room());
+    return {scratch.data(), width};
+  }
+  if (panels.precision == Precision::kF32) return {static_cast<const float*>(panels.values) + (panel * job.k + k0) * width, width};
+  panel_stream().widen(k0, depth, panel_at(panels, panel, job.k, width), room());
+  return {scratch.data(), width};
 }
 
 void multiply_chunk(const GemmJob& job, const Panels& panels, const Cut& cut, int64_t chunk, bool accumulate) {
   if (job.m <= kFewRows) return multiply_few_rows(job, panels, chunk, accumulate);
   thread_local std::vector<float> packed_a;
   const GemmTile& tile = gemm_tile();
+  const Operand& a = job.a_MK;
   const int64_t row_blocks = pieces(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
   const int64_t first = chunk / row_blocks * cut.columns, last = std::min(job.n, first + cut.columns);
-  packed_a.resize(size_t(pieces(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
+  const bool in_place = read_in_place(a);
+  if (!in_place) packed_a.resize(size_t(pieces(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
   for (int64_t k0 = 0; k0 < std::max<int64_t>(job.k, 1); k0 += kBlockK) {
     const int64_t depth = std::min(kBlockK, job.k - k0);
-    const Operand& a = job.a_MK;
-    tile.pack_a(rows, depth, a.data + row * a.row_stride + k0 * a.column_stride, a.row_stride, a.column_stride, packed_a.data());
+    const float* from = a.data + row * a.row_stride + k0 * a.column_stride;
+    TileBlock block = {rows,    0, depth,   from,    tile.rows * a.row_stride, a.row_stride, a.column_stride,
+                       nullptr, 0, nullptr, job.ldc, accumulate || k0 > 0};
+    if (!in_place) {
+      tile.pack_a(rows, depth, from, a.row_stride, a.column_stride, packed_a.data());
+      block.a = packed_a.data(), block.a_tile = tile.rows * depth, block.a_row = 1, block.a_k = tile.rows;
+    }
     for (int64_t column = first; column < last; column += tile.columns) {
-      tile.block(rows, std::min(tile.columns, job.n - column), depth, packed_a.data(),
-                 f32_rows(panels, column / tile.columns, k0, depth, job.k), job.c_MN + row * job.ldc + column, job.ldc,
-                 accumulate || k0 > 0);
+      const RightRows b = right_rows(job, panels, column / tile.columns, k0, depth);
+      block.columns = std::min(tile.columns, job.n - column);
+      block.b = b.data, block.ldb = b.stride, block.c = job.c_MN + row * job.ldc + column;
+      tile.block(block);
     }
   }
 }
 
-// The panels of every job that brings none, in one buffer; returns where each job's panels are.
+// The few-row form always walks panels.
+bool needs_panels(const GemmJob& job) {
+  if (job.packed_b.values != nullptr) return false;
+  return job.m <= kFewRows || job.b_KN.column_stride != 1 || !read_in_place(job.b_KN);
+}
+
+// The panels of every job that brings none and needs them, in one buffer; returns where each job's panels are.
 std::vector<Panels> pack_missing(std::span<const GemmJob> jobs, std::vector<float>& buffer) {
   std::vector<Panels> panels(jobs.size());
   std::vector<PanelJob> missing;
   size_t floats = 0;
-  for (const GemmJob& job : jobs) floats += job.packed_b.values == nullptr ? size_t(packed_floats(job.k, job.n)) : 0;
+  for (const GemmJob& job : jobs) floats += needs_panels(job) ? size_t(packed_floats(job.k, job.n)) : 0;
   if (buffer.size() < floats) buffer.resize(floats);
   float* next = buffer.data();
   for (size_t i = 0; i < jobs.size(); ++i) {
     panels[i] = jobs[i].packed_b;
-    if (panels[i].values != nullptr) continue;
+    if (!needs_panels(jobs[i])) continue;
     panels[i] = Panels(next);
     missing.push_back({jobs[i].k, jobs[i].n, jobs[i].b_KN, next});
     next += packed_floats(jobs[i].k, jobs[i].n);

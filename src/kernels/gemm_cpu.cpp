@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/gemm_cpu.h"
 #include "kernels/lanes.h"
@@ -82,26 +83,33 @@ HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b
   }
 }
 
-// R rows of the tile, V vectors of its columns; every accumulator is one chain over k.
-template <int R, int V>
-HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
-                              float* HWY_RESTRICT c, int64_t ldc, bool accumulate) {
-  const int64_t step = lanes();
+// R rows of A from `a` on, V vectors of columns; every accumulator is one chain over k. A pointer for every third row: an address of the
+// processor adds a stride once or twice.
+template <int R, int V, class RowStride, class KStride>
+HWY_ATTR HWY_INLINE void tile(const TileBlock& x, const float* HWY_RESTRICT a, RowStride a_row, KStride a_k, float* HWY_RESTRICT c) {
+  constexpr int kThirds = (R + 2) / 3;
+  const int64_t step = lanes(), ldb = x.ldb, ldc = x.ldc, columns = x.columns;
   VecF low[R], high[R];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    low[r] = accumulate ? load_some(c + r * ldc, columns) : hn::Zero(kF);
-    if constexpr (V == 2) high[r] = accumulate ? load_some(c + r * ldc + step, columns - step) : hn::Zero(kF);
+    low[r] = x.accumulate ? load_some(c + r * ldc, columns) : hn::Zero(kF);
+    if constexpr (V == 2) high[r] = x.accumulate ? load_some(c + r * ldc + step, columns - step) : hn::Zero(kF);
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    const auto b0 = hn::LoadU(kF, b + k * 2 * step);
-    [[maybe_unused]] const auto b1 = hn::LoadU(kF, b + k * 2 * step + step);
+  const float* HWY_RESTRICT b = x.b;
+  const float* row[kThirds];
+#pragma GCC unroll 16
+  for (int i = 0; i < kThirds; ++i) row[i] = a + 3 * i * a_row;
+  for (int64_t k = 0; k < x.depth; ++k, b += ldb) {
+    const auto b0 = hn::LoadU(kF, b);
+    [[maybe_unused]] const auto b1 = hn::LoadU(kF, b + (V - 1) * step);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const auto x = hn::Set(kF, a[k * kRows + r]);
-      low[r] = hn::MulAdd(x, b0, low[r]);
-      if constexpr (V == 2) high[r] = hn::MulAdd(x, b1, high[r]);
+      const auto value = hn::Set(kF, row[r / 3][r % 3 * a_row]);
+      low[r] = hn::MulAdd(value, b0, low[r]);
+      if constexpr (V == 2) high[r] = hn::MulAdd(value, b1, high[r]);
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < kThirds; ++i) row[i] += a_k;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
@@ -110,21 +118,26 @@ HWY_ATTR HWY_INLINE void tile(int64_t columns, int64_t depth, const float* HWY_R
   }
 }
 
-template <int V>
-HWY_ATTR void rows_of_tiles(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c,
-                            int64_t ldc, bool accumulate) {
+template <int V, class RowStride, class KStride>
+HWY_ATTR void rows_of_tiles(const TileBlock& x, RowStride a_row, KStride a_k) {
+  const float* a = x.a;
   int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) tile<kRows, V>(columns, depth, packed_a + r * depth, packed_b, c + r * ldc, ldc, accumulate);
-  const float* a = packed_a + r * depth;
-  for (; r + 4 <= rows; r += 4, a += 4) tile<4, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
-  for (; r + 2 <= rows; r += 2, a += 2) tile<2, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
-  for (; r < rows; ++r, ++a) tile<1, V>(columns, depth, a, packed_b, c + r * ldc, ldc, accumulate);
+  for (; r + kRows <= x.rows; r += kRows, a += x.a_tile) tile<kRows, V>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r + 4 <= x.rows; r += 4, a += 4 * a_row) tile<4, V>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r + 2 <= x.rows; r += 2, a += 2 * a_row) tile<2, V>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r < x.rows; ++r, a += a_row) tile<1, V>(x, a, a_row, a_k, x.c + r * x.ldc);
 }
 
-HWY_ATTR void block(int64_t rows, int64_t columns, int64_t depth, const float* packed_a, const float* packed_b, float* c, int64_t ldc,
-                    bool accumulate) {
-  if (columns > lanes()) return rows_of_tiles<2>(rows, columns, depth, packed_a, packed_b, c, ldc, accumulate);
-  rows_of_tiles<1>(rows, columns, depth, packed_a, packed_b, c, ldc, accumulate);
+template <class RowStride, class KStride>
+HWY_ATTR void columns_of_tiles(const TileBlock& x, RowStride a_row, KStride a_k) {
+  x.columns > lanes() ? rows_of_tiles<2>(x, a_row, a_k) : rows_of_tiles<1>(x, a_row, a_k);
+}
+
+HWY_ATTR void block(const TileBlock& x) {
+  const std::integral_constant<int64_t, 1> one;
+  const std::integral_constant<int64_t, kRows> packed;
+  if (x.a_row == 1 && x.a_k == kRows) return columns_of_tiles(x, one, packed);
+  x.a_row == 1 ? columns_of_tiles(x, one, x.a_k) : columns_of_tiles(x, x.a_row, one);
 }
 
 HWY_ATTR const GemmTile* get_tile() {

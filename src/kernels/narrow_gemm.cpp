@@ -108,12 +108,18 @@ void pack_down_chunk(const DownJob& job, std::span<const Piece> pieces, const Wo
   }
 }
 
+// The f32 tile of one packed tile of A and one panel of B.
+void f32_word_tile(int64_t rows, int64_t columns, int64_t depth, const float* a, const float* b, float* c, int64_t ldc, bool accumulate) {
+  const GemmTile& tile = gemm_tile();
+  tile.block({rows, columns, depth, a, 0, 1, tile.rows, b, tile.columns, c, ldc, accumulate});
+}
+
 }  // namespace
 
 WordTile word_tile() {
   if (kernel_variant() == Variant::kAvx512Bf16) return {kBf16TileRows, kBf16TileColumns, 2, bf16_tile};
   const GemmTile& tile = gemm_tile();
-  return {tile.rows, tile.columns, 1, tile.block};
+  return {tile.rows, tile.columns, 1, f32_word_tile};
 }
 
 void word_gemm(std::span<const WordJob> jobs, bool accumulate) {
