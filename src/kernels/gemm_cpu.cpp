@@ -1,6 +1,7 @@
 // The f32 register tile for every instruction set, from one Highway source.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm_cpu.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -23,6 +24,9 @@ constexpr int kRows = 6;
 #else
 constexpr int kRows = 4;
 #endif
+
+constexpr int64_t kLine = 16;   // floats of a cache line
+constexpr int64_t kAhead = 32;  // steps of k, each at least 6 cycles
 
 // packed[k * pitch + r] = source[r * stride + k] for `rows` source rows: 4 x 4 blocks in registers, the last block of rows overlapping the
 // one before. REQUIRES: rows >= 4.
@@ -83,6 +87,20 @@ HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b
   }
 }
 
+// Asks for the lines that step k + kAhead reads, and a row-major A for one line of the next tile: a tile touches a few bytes of many rows far
+// apart, which no processor guesses; in a training step most operands come from memory, and one wait is worth hundreds of FMAs.
+template <int V, class RowStride, class KStride>
+HWY_ATTR HWY_INLINE void fetch_ahead(const TileBlock& x, const float* a, int64_t k, RowStride a_row, KStride a_k) {
+  const float* b = x.b + (k + kAhead) * x.ldb;
+  hwy::Prefetch(b);
+  if constexpr (V == 2) hwy::Prefetch(b + lanes());
+  if constexpr (std::is_same_v<KStride, std::integral_constant<int64_t, 1>>) {
+    hwy::Prefetch(a + x.a_tile + (k % kLine) * a_row + k / kLine * kLine);
+  } else if constexpr (std::is_same_v<KStride, int64_t>) {
+    hwy::Prefetch(a + (k + kAhead) * a_k);
+  }
+}
+
 // R rows of A from `a` on, V vectors of columns; every accumulator is one chain over k. A pointer for every third row: an address of the
 // processor adds a stride once or twice.
 template <int R, int V, class RowStride, class KStride>
@@ -110,6 +128,7 @@ HWY_ATTR HWY_INLINE void tile(const TileBlock& x, const float* HWY_RESTRICT a, R
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kThirds; ++i) row[i] += a_k;
+    fetch_ahead<V>(x, a, k, a_row, a_k);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
