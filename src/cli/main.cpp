@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "cli/verbs.h"
 #include "kernels/variant.h"
+#include "model/tensor_memory.h"
 
 namespace finback {
 namespace {
@@ -79,6 +80,7 @@ std::vector<std::string> apply_global_flags(const std::vector<std::string>& word
       FB_CHECK(whole && thread_count >= 1 && thread_count <= 1024, "--threads: expected 1 to 1024, got \"{}\"", value);
     }
   }
+  keep_tensor_memory();
   at::set_num_threads(1);  // all parallelism is our pool's
   set_threads(thread_count);
   select_kernels(kernels);
