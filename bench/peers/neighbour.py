@@ -42,8 +42,8 @@ def main():
                           str(threads)])
 
     def peer(threads):
-        return turns.run([sys.executable, os.path.join(HERE, "train_step.py"), "--peer-step", "--config", a.config, "--thread-count", str(threads), "--steps",
-                          str(a.steps)])
+        return turns.run(["env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1", sys.executable, os.path.join(HERE, "train_step.py"), "--peer-step", "--malloc", "huge",
+                          "--config", a.config, "--thread-count", str(threads), "--steps", str(a.steps)])
 
     for threads in turns.thread_counts(a):
         rates = {"ours_alone": [], "ours_beside": [], "peer_alone": [], "peer_beside": []}

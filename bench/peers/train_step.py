@@ -4,7 +4,8 @@
     bench/peers/train_step.py [--config tiny] [--threads 1,2] [--rounds 3] [--compile] [--out bench/results/train_step.jsonl]
 
 The peer is DeepseekV3ForCausalLM in f32: forward, causal-LM cross-entropy, backward, clip_grad_norm_ 1.0, fused AdamW. Its modes: experts
-grouped_mm or eager, attention sdpa or eager, glibc malloc as it is or told to keep freed pages (mallopt), and with --compile torch.compile.
+grouped_mm or eager, attention sdpa or eager, glibc malloc as it is, told to keep freed pages (mallopt), or that on huge pages as ours
+(GLIBC_TUNABLES), and with --compile torch.compile.
 Each round tries every mode and ours once, so both sides meet the same neighbours; the best mode is the one with the best median.
 One JSON line a thread count: tokens/s of both sides (median over rounds), ratio, peak memory, measured FMA peak, processor, commit."""
 import argparse
@@ -21,7 +22,7 @@ import turns
 
 
 def peer_step(a):
-    if a.malloc == "keep":
+    if a.malloc != "default":
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)              # M_MMAP_MAX: no mapping of its own for a big block
         libc.mallopt(-1, 2**31 - 1)      # M_TRIM_THRESHOLD: never give pages back
@@ -57,18 +58,19 @@ def peer_step(a):
 
 
 def compare(a, threads):
-    modes = [(e, t, m, False) for e, t in (("grouped_mm", "sdpa"), ("grouped_mm", "eager"), ("eager", "sdpa")) for m in ("keep", "default")]
+    modes = [(e, t, m, False) for e, t in (("grouped_mm", "sdpa"), ("grouped_mm", "eager"), ("eager", "sdpa")) for m in ("huge", "keep", "default")]
     if a.quick:
-        modes = [("grouped_mm", "sdpa", "keep", False)]
+        modes = [("grouped_mm", "sdpa", "huge", False)]
     if a.compile:
-        modes.append(("grouped_mm", "sdpa", "keep", True))
+        modes.append(("grouped_mm", "sdpa", "huge", True))
     shape = ["--batch-tokens", str(a.batch_tokens), "--seq-len", str(a.seq_len)]
     ours, peers = [], {mode: [] for mode in modes}
     for _ in range(a.rounds):
         ours.append(turns.run([a.finback, "bench", "step", "--config", a.config_file, "--precision", "f32", "--no-mtp", "--json",
                                "--steps", str(a.steps), "--threads", str(threads)] + shape))
         for experts, attention, malloc, compiled in modes:
-            command = [sys.executable, os.path.abspath(__file__), "--peer-step", "--config", a.config, "--experts", experts, "--attention", attention,
+            pages = ["env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"] if malloc == "huge" else []
+            command = pages + [sys.executable, os.path.abspath(__file__), "--peer-step", "--config", a.config, "--experts", experts, "--attention", attention,
                        "--malloc", malloc, "--thread-count", str(threads), "--steps", str(a.steps)] + shape + (["--compile"] if compiled else [])
             peers[(experts, attention, malloc, compiled)].append(turns.run(command))
     rate = lambda results: statistics.median(r["tokens_per_s_median"] for r in results)
