@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -21,6 +22,15 @@ def finback(*words, **options):
     return subprocess.run([FINBACK, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
                           cwd=options.pop("cwd", ROOT), timeout=options.pop("timeout", 300), stdin=None if "input" in options else subprocess.DEVNULL,
                           **options)
+
+
+def python_with(module):
+    """The interpreter that has a module: .venv's or this one (tools/setup --tests sees to numpy)."""
+    in_venv = os.path.join(ROOT, ".venv/bin/python")
+    for python in (in_venv, sys.executable):
+        if os.path.exists(python) and subprocess.run([python, "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    raise AssertionError(f"expected {module} in .venv or {sys.executable}. Hint: tools/setup --tests")
 
 
 class ProgramTest(unittest.TestCase):
