@@ -11,7 +11,7 @@ namespace {
 constexpr double kBackward = 2;         // gradients of input and of weight
 constexpr double kFlashBackward = 2.5;  // five products instead of two
 constexpr double kHiddenTensorSince = 2024.4, kHiddenExpertsSince = 2026.0, kGraphsSince = 2026.42;
-constexpr double kMatureAge = 3.2;      // years after which kernels for a part have stopped gaining
+constexpr double kMatureAge = 4.0;      // years after which attention kernels for a part have stopped gaining
 constexpr double kFusedSince = 2022.7;  // attention kernels that keep scores on chip
 
 bool narrow(MatrixPrecision precision) { return precision != MatrixPrecision::k16; }
@@ -147,7 +147,8 @@ LayerTime moe_time(const TrainSetup& s, const CostParameters& p, double tokens) 
   pass.elements(here * (4 * d + (up + 1) * f * (k + double(m.shared_experts)) + 4 * double(m.experts)));
   const bool graphs = s.software_date >= kGraphsSince && s.gpu.year >= 2024;
   pass.elements(p.permute * (graphs ? p.host_graphs : 1) * here * k * 4 * d);
-  const double host = p.host_moe_ms * (l.static_experts ? p.host_static : graphs ? p.host_graphs : 1);
+  // Counts are waited for because the exchange needs them on the host; grouped products read them on the device.
+  const double host = p.host_moe_ms * (l.static_experts || l.ep == 1 ? p.host_static : graphs ? p.host_graphs : 1);
   LayerTime time = finish(pass, host, p.host_progress);
   time.tp = m.shared_experts > 0 ? tensor_seconds(s, p, tokens) : 0;
   if (l.ep > 1) {

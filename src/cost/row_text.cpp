@@ -150,7 +150,7 @@ double software_date(const CsvTable& t, size_t row, double fallback) {
   double found = year_month(version);
   // llm-foundry's tables carry no date: the A100 ones are of 2023's first half, the H100 ones of its second.
   if (found == 0 && has_word(framework, "foundry")) found = fallback < 2023 ? 2023.45 : 2023.95;
-  if (found == 0 && year_month(date) > 0) found = year_month(date) - 0.4;
+  if (found == 0 && year_month(date) > 0) found = year_month(date) - (t.has("tokens_T") ? 0.4 : 0);
   return std::clamp(found > 0 ? found : fallback, 2017.0, 2035.0);
 }
 

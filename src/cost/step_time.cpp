@@ -64,9 +64,9 @@ void add_data_parallel(StepTime& t, const TrainSetup& s, const CostParameters& p
     const double hidden = std::min(overlap_of(p.hide_dp, s.software_date) * wanted, 0.5 * busy / std::max(1.0, micro_batches) * double(2));
     t.dp += wanted - hidden;
   }
-  // Master weight, moments, gradient read; master, moments, weight written.
+  // The gradient read for its norm; master weight, moments, gradient read; master, moments, weight written; the gradient cleared.
   const double states = sharded || ways > 1 ? (stored.dense / double(dp * l.cp) + stored.experts / ways) : stored.dense + stored.experts;
-  t.optimizer = states * (2 * s.optimizer_bytes + 6) / (s.gpu.hbm_tb_s * 1e12 * p.hbm) + p.step_ms * 1e-3;
+  t.optimizer = states * (2 * s.optimizer_bytes + 14) / (s.gpu.hbm_tb_s * 1e12 * p.hbm) + p.step_ms * 1e-3;
 }
 
 }  // namespace
