@@ -1,10 +1,13 @@
 // finback plan: what a run will cost, before it runs.
 #include <cmath>
+#include <cstdlib>
+#include <sstream>
 
 #include "base/file.h"
 #include "cli/args.h"
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
+#include "cost/cache_savings.h"
 #include "cost/plan_rows.h"
 #include "cost/plan_spec.h"
 #include "cost/serve_plan.h"
@@ -116,12 +119,36 @@ int plan_training(const Args& args) {
   return print_report(args, json, text);
 }
 
+std::vector<double> cache_sizes(const Args& args) {
+  std::vector<double> sizes;
+  std::stringstream words(args.get_or("cache-gb", ""));
+  for (std::string word; std::getline(words, word, ',');) {
+    char* end = nullptr;
+    sizes.push_back(std::strtod(word.c_str(), &end));
+    FB_CHECK(!word.empty() && *end == 0 && sizes.back() > 0 && sizes.back() < 1e12,
+             "--cache-gb: expected sizes such as 10,100,1000, got \"{}\"", word.substr(0, 40));
+  }
+  return sizes;
+}
+
 int plan_serve(const Args& args) {
   PlanSpec spec = spec_of(args, args.required(0, "a model or a plan"));
   if (spec.tokens <= 0) spec.tokens = 1;
-  const ServeRequest request = serve_request(args, phases_of(spec)[0]);
+  ServeRequest request = serve_request(args, phases_of(spec)[0]);
+  if (!args.has("trace")) {
+    const ServePlan plan = plan_serving(request, fitted_parameters());
+    return print_report(args, serve_json(request, plan), serve_text(request, plan));
+  }
+  FB_CHECK(!args.has("hit"), "--hit and --trace: expected one of them, the trace says what is found");
+  const CacheTrace trace = parse_cache_trace(read_file(*args.get("trace")), *args.get("trace"));
+  const double requests = double(trace.requests.size());
+  if (!args.has("context")) request.context = std::ceil(double(trace.prompt_tokens) / requests);
+  if (!args.has("output")) request.output = std::max(1.0, std::ceil(double(trace.output_tokens) / requests));
   const ServePlan plan = plan_serving(request, fitted_parameters());
-  return print_report(args, serve_json(request, plan), serve_text(request, plan));
+  const std::vector<CacheSize> sizes = weigh_cache(trace, plan, cache_sizes(args));
+  Json json = serve_json(request, plan);
+  json["trace"] = savings_json(trace, sizes);
+  return print_report(args, json, serve_text(request, plan) + savings_text(trace, sizes));
 }
 
 int plan_compare(const Args& args) {
@@ -157,6 +184,8 @@ Args plan_args() {
       .flag("context", "N", "serving and RL: prompt tokens (default 4096)")
       .flag("output", "N", "serving and RL: answer tokens (default 1024)")
       .flag("hit", "SHARE", "serving: share of prompt tokens found in the cache")
+      .flag("trace", "FILE.jsonl", "serving: replay prompts through a prefix cache (docs/cost-model.md): hit rate and dollars by its size")
+      .flag("cache-gb", "GB,...", "with --trace: sizes (default: halves of what would keep everything)")
       .toggle("compare", "two plans: B against A, factor by factor")
       .flag("rows", "FILE.csv", "predict every row of a table of published runs; targets are not read")
       .flag("out", "FILE.csv", "where --rows writes (default: stdout)")
@@ -182,7 +211,7 @@ int cmd_plan(Words words) {
     const PlanHere here = plan_here(args.required(0, "a recipe"), args.overrides(), args.number("rate", 0, 0, 1e6));
     return print_report(args, here.json, here.text);
   }
-  return args.has("serve") ? plan_serve(args) : plan_training(args);
+  return args.has("serve") || args.has("trace") ? plan_serve(args) : plan_training(args);
 }
 
 }  // namespace finback

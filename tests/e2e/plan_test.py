@@ -34,6 +34,30 @@ class PlanTest(small_run.ProgramTest):
         self.bad(1, "plan", "no-such-model", "--gpus", 8, "--tokens", "1T", says="no such file")
         self.bad(1, "plan", "--rows", "no-such.csv", says="no-such.csv")
 
+    def test_a_trace_is_replayed_through_caches_of_several_sizes(self):
+        serve = ["plan", V3, "--serve", "--hardware", "h800", "--gpus", 64, "--precision", "fp8", "--trace"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "trace.jsonl")
+            with open(path, "w", encoding="utf-8") as f:  # ten talks in turns, each a block longer every time
+                for i in range(100):
+                    ids = [0] + [1000 * (i % 10) + k for k in range(1, i // 10 + 3)]
+                    f.write(json.dumps({"timestamp": i, "input_length": 512 * len(ids) - 5, "output_length": 100, "hash_ids": ids}) + "\n")
+            found = json.loads(self.good(*serve, path, "--json").stdout)
+            sizes = found["trace"]["sizes"]
+            self.assertEqual(found["output"], 100)
+            self.assertEqual([s["hit_share"] for s in sizes], sorted(s["hit_share"] for s in sizes))
+            self.assertAlmostEqual(sizes[-1]["gb"] * 1e9, found["trace"]["distinct_blocks"] * 512 * 70272)  # V3's latents: 61 layers of 576 in 16 bits
+            price = found["usd_per_million"]
+            for s in sizes:
+                self.assertAlmostEqual(s["usd_per_million_input"], s["hit_share"] * price["input_hit"] + (1 - s["hit_share"]) * price["input_miss"])
+            self.assertIn("$ saved", self.good(*serve, path, "--cache-gb", "1,2").stdout)
+            self.bad(1, *serve, path, "--cache-gb", "1,x", says="--cache-gb: expected sizes")
+            self.bad(1, *serve, path, "--hit", "0.5", says="--hit and --trace")
+            with open(path, "a", encoding="utf-8") as f:
+                f.write("{\n")
+            self.bad(1, *serve, path, says="line 101")
+        self.bad(1, *serve, path, says="trace.jsonl")
+
     def test_rows_of_unseen_parts_and_models(self):
         head = "framework,version,model,arch_key,gpu_type,gpus,precision,gbs_seqs,mbs_seqs,seq_len,TP,PP,CP,VP,EP,FSDP,recompute,params_B\n"
         rows = ["X,2025-06,Llama 3 70B,l3-70,MI300X,64,BF16,512,1,8192,8,1,1,,,,,", "X,26.06,LLAMA3_70B,l3-70,GB300,64,NVFP4,256,1,8192,1,1,1,n/a,n/a,64,,",
