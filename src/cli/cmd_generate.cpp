@@ -11,9 +11,11 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/pool.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
+#include "cost/serve_bill.h"
 #include "infer/engine.h"
 #include "model/checkpoint.h"
 #include "tokenizer/chat_format.h"
@@ -27,6 +29,7 @@ namespace {
 struct Answer {
   std::vector<TokenEvent> events;
   std::string text;
+  double prefill_seconds = 0, decode_seconds = 0;  // inside the engine; the step that makes the first token still reads the prompt
 };
 
 // Defaults for sampling come from the model's generation_config.json, then from the flags.
@@ -81,7 +84,10 @@ Answer answer(Engine& engine, const Tokenizer* tokenizer, Request request, const
   };
   const int64_t id = engine.submit(std::move(request));
   while (!engine.idle()) {
-    for (const TokenEvent& event : engine.step()) {
+    const Timer timer;
+    const std::vector<TokenEvent> events = engine.step();
+    (result.events.empty() ? result.prefill_seconds : result.decode_seconds) += timer.seconds();
+    for (const TokenEvent& event : events) {
       result.events.push_back(event);
       if (decoder) emit(stopper.push(decoder->push(event.token)));
       if (stopper.found()) engine.cancel(id);
@@ -126,7 +132,8 @@ void declare(Args& args) {
       .flag("system", "TEXT", "system message of --chat")
       .toggle("json", "{\"ids\", \"logprobs\", \"text\"} of the new tokens")
       .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
-      .flag("device", "cpu|cuda", "where to run (default cpu)");
+      .flag("device", "cpu|cuda", "where to run (default cpu)")
+      .flag("usage", "FILE.json", "add tokens and seconds of this run to a usage file, for finback bill --serve");
 }
 
 // One call of the program: the model, and what the flags ask of it.
@@ -215,6 +222,29 @@ void print_answer(const Session& session, const Answer& result, double seconds) 
   fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", result.events.size(), double(result.events.size()) / seconds);
 }
 
+void count_answer(ServeUsage& usage, const Session& session, const Answer& result) {
+  ++usage.requests;
+  usage.missed_tokens += int64_t(session.request.prompt.size());  // the engine keeps nothing of an earlier prompt
+  usage.output_tokens += int64_t(result.events.size());
+  usage.prefill_seconds += result.prefill_seconds, usage.decode_seconds += result.decode_seconds;
+}
+
+// The file's counters so far, or none; read before anything runs, so that a bad file is said first.
+ServeUsage begin_usage(const Args& args, const fs::path& folder) {
+  ServeUsage usage;
+  usage.model = fs::weakly_canonical(folder).string();
+  usage.devices = std::min(threads(), available_cores());
+  if (args.has("usage")) {
+    FB_CHECK(args.get_or("device", "cpu") == "cpu", "--usage: expected --device cpu, whose hours the price table knows");
+    if (const fs::path file = *args.get("usage"); fs::exists(file)) {
+      ServeUsage before = read_usage(file);
+      add_usage(before, usage);
+      return before;
+    }
+  }
+  return usage;
+}
+
 }  // namespace
 
 int cmd_generate(Words words) {
@@ -228,7 +258,9 @@ int cmd_generate(Words words) {
   const fs::path folder = args.required(0, "a model folder");
   args.at_most(1);
   check_flags(args);
+  ServeUsage usage = begin_usage(args, folder);
   Session session = open_session(args, folder);
+  const Timer loaded;
   std::optional<Engine> engine;
   while (const std::optional<std::string> text = next_text(args, session)) {
     session.request.prompt = prompt_ids(args, session, *text);
@@ -238,9 +270,12 @@ int cmd_generate(Words words) {
     const Answer result =
         answer(*engine, session.tokenizer ? &*session.tokenizer : nullptr, session.request, args.get_or("stop", ""), !session.json);
     print_answer(session, result, timer.seconds());
+    count_answer(usage, session, result);
     if (!session.conversation) break;
     session.messages.push_back({"assistant", result.text});
   }
+  usage.wall_seconds += loaded.seconds();
+  if (args.has("usage")) write_usage(*args.get("usage"), usage);
   return 0;
 }
 

@@ -99,6 +99,21 @@ class PipelineTest(small_run.ProgramTest):
         self.assertIn("no plan was made", both)
         self.bad(1, "bill", self.folder, "--final", "elsewhere", says="--final")
 
+    def test_generating_has_a_bill(self):
+        usage = os.path.join(small_run.work_folder(), "usage.json")
+        for _ in range(2):
+            self.good("generate", self.latest, "--ids", "1,2,3", "--max-tokens", 4, "--ignore-eos", "--usage", usage)
+        bill = json.loads(self.good("bill", "--serve", usage, "--rate", 0.5, "--json").stdout)
+        found, price = bill["usage"], bill["usd_per_million"]
+        self.assertEqual((found["requests"], found["missed_tokens"], found["output_tokens"], found["hit_tokens"]), (2, 6, 8, 0))
+        self.assertLess(found["prefill_seconds"] + found["decode_seconds"], found["wall_seconds"])
+        self.assertAlmostEqual(price["output"] * 8 + price["input_miss"] * 6, 1e6 * bill["usd"] * bill["busy_share"])
+        self.assertIn("input, cached", self.good("bill", "--serve", usage).stdout)
+        self.bad(1, "bill", "--serve", self.folder + "/bill.json", says="bill.json")
+        with open(usage, "w", encoding="utf-8") as f:
+            f.write("{}[")
+        self.bad(1, "generate", self.latest, "--ids", "1", "--usage", usage, says="usage.json")
+
     def test_converted_weights_still_generate(self):
         for dtype in ("f32", "bf16"):
             out = os.path.join(small_run.work_folder(), "converted-" + dtype)
