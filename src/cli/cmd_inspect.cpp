@@ -8,14 +8,29 @@
 #include "cost/flops.h"
 #include "cost/memory.h"
 #include "cost/model_size.h"
+#include "kernels/variant.h"
 #include "model/checkpoint.h"
 
 namespace finback {
 namespace {
 
+// By what a run multiplies, and by how a served model is stored. Packed narrow numbers are those of this processor's kernels.
+Json memory_report(const ModelConfig& config, int64_t seq_len) {
+  Json json;
+  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {
+    const TrainMemory train = train_memory(config, seq_len, {precision, kernel_variant() == Variant::kAvx512Bf16 ? 2.0 : 4.0});
+    json["train"][precision_name(precision)] = {{"weights", train.weights},         {"gradients", train.gradients},
+                                                {"optimizer", train.optimizer},     {"packed_weights", train.packed_weights},
+                                                {"activations", train.activations}, {"working", train.working},
+                                                {"program", kProgramBytes},         {"total", train.total()}};
+  }
+  for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8})
+    json["serve"][precision_name(storage)] = serve_memory(config, storage, seq_len);
+  return json;
+}
+
 Json report(const ModelConfig& config, int64_t seq_len) {
   const ModelSize size = model_size(config);
-  const TrainMemory train = train_memory(config, seq_len);
   const bool mtp = config.num_nextn_predict_layers > 0;
   Json json;
   json["model_type"] = config.model_type;
@@ -40,13 +55,7 @@ Json report(const ModelConfig& config, int64_t seq_len) {
   json["cache_bytes_per_token"] = {{"bf16", cache_bytes_per_token(config, 2, false)},
                                    {"f32", cache_bytes_per_token(config, 4, false)},
                                    {"f32_with_mtp", cache_bytes_per_token(config, 4, mtp)}};
-  json["memory_bytes"] = {{"train_weights", train.weights},
-                          {"train_gradients", train.gradients},
-                          {"train_optimizer", train.optimizer},
-                          {"train_packed_weights", train.packed_weights},
-                          {"train_activations", train.activations},
-                          {"train_total", train.total()},
-                          {"serve_f32", serve_memory(config, 4, seq_len)}};
+  json["memory_bytes"] = memory_report(config, seq_len);
   return json;
 }
 
@@ -69,9 +78,12 @@ void print(const Json& json, const ModelConfig& config) {
   fmt::print("  decoding        {}FLOP (absorbed attention)\n", count(f["decode_at_seq_len"]));
   fmt::print("\ncache             {} bytes a token in bf16, {} in f32\n", json["cache_bytes_per_token"]["bf16"].get<int64_t>(),
              json["cache_bytes_per_token"]["f32"].get<int64_t>());
-  const Json& m = json["memory_bytes"];
-  fmt::print("memory            {} to train in f32 (one micro-batch of {} tokens), {} to serve in f32 (one context)\n",
-             human_bytes(m["train_total"].get<double>()), json["seq_len"].get<int64_t>(), human_bytes(m["serve_f32"].get<double>()));
+  const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
+  const Json &train = json["memory_bytes"]["train"], &serve = json["memory_bytes"]["serve"];
+  fmt::print("memory            to train {} in f32, {} in bf16, {} in fp8 (one micro-batch of {} tokens)\n", bytes(train["f32"]["total"]),
+             bytes(train["bf16"]["total"]), bytes(train["fp8"]["total"]), json["seq_len"].get<int64_t>());
+  fmt::print("                  to serve {} in f32, {} in bf16, {} in int8, {} in fp8, f32 copy included (one context)\n",
+             bytes(serve["f32"]), bytes(serve["bf16"]), bytes(serve["int8"]), bytes(serve["fp8"]));
   if (json.contains("weights_fingerprint")) fmt::print("weights           {}\n", json["weights_fingerprint"].get<std::string>());
 }
 

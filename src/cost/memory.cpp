@@ -1,54 +1,129 @@
 #include "cost/memory.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
 #include "cost/flops.h"
 #include "cost/model_size.h"
 
 namespace finback {
-
 namespace {
 
-double table_floats(const ModelConfig& c) { return double(c.vocab_size) * double(c.hidden_size); }
-// The embedding itself is never packed; a tied head packs the same matrix.
-double unpacked_floats(const ModelConfig& c) { return c.tie_word_embeddings ? 0.0 : table_floats(c); }
+constexpr double kTile = 128;        // values of a row that share an fp8 scale
+constexpr double kWidestPanel = 32;  // columns of a stored panel, of which each has its scale of a 128x128 block
 
-// Floats a token keeps for the backward pass of a layer's attention: x and n before it, both query latents (raw, normed), q, the kv latent
-// with its rope key, the normed latent, keys and values, the output, and a log-sum-exp a head.
-double attention_floats(const ModelConfig& c) {
-  const double heads = double(c.num_attention_heads);
-  return 2.0 * double(c.hidden_size) + double(2 * c.q_lora_rank.value_or(0) + c.latent_dim() + c.kv_lora_rank) +
-         heads * double(c.qk_head_dim() + c.qk_nope_head_dim + 2 * c.v_head_dim + 1);
+double table_values(const ModelConfig& c) { return double(c.vocab_size) * double(c.hidden_size); }
+// The embedding itself is never packed; a tied head packs the same matrix.
+double unpacked_values(const ModelConfig& c) { return c.tie_word_embeddings ? 0.0 : table_values(c); }
+
+// Of the packed values those that stay f32 whatever the linears' precision: head, router, norms, eh_proj.
+double wide_values(const ModelConfig& c) {
+  const ModelSize size = model_size(c);
+  const double d = double(c.hidden_size), gate = c.n_routed_experts > 0 ? double(c.n_routed_experts) * (d + 1) : 0;
+  return table_values(c) + double(size.router + size.norms) + double(c.num_nextn_predict_layers) * (gate + 2 * d * d + 5 * d);
 }
 
-// x and n before the FFN, then of every FFN that the token runs through gate, up and their product; each expert's own input and output.
-double ffn_floats(const ModelConfig& c, bool moe) {
-  const double before = 2.0 * double(c.hidden_size);
-  if (!moe) return before + double(3 * c.intermediate_size);
-  const int64_t experts = c.num_experts_per_tok + c.n_shared_experts;
-  return before + double(experts * 3 * c.moe_intermediate_size + c.num_experts_per_tok * 2 * c.hidden_size + c.n_routed_experts);
+// A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; narrower numerics keep a linear's input as it is multiplied, and
+// make queries, keys, values, SwiGLU's output and the router's input again.
+struct KeptBytes {
+  const ModelConfig& c;
+  Precision precision;
+  bool f32() const { return precision == Precision::kF32; }
+
+  // A row of `columns` as a linear multiplies it.
+  double row(double columns) const {
+    if (f32()) return 4 * columns;
+    return precision == Precision::kBf16 ? 2 * columns : columns + 4 * std::ceil(columns / kTile);
+  }
+  // The residual x with its norm's statistic, and the normed row.
+  double before() const { return 4 * double(c.hidden_size) + 4 + row(double(c.hidden_size)); }
+
+  // Both latents raw, normed and with a statistic; the rope key; queries, keys and values; the output and a log-sum-exp a head.
+  double attention() const {
+    const double heads = double(c.num_attention_heads), q = double(c.q_lora_rank.value_or(0)), latent = double(c.kv_lora_rank);
+    const double query = q > 0 ? 4 * q + 4 + row(q) : 0, key = 4 * double(c.latent_dim()) + 4 + row(latent);
+    const double made_again = heads * double(c.qk_head_dim() + c.qk_nope_head_dim + c.v_head_dim);
+    return before() + query + key + (f32() ? 4 * made_again : 0) + 4 * heads * double(c.v_head_dim + 1);
+  }
+  // Gate and up columns, and in f32 their product.
+  double swiglu(double width) const { return row(2 * width) + (f32() ? 4 * width : 0); }
+  double dense() const { return before() + swiglu(double(c.intermediate_size)); }
+  // Scores; ids, weights and both directions of the dispatch; in f32 each slot's own input; outputs of the experts for the gate's gradient.
+  double moe() const {
+    const double k = double(c.num_experts_per_tok), d = double(c.hidden_size), width = double(c.moe_intermediate_size);
+    const double routing = 4 * double(c.n_routed_experts) + (8 + 4 + 8 + 8) * k, slots = k * d * (f32() ? 4 + 4 : 2);
+    const double shared = c.n_shared_experts > 0 ? swiglu(double(c.n_shared_experts) * width) : 0;
+    return before() + routing + slots + k * swiglu(width) + shared;
+  }
+  // A head: its norm's input and statistic, the normed row, its gradient; loss, log-sum-exp and guess.
+  double head() const { return 3 * 4 * double(c.hidden_size) + 4 + 4 + 4 + 8; }
+  // What an MTP module joins: two rows with statistics, the joined row; ids and places.
+  double join() const { return 4 * 4 * double(c.hidden_size) + 2 * 4 + 2 * 8; }
+  double total() const {
+    double bytes = head() + double(c.num_nextn_predict_layers) * (join() + head());
+    for (int64_t layer = 0; layer < c.total_layers(); ++layer) bytes += attention() + (c.is_moe_layer(layer) ? moe() : dense());
+    return bytes;
+  }
+};
+
+// A token's bytes in the backward pass of the sub-layer that needs most: gradients of what it reads and makes, narrow rows widened or made again, and the
+// operands of the last product as they are packed.
+double working_bytes(const ModelConfig& c, const TrainNumbers& numbers) {
+  const bool f32 = numbers.precision == Precision::kF32;
+  const double d = double(c.hidden_size), heads = double(c.num_attention_heads);
+  const double qkv = heads * double(c.qk_head_dim() + c.qk_nope_head_dim + c.v_head_dim);
+  const double attention = 4 * (2 * d + heads * double(c.v_head_dim) + (f32 ? 1 : 2) * qkv);
+  const auto ffn = [&](double rows, double width) {
+    const double packed = f32 ? 4 * d : numbers.packed_bytes * (2 * width + d);
+    return 4 * d + rows * (4 * (f32 ? 2 * d + 3 * width : 3 * d + 6 * width) + packed);
+  };
+  double most = attention;
+  for (int64_t layer = 0; layer < c.total_layers(); ++layer)
+    most = std::max(most, c.is_moe_layer(layer) ? ffn(double(c.num_experts_per_tok), double(c.moe_intermediate_size))
+                                                : ffn(1, double(c.intermediate_size)));
+  return most;
 }
 
 }  // namespace
 
-TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens) {
+TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens, const TrainNumbers& numbers) {
+  FB_ASSERT(numbers.precision != Precision::kInt8, "nothing is trained in int8");
   const double parameters = double(model_size(c).total()), t = double(micro_batch_tokens);
   TrainMemory memory;
   memory.weights = 4 * parameters;
   // Beside the gradient itself a buffer for every further use of the embedding and the head: each MTP depth's two, and a tied head's.
   const double buffers = double(2 * c.num_nextn_predict_layers + (c.tie_word_embeddings ? 1 : 0));
-  memory.gradients = 4 * (parameters + buffers * table_floats(c));
+  memory.gradients = 4 * (parameters + buffers * table_values(c));
   memory.optimizer = 8 * parameters;
-  memory.packed_weights = 8 * (parameters - unpacked_floats(c));
-  // Each head's norm keeps its input; an MTP module the two rows that it joins, and the joined row.
-  double floats = double(c.hidden_size) * double(1 + 5 * c.num_nextn_predict_layers);
-  for (int64_t layer = 0; layer < c.total_layers(); ++layer) floats += attention_floats(c) + ffn_floats(c, c.is_moe_layer(layer));
-  memory.activations = 4 * t * floats;
+  const double packed = parameters - unpacked_values(c), wide = numbers.precision == Precision::kF32 ? packed : wide_values(c);
+  memory.packed_weights = 2 * (4 * wide + numbers.packed_bytes * (packed - wide));
+  memory.activations = t * KeptBytes{c, numbers.precision}.total();
+  memory.working = t * working_bytes(c, numbers);
   return memory;
 }
 
-double serve_memory(const ModelConfig& c, double bytes_per_weight, int64_t cached_tokens) {
+double stored_bytes_per_weight(Precision storage) {
+  switch (storage) {
+    case Precision::kF32:
+      return 4;
+    case Precision::kBf16:
+      return 2;
+    case Precision::kInt8:
+      return 1 + 2.0 / 32;
+    case Precision::kFp8:
+      return 1 + 4 / (kTile * kWidestPanel);
+  }
+  return 0;
+}
+
+double serve_memory(const ModelConfig& c, Precision storage, int64_t cached_tokens) {
   const ModelSize size = model_size(c);
-  const double panels = 4 * (double(size.total_without_mtp()) - unpacked_floats(c));
-  return bytes_per_weight * double(size.total()) + panels + double(cached_tokens) * double(cache_bytes_per_token(c, 4, true));
+  const double head = table_values(c), wide = double(size.router + size.norms);
+  const double projections = double(size.total_without_mtp()) - unpacked_values(c) - head - wide;
+  const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
+  const double panels = 4 * wide + stored_bytes_per_weight(of_head) * head + stored_bytes_per_weight(storage) * projections;
+  return kProgramBytes + 4 * double(size.total()) + panels + double(cached_tokens) * double(cache_bytes_per_token(c, 4, true));
 }
 
 }  // namespace finback

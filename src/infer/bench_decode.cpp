@@ -6,6 +6,7 @@
 
 #include "base/timer.h"
 #include "cost/flops.h"
+#include "cost/memory.h"
 #include "cost/model_size.h"
 #include "infer/engine.h"
 #include "kernels/figure.h"
@@ -13,20 +14,13 @@
 namespace finback {
 namespace {
 
-// What Transformer::store_weights stores: int8 has a bf16 scale for 32 values, fp8 a f32 scale for a panel of a 128x128 block (32 columns or fewer).
-double bytes_of(Precision storage) {
-  const double widest_panel = 32;
-  if (storage == Precision::kInt8) return 1 + 2.0 / 32;
-  if (storage == Precision::kFp8) return 1 + 4 / (128 * widest_panel);
-  return storage == Precision::kBf16 ? 2 : 4;
-}
-
 // Weights that one token multiplies by, as they are stored; router and norms are f32.
 double active_bytes(const ModelConfig& config, Precision storage) {
   const ModelSize size = model_size(config);
   const double f32 = double(size.router + size.norms), head = double(size.head + size.tied_head);
   const double projections = double(size.active()) - f32 - head;
-  return 4 * f32 + bytes_of(storage) * projections + bytes_of(storage == Precision::kFp8 ? Precision::kBf16 : storage) * head;
+  const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
+  return 4 * f32 + stored_bytes_per_weight(storage) * projections + stored_bytes_per_weight(of_head) * head;
 }
 
 }  // namespace

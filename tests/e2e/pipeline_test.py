@@ -99,6 +99,14 @@ class PipelineTest(small_run.ProgramTest):
         self.assertIn("no plan was made", both)
         self.bad(1, "bill", self.folder, "--final", "elsewhere", says="--final")
 
+    def test_memory_of_a_step_is_the_one_foretold(self):
+        config = "configs/models/nano/config.json"
+        foretold = json.loads(self.good("inspect", config, "--seq-len", 2048, "--json").stdout)["memory_bytes"]["train"]
+        for precision in ("f32", "bf16", "fp8"):
+            step = json.loads(self.good("bench", "step", "--config", config, "--precision", precision, "--steps", 1, "--json").stdout)
+            self.assertAlmostEqual(foretold[precision]["activations"] / step["backward_bytes"], 1, delta=0.005, msg=precision)
+            self.assertAlmostEqual(foretold[precision]["total"] / step["peak_memory_bytes"], 1, delta=0.10, msg=precision)
+
     def test_generating_has_a_bill(self):
         usage = os.path.join(small_run.work_folder(), "usage.json")
         for _ in range(2):
