@@ -105,7 +105,7 @@ class PipelineTest(small_run.ProgramTest):
         for precision in ("f32", "bf16", "fp8"):
             step = json.loads(self.good("bench", "step", "--config", config, "--precision", precision, "--steps", 1, "--json").stdout)
             self.assertAlmostEqual(foretold[precision]["activations"] / step["backward_bytes"], 1, delta=0.005, msg=precision)
-            self.assertAlmostEqual(foretold[precision]["total"] / step["peak_memory_bytes"], 1, delta=0.10, msg=precision)
+            self.assertAlmostEqual(foretold[precision]["total"] / step["peak_memory_bytes"], 1, delta=0.15, msg=precision)
 
     def test_generating_has_a_bill(self):
         usage = os.path.join(small_run.work_folder(), "usage.json")
