@@ -54,6 +54,6 @@ if(FINBACK_MOLD)
 endif()
 target_include_directories(finback_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_include_directories(finback_flags SYSTEM BEFORE INTERFACE ${CMAKE_BINARY_DIR}/first)
-# First of all libraries: torch's wheels export the parts of libstdc++ that were linked into them (all of std::filesystem), and a program that
-# finds those before libstdc++ runs them. Those of the CUDA wheel of 2.11 crash.
+# First of all libraries: torch's wheels export the parts of libstdc++ that were linked into them (all of std::filesystem), and a program that finds
+# those first runs them; those of the CUDA wheel of 2.11 crash. A toolchain whose libstdc++ is an archive is not helped: linkage_test is red there.
 target_link_options(finback_flags INTERFACE "SHELL:-Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state")

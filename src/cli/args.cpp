@@ -115,7 +115,7 @@ std::string Args::help() const {
   text +=
       "\nevery verb also takes\n"
       "  --threads N                  threads of the kernel pool (default: the cores of this process)\n"
-      "  --kernels NAME               auto, ref, portable, avx2, avx512 or avx512_bf16\n"
+      "  --kernels NAME               auto, ref, portable, avx2, avx512, avx512_bf16 or avx512_fp16\n"
       "  --poison                     tests: memory not yet written reads as NaN\n"
       "  --failpoint NAME:COUNT:WHAT  tests: at passage COUNT of NAME, WHAT is kill, full or short\n";
   return text + "\nexample\n  " + example_ + "\n";

@@ -5,21 +5,23 @@
 #include "base/pool.h"
 #include "kernels/bf16_tile_cpu.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/half_tile_cpu.h"
 #include "kernels/narrow_rows_cpu.h"
 #include "kernels/variant.h"
 
 // Note [Narrow sums]
 // An element of C is one chain of f32 fused multiply-adds over the words in order (multiply then add in the portable variant); a word of two
 // numbers adds its second product, then its first. So its bits depend on its row of A, its column of B and how K was cut into pieces alone.
-// V3 adds partial sums to f32 every 128 of K, because its processors keep 14 bits of a sum of FP8 products. Here every sum is f32 from its
-// first product, and a scale that is a power of two commutes with rounding: promotion every 128 would change nothing but the order, so
-// scales are multiplied into the operands and the chain runs on.
+// V3 adds partial sums to f32 every 128 of K, because its processors keep 14 bits of a sum of FP8 products. Where sums are f32 from their
+// first product, and a scale that is a power of two commutes with rounding, promotion every 128 would change nothing but the order, so
+// scales are multiplied into the operands and the chain runs on. Sums in halves (avx512_fp16) keep 11 bits: there a piece is summed from 0 and
+// promoted, and its scales lie before it.
 
 namespace finback {
 namespace {
 
 constexpr int64_t kBlockWords = 256;  // a panel of B, 32 KB, stays in L1 or close while the rows of a chunk pass
-constexpr int64_t kPackRows = 96;     // a packing chunk: a multiple of every width (4, 6, 8, 12, 16, 32)
+constexpr int64_t kPackRows = 96;     // a packing chunk, if it is a multiple of the panel's width (4, 6, 8, 12, 16, 32); else twice that
 constexpr int64_t kColumns = 128;     // columns that pack_down reads at once, at most: one tile of scales
 constexpr int64_t kPieceRows = 128;   // tokens of one scale (V3 section 3.3.2)
 constexpr int64_t kPiecesAChunk = 4;
@@ -42,17 +44,32 @@ void for_all_chunks(std::span<const Job> jobs, const CountOf& count_of, const Bo
   });
 }
 
+int64_t width_of(const WordTile& tile, Side side) { return side == Side::kLeft ? tile.rows : tile.columns; }
+int64_t words_a_step(const WordTile& tile, Side side) { return side == Side::kLeft ? tile.rows : tile.b_words; }
+// Words of two columns of B at one k, not of two k.
+bool pairs_columns(const WordTile& tile, Side side) { return side == Side::kRight && tile.b_words < tile.columns; }
+int64_t words_in(int64_t rows, const WordTile& tile) { return tile.header + pieces_of(rows, tile.k_a_word); }
+
+// The words that one pass over a chunk's tiles multiplies: a piece with its header, or a block of words wherever pieces end.
+std::vector<Piece> passes_of(const WordJob& job, const WordTile& tile) {
+  if (tile.header > 0) return {job.pieces.begin(), job.pieces.end()};
+  std::vector<Piece> passes;
+  for (int64_t word = 0; word < std::max<int64_t>(job.depth, 1); word += kBlockWords)
+    passes.push_back({0, std::min(kBlockWords, job.depth - word), word});
+  return passes;
+}
+
 void multiply_chunk(const WordJob& job, const WordTile& tile, const Cut& cut, int64_t chunk, bool accumulate) {
   const int64_t row_blocks = pieces_of(job.m, cut.rows), first_row = chunk % row_blocks * cut.rows;
   const int64_t end_row = std::min(job.m, first_row + cut.rows);
   const int64_t first = chunk / row_blocks * cut.columns, end = std::min(job.n, first + cut.columns);
-  for (int64_t k0 = 0; k0 < std::max<int64_t>(job.depth, 1); k0 += kBlockWords) {
-    const int64_t depth = std::min(kBlockWords, job.depth - k0);
+  for (const Piece& pass : passes_of(job, tile)) {
     for (int64_t column = first; column < end; column += tile.columns) {
+      const float* b = job.b + (column / tile.columns * job.depth + pass.word) * tile.b_words;
       for (int64_t row = first_row; row < end_row; row += tile.rows) {
-        tile.block(std::min(tile.rows, end_row - row), std::min(tile.columns, end - column), depth,
-                   job.a + row * job.depth + k0 * tile.rows, job.b + column * job.depth + k0 * tile.columns, job.c + row * job.ldc + column,
-                   job.ldc, accumulate || k0 > 0);
+        tile.block(std::min(tile.rows, end_row - row), std::min(tile.columns, end - column), pass.rows,
+                   job.a + row * job.depth + pass.word * tile.rows, b, job.c + row * job.ldc + column, job.ldc,
+                   accumulate || pass.word > 0);
       }
     }
   }
@@ -65,45 +82,75 @@ void transpose_words(int64_t rows, int64_t depth, const float* words, int64_t wi
   for (int64_t d = 0; d < depth; ++d) std::fill(out + d * width + rows, out + (d + 1) * width, 0.0f);
 }
 
-void pack_along_chunk(const AlongJob& job, const WordTile& tile, int64_t width, int64_t chunk) {
-  thread_local std::vector<float> row, words;
-  const int64_t depth = words_of(job.k, tile);
-  row.resize(size_t(job.k));
-  words.resize(size_t(width * depth));
-  const int64_t end = std::min(job.rows, (chunk + 1) * kPackRows);
-  for (int64_t r0 = chunk * kPackRows; r0 < end; r0 += width) {
+// The words of one row of numbers, or of two where a word holds two columns (second: the same row on the left, zeros behind the last).
+void row_words(std::span<const Piece> pieces, const WordTile& tile, const float* first, const float* second, float* words) {
+  if (tile.header > 0) {
+    for (const Piece& piece : pieces) pair_halves(piece.rows, first + piece.first, second + piece.first, words + piece.word);
+    return;
+  }
+  for (const Piece& piece : pieces) {
+    if (tile.k_a_word == 2)
+      narrow_loops().pair_columns(piece.rows, first + piece.first, reinterpret_cast<uint32_t*>(words + piece.word));
+    else
+      std::copy_n(first + piece.first, piece.rows, words + piece.word);
+  }
+}
+
+void pack_along_chunk(const AlongJob& job, const WordTile& tile, Side side, int64_t chunk_rows, int64_t chunk) {
+  thread_local std::vector<float> numbers, words;
+  const int64_t depth = depth_of(job.pieces, tile), width = width_of(tile, side), step = words_a_step(tile, side), stride = width / step;
+  const int64_t k = job.pieces.empty() ? 0 : job.pieces.back().first + job.pieces.back().rows;
+  numbers.resize(size_t(2 * k));
+  words.resize(size_t(step * depth));
+  const int64_t end = std::min(job.rows, (chunk + 1) * chunk_rows);
+  for (int64_t r0 = chunk * chunk_rows; r0 < end; r0 += width) {
     const int64_t rows = std::min(width, end - r0);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* to = words.data() + r * depth;
-      job.from(job.first + r0 + r, 0, job.k, tile.k_a_word == 2 ? row.data() : to);
-      if (tile.k_a_word == 2) narrow_loops().pair_columns(job.k, row.data(), reinterpret_cast<uint32_t*>(to));
+    for (int64_t r = 0; r < rows; r += stride) {
+      float *first = numbers.data(), *second = stride == 2 ? first + k : first;
+      job.from(job.first + r0 + r, 0, k, first);
+      if (r + 1 < rows && stride == 2) job.from(job.first + r0 + r + 1, 0, k, second);
+      if (r + 1 == rows && stride == 2) std::fill_n(second, k, 0.0f);
+      row_words(job.pieces, tile, first, second, words.data() + r / stride * depth);
     }
-    transpose_words(rows, depth, words.data(), width, job.panels + r0 * depth);
+    transpose_words(pieces_of(rows, stride), depth, words.data(), step, job.panels + r0 / width * step * depth);
   }
 }
 
 // Whole panels of at most kColumns columns. Where a source has scales, the width divides 128.
 int64_t columns_a_chunk(int64_t width) { return kColumns / width * width; }
 
+// One panel's words of a piece whose numbers lie in scratch, from column 0 of the panel on.
+void down_words(const Piece& piece, const WordTile& tile, Side side, const float* numbers, int64_t pitch, const float* zeros, float* to) {
+  const int64_t width = width_of(tile, side), step = words_a_step(tile, side);
+  if (tile.header > 0) {
+    float scales[kHalfTileColumns], inverses[kHalfTileColumns];
+    const bool paired = pairs_columns(tile, side);
+    column_half_scales(piece.rows, width, numbers, pitch, scales, inverses);
+    scale_words(width, scales, paired, to);
+    for (int64_t r = 0; r < piece.rows; ++r) half_words(width, numbers + r * pitch, inverses, paired, to + (1 + r) * step);
+    return;
+  }
+  for (int64_t r = 0; r < piece.rows; r += tile.k_a_word, to += step) {
+    const float *low = numbers + r * pitch, *high = r + 1 < piece.rows ? low + pitch : zeros;
+    if (tile.k_a_word == 2)
+      narrow_loops().pair_rows(width, low, high, reinterpret_cast<uint32_t*>(to));
+    else
+      std::copy_n(low, width, to);
+  }
+}
+
 // The columns from `first` on, of some pieces. The scratch holds whole panels, zeros beyond the last column.
-void pack_down_chunk(const DownJob& job, std::span<const Piece> pieces, const WordTile& tile, int64_t width, int64_t first) {
+void pack_down_chunk(const DownJob& job, std::span<const Piece> pieces, const WordTile& tile, Side side, int64_t first) {
   thread_local std::vector<float> scratch;
-  const int64_t pitch = kColumns + width, columns = std::min(columns_a_chunk(width), job.columns - first);
+  const int64_t width = width_of(tile, side), pitch = kColumns + width, columns = std::min(columns_a_chunk(width), job.columns - first);
   scratch.assign(size_t((kColumns + 1) * pitch), 0.0f);
   const float* zeros = scratch.data() + kColumns * pitch;
   for (const Piece& piece : pieces) {
     for (int64_t r = 0; r < piece.rows; ++r) job.from(piece.first + r, first, columns, scratch.data() + r * pitch);
     if (job.round_columns) narrow_loops().round_columns(piece.rows, columns, scratch.data(), pitch, scratch.data(), pitch);
-    for (int64_t r = 0, word = piece.word; r < piece.rows; r += tile.k_a_word, ++word) {
-      const float *low = scratch.data() + r * pitch, *high = r + 1 < piece.rows ? low + pitch : zeros;
-      for (int64_t c = 0; c < columns; c += width) {
-        float* to = job.panels + (first + c) * job.depth + word * width;
-        if (tile.k_a_word == 2) {
-          narrow_loops().pair_rows(width, low + c, high + c, reinterpret_cast<uint32_t*>(to));
-        } else {
-          std::copy(low + c, low + c + width, to);
-        }
-      }
+    for (int64_t c = 0; c < columns; c += width) {
+      float* to = job.panels + ((first + c) / width * job.depth + piece.word) * words_a_step(tile, side);
+      down_words(piece, tile, side, scratch.data() + c, pitch, zeros, to);
     }
   }
 }
@@ -116,14 +163,39 @@ void f32_word_tile(int64_t rows, int64_t columns, int64_t depth, const float* a,
 
 }  // namespace
 
-WordTile word_tile() {
-  if (kernel_variant() == Variant::kAvx512Bf16) return {kBf16TileRows, kBf16TileColumns, 2, bf16_tile};
+WordTile word_tile(Precision precision) {
+  const Variant variant = kernel_variant();
+  if (variant == Variant::kAvx512Fp16 && precision == Precision::kFp8) {
+    return {kHalfTileRows, kHalfTileColumns, kHalfTileColumns / 2, 1, 1, half_tile};
+  }
+  if (variant == Variant::kAvx512Bf16) return {kBf16TileRows, kBf16TileColumns, kBf16TileColumns, 2, 0, bf16_tile};
   const GemmTile& tile = gemm_tile();
-  return {tile.rows, tile.columns, 1, f32_word_tile};
+  return {tile.rows, tile.columns, tile.columns, 1, 0, f32_word_tile};
 }
 
-void word_gemm(std::span<const WordJob> jobs, bool accumulate) {
-  const WordTile tile = word_tile();
+std::vector<Piece> pieces_between(std::span<const int64_t> cuts, int64_t first, int64_t end, const WordTile& tile) {
+  std::vector<Piece> pieces;
+  int64_t word = 0;
+  for (auto cut = std::lower_bound(cuts.begin(), cuts.end(), first); *cut < end; ++cut) {
+    for (int64_t row = *cut; row < cut[1]; row += kPieceRows) {
+      pieces.push_back({row, std::min(kPieceRows, cut[1] - row), word});
+      word += words_in(pieces.back().rows, tile);
+    }
+  }
+  return pieces;
+}
+
+std::vector<Piece> pieces_along(int64_t k, const WordTile& tile) { return pieces_between(std::vector<int64_t>{0, k}, 0, k, tile); }
+
+int64_t depth_of(std::span<const Piece> pieces, const WordTile& tile) {
+  return pieces.empty() ? 0 : pieces.back().word + words_in(pieces.back().rows, tile);
+}
+
+int64_t panel_words(int64_t n, int64_t depth, const WordTile& tile, Side side) {
+  return pieces_of(n, width_of(tile, side)) * words_a_step(tile, side) * depth;
+}
+
+void word_gemm(std::span<const WordJob> jobs, const WordTile& tile, bool accumulate) {
   const auto chunks_of = [](const WordJob& job, const Cut& cut) { return pieces_of(job.m, cut.rows) * pieces_of(job.n, cut.columns); };
   Cut cut = kCuts[std::size(kCuts) - 1];
   for (const Cut& candidate : kCuts) {
@@ -138,39 +210,21 @@ void word_gemm(std::span<const WordJob> jobs, bool accumulate) {
       [&](const WordJob& job, int64_t chunk) { multiply_chunk(job, tile, cut, chunk, accumulate); });
 }
 
-void pack_along(std::span<const AlongJob> jobs, int64_t width) {
-  const WordTile tile = word_tile();
+void pack_along(std::span<const AlongJob> jobs, const WordTile& tile, Side side) {
+  const int64_t rows = kPackRows % width_of(tile, side) == 0 ? kPackRows : 2 * kPackRows;
   for_all_chunks(
-      jobs, [](const AlongJob& job) { return pieces_of(job.rows, kPackRows); },
-      [&](const AlongJob& job, int64_t chunk) { pack_along_chunk(job, tile, width, chunk); });
+      jobs, [&](const AlongJob& job) { return pieces_of(job.rows, rows); },
+      [&](const AlongJob& job, int64_t chunk) { pack_along_chunk(job, tile, side, rows, chunk); });
 }
 
-std::vector<Piece> pieces_between(std::span<const int64_t> cuts, int64_t first, int64_t end) {
-  const WordTile tile = word_tile();
-  std::vector<Piece> pieces;
-  int64_t word = 0;
-  for (auto cut = std::lower_bound(cuts.begin(), cuts.end(), first); *cut < end; ++cut) {
-    for (int64_t row = *cut; row < cut[1]; row += kPieceRows) {
-      pieces.push_back({row, std::min(kPieceRows, cut[1] - row), word});
-      word += words_of(pieces.back().rows, tile);
-    }
-  }
-  return pieces;
-}
-
-int64_t depth_of(std::span<const Piece> pieces) {
-  return pieces.empty() ? 0 : pieces.back().word + words_of(pieces.back().rows, word_tile());
-}
-
-void pack_down(std::span<const DownJob> jobs, int64_t width) {
-  const WordTile tile = word_tile();
-  const int64_t columns = columns_a_chunk(width);
+void pack_down(std::span<const DownJob> jobs, const WordTile& tile, Side side) {
+  const int64_t columns = columns_a_chunk(width_of(tile, side));
   const auto bands = [&](const DownJob& job) { return pieces_of(job.columns, columns); };
   for_all_chunks(
       jobs, [&](const DownJob& job) { return bands(job) * pieces_of(int64_t(job.pieces.size()), kPiecesAChunk); },
       [&](const DownJob& job, int64_t chunk) {
         const int64_t first = chunk / bands(job) * kPiecesAChunk, count = std::min(kPiecesAChunk, int64_t(job.pieces.size()) - first);
-        pack_down_chunk(job, std::span(job.pieces).subspan(size_t(first), size_t(count)), tile, width, chunk % bands(job) * columns);
+        pack_down_chunk(job, job.pieces.subspan(size_t(first), size_t(count)), tile, side, chunk % bands(job) * columns);
       });
 }
 

@@ -109,22 +109,26 @@ int64_t padded(int64_t n, int64_t width) { return (n + width - 1) / width * widt
 
 // C rows of every group = A rows (read through `from`) times the group's panels.
 void multiply_rows(RowReader from, const Slots& slots, const PackedWeight& w, bool forward, float* c) {
-  const WordTile tile = word_tile();
-  const int64_t k = forward ? w.k() : w.n(), n = forward ? w.n() : w.k(), depth = words_of(k, tile);
-  int64_t floats = 0;
-  for (size_t e = 0; e + 1 < slots.offsets.size(); ++e) floats += padded(slots.offsets[e + 1] - slots.offsets[e], tile.rows) * depth;
-  float* a = scratch<LeftPanels>(floats);
+  const WordTile tile = word_tile(w.precision());
+  const int64_t k = forward ? w.k() : w.n(), n = forward ? w.n() : w.k();
+  const std::vector<Piece> pieces = pieces_along(k, tile);
+  const int64_t depth = depth_of(pieces, tile);
+  int64_t words = 0;
+  for (size_t e = 0; e + 1 < slots.offsets.size(); ++e)
+    words += panel_words(slots.offsets[e + 1] - slots.offsets[e], depth, tile, Side::kLeft);
+  float* a = scratch<LeftPanels>(words);
   std::vector<AlongJob> packs;
   std::vector<WordJob> jobs;
   for (size_t e = 0; e + 1 < slots.offsets.size(); ++e) {
     const int64_t first = slots.offsets[e], rows = slots.offsets[e + 1] - first;
     if (rows == 0) continue;
-    packs.push_back({from, first, rows, k, a});
-    jobs.push_back({rows, n, depth, a, forward ? w.forward_panels(int64_t(e)) : w.backward_panels(int64_t(e)), c + first * n, n});
-    a += padded(rows, tile.rows) * depth;
+    packs.push_back({from, first, rows, pieces, a});
+    const float* panels = forward ? w.forward_panels(int64_t(e)) : w.backward_panels(int64_t(e));
+    jobs.push_back({rows, n, pieces, depth, a, panels, c + first * n, n});
+    a += panel_words(rows, depth, tile, Side::kLeft);
   }
-  pack_along(packs, tile.rows);
-  word_gemm(jobs, false);
+  pack_along(packs, tile, Side::kLeft);
+  word_gemm(jobs, tile, false);
 }
 
 void check_wgrad(const at::Tensor& dw, const at::Tensor& dy_SN, const NarrowRows& x, const Slots& slots) {
@@ -165,13 +169,14 @@ Slots one_group(int64_t count, std::vector<int64_t> cuts) {
 }
 
 void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels) {
-  const WordTile tile = word_tile();
+  const WordTile tile = word_tile(precision);
   const at::Tensor w_ENK = weight.dim() == 3 ? weight : weight.unsqueeze(0);
-  const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2);
-  const int64_t columns = transpose ? n : k, depth = words_of(transpose ? k : n, tile), width = tile.columns;
-  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == width;
+  const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2), columns = transpose ? n : k;
+  const std::vector<Piece> pieces = pieces_along(transpose ? k : n, tile);
+  const int64_t depth = depth_of(pieces, tile);
+  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.b_words;
   if (fits && fresh) return;
-  if (!fits) panels = at::empty({groups, padded(columns, width) / width, depth, width}, weight.options());
+  if (!fits) panels = at::empty({groups, padded(columns, tile.columns) / tile.columns, depth, tile.b_words}, weight.options());
   const bool fp8 = precision == Precision::kFp8;
   const std::vector<float> scales = fp8 ? block_scales(w_ENK) : std::vector<float>();
   const int64_t blocks = padded(k, kFp8Block) / kFp8Block, scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
@@ -182,17 +187,16 @@ void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool tran
   }
   std::vector<AlongJob> along;
   std::vector<DownJob> down;
-  const std::vector<Piece> pieces = pieces_between(std::vector<int64_t>{0, n}, 0, n);
   for (int64_t e = 0; e < groups; ++e) {
     float* to = panels.mutable_data_ptr<float>() + e * panels.stride(0);
     if (transpose) {
-      along.push_back({reader(rows[size_t(e)]), 0, n, k, to});
+      along.push_back({reader(rows[size_t(e)]), 0, n, pieces, to});
     } else {
       down.push_back({reader(rows[size_t(e)]), k, depth, pieces, /*round_columns=*/false, to});
     }
   }
-  pack_along(along, width);
-  pack_down(down, width);
+  pack_along(along, tile, Side::kRight);
+  pack_down(down, tile, Side::kRight);
 }
 
 at::Tensor narrow_linear(const NarrowRows& x, const PackedWeight& w, const Slots& slots) {
@@ -224,31 +228,35 @@ void narrow_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, const N
     return grouped_linear_wgrad_(dw, dy_SN, x_SK, slots.offsets);
   }
   if (use_ref(dy_SN)) return void(dw.copy_(narrow_linear_wgrad_ref(dw, dy_SN, x, precision, slots)));
-  const WordTile tile = word_tile();
+  const WordTile tile = word_tile(precision);
   const bool fp8 = precision == Precision::kFp8;
   const GradientRows dy{rows_of(dy_SN), fp8 ? Precision::kF32 : precision};
   const StoredRows stored = stored_rows(x, slots);
   const int64_t n = dw.size(-2), k = dw.size(-1);
-  std::vector<DownJob> left, right;
-  std::vector<WordJob> jobs;
+  std::vector<std::vector<Piece>> pieces;
+  std::vector<size_t> groups;
   int64_t words = 0;
   for (size_t e = 0; e + 1 < slots.offsets.size(); ++e) {
     if (slots.offsets[e] == slots.offsets[e + 1]) continue;
-    std::vector<Piece> pieces = pieces_between(slots.cuts, slots.offsets[e], slots.offsets[e + 1]);
-    const at::Tensor dw_NK = dw.dim() == 3 ? dw[int64_t(e)] : dw;
-    jobs.push_back({n, k, depth_of(pieces), nullptr, nullptr, dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0)});
-    words += jobs.back().depth;
-    left.push_back({reader(dy), n, jobs.back().depth, pieces, fp8, nullptr});
-    right.push_back({reader(stored), k, jobs.back().depth, std::move(pieces), fp8, nullptr});
+    groups.push_back(e);
+    pieces.push_back(pieces_between(slots.cuts, slots.offsets[e], slots.offsets[e + 1], tile));
+    words += depth_of(pieces.back(), tile);
   }
-  float *a = scratch<LeftPanels>(words * padded(n, tile.rows)), *b = scratch<RightPanels>(words * padded(k, tile.columns));
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    jobs[i].a = left[i].panels = a, jobs[i].b = right[i].panels = b;
-    a += jobs[i].depth * padded(n, tile.rows), b += jobs[i].depth * padded(k, tile.columns);
+  float *a = scratch<LeftPanels>(panel_words(n, words, tile, Side::kLeft)),
+        *b = scratch<RightPanels>(panel_words(k, words, tile, Side::kRight));
+  std::vector<DownJob> left, right;
+  std::vector<WordJob> jobs;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const at::Tensor dw_NK = dw.dim() == 3 ? dw[int64_t(groups[i])] : dw;
+    const int64_t depth = depth_of(pieces[i], tile);
+    left.push_back({reader(dy), n, depth, pieces[i], fp8, a});
+    right.push_back({reader(stored), k, depth, pieces[i], fp8, b});
+    jobs.push_back({n, k, pieces[i], depth, a, b, dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0)});
+    a += panel_words(n, depth, tile, Side::kLeft), b += panel_words(k, depth, tile, Side::kRight);
   }
-  pack_down(left, tile.rows);
-  pack_down(right, tile.columns);
-  word_gemm(jobs, true);
+  pack_down(left, tile, Side::kLeft);
+  pack_down(right, tile, Side::kRight);
+  word_gemm(jobs, tile, true);
 }
 
 }  // namespace finback

@@ -1,7 +1,10 @@
 #include "kernels/narrow_linear.h"
 
+#include <tuple>
+
 #include "kernels/bf16_tile_cpu.h"
 #include "kernels/fp8_block.h"
+#include "kernels/half_tile_cpu.h"
 #include "kernels/op_check.h"
 
 namespace finback {
@@ -29,6 +32,13 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
   return at::full({groups, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({groups, n, k}, seed));
 }
 
+// Sums in halves round to 11 bits at each of at most 128 terms, and promotion is exact: the bound is that of one piece with half's epsilon, whatever
+// the number of pieces. Elsewhere that of f32.
+void expect_product(const at::Tensor& actual, const at::Tensor& expected, int64_t terms, Precision precision, const char* what) {
+  const bool halves = kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8;
+  expect_close(actual, expected, halves ? std::min<int64_t>(terms, 128) : terms, what, halves ? 1.0 / 4096 : kF32Epsilon);
+}
+
 // Forward, dgrad and wgrad under every variant and thread count against the product of the same operands in f64.
 void check_three(const at::Tensor& x_TK, const at::Tensor& weight, const at::Tensor& dy_SN, const at::Tensor& dw, const Slots& slots) {
   for (const Precision precision : kNarrow) {
@@ -46,9 +56,9 @@ void check_three(const at::Tensor& x_TK, const at::Tensor& weight, const at::Ten
         const at::Tensor added = dw.clone();
         narrow_linear_wgrad_(added, dy_SN, rows, precision, slots);
         const Tensors out = {narrow_linear(rows, w, slots), narrow_linear_dgrad(dy_SN, w, slots), added};
-        expect_close(out[0], y, terms, "y");
-        expect_close(out[1], dx, terms, "dx");
-        expect_close(out[2], sum, terms, "dw");
+        expect_product(out[0], y, terms, precision, "y");
+        expect_product(out[1], dx, terms, precision, "dx");
+        expect_product(out[2], sum, terms, precision, "dw");
         for (size_t i = 0; i < first.size(); ++i) EXPECT_TRUE(same_bits(first[i], out[i])) << "output " << i << " depends on the threads";
         first = out;
       }
@@ -199,6 +209,44 @@ TEST(Bf16Tile, EveryElementIsOneChain) {
     }
   }
   EXPECT_TRUE(same_bits(got, chain));
+}
+
+// One number as a half, by its definition: round to nearest even at 11 bits, subnormals below 2^-14. |x| stays far below half's largest.
+double to_half(double x) {
+  if (x == 0 || !std::isfinite(x)) return x;
+  const double unit = std::ldexp(1.0, std::max(std::ilogb(x), -14) - 10);
+  return std::nearbyint(x / unit) * unit;
+}
+
+// A double holds a product of halves plus a half exactly, so one rounding of it is what the FMA does.
+TEST(HalfTile, EveryElementIsOneChainOfHalvesAndOnePromotion) {
+  if (!half_tile_runs_here()) GTEST_SKIP() << "this processor has no AVX512_FP16";
+  for (const auto& [rows, columns, depth] : {std::tuple{12, 64, 128}, {7, 19, 45}, {1, 33, 1}, {5, 32, 127}}) {
+    const at::Tensor a = narrow_rows_ref(normal({rows, depth}, 1) * at::exp2(normal({rows, 1}, 4) * 9), Precision::kFp8);
+    const at::Tensor b = narrow_rows_ref(normal({kHalfTileColumns, depth}, 2), Precision::kFp8), before = normal({rows, columns}, 3);
+    std::vector<float> left(size_t((1 + depth) * kHalfTileRows)), right(size_t((1 + depth) * kHalfTileColumns / 2)),
+        words(size_t(1 + depth));
+    for (int64_t r = 0; r < rows; ++r) {
+      pair_halves(depth, a[r].const_data_ptr<float>(), a[r].const_data_ptr<float>(), words.data());
+      for (int64_t k = 0; k <= depth; ++k) left[size_t(k * kHalfTileRows + r)] = words[size_t(k)];
+    }
+    for (int64_t c = 0; c < kHalfTileColumns; c += 2) {
+      pair_halves(depth, b[c].const_data_ptr<float>(), b[c + 1].const_data_ptr<float>(), words.data());
+      for (int64_t k = 0; k <= depth; ++k) right[size_t((k * kHalfTileColumns + c) / 2)] = words[size_t(k)];
+    }
+    const at::Tensor got = before.clone(), chain = before.clone();
+    half_tile(rows, columns, depth, left.data(), right.data(), got.mutable_data_ptr<float>(), columns, true);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const float sa = half_scale(a[r].abs().max().item<float>()), sb = half_scale(b[c].abs().max().item<float>());
+        double sum = 0;
+        for (int64_t k = 0; k < depth; ++k) sum = to_half(double(a[r][k].item<float>() / sa) * double(b[c][k].item<float>() / sb) + sum);
+        chain[r][c] = std::fma(float(sum) * sa, sb, before[r][c].item<float>());
+      }
+    }
+    EXPECT_TRUE(same_bits(got, chain)) << rows << " x " << columns << " x " << depth << ": largest difference "
+                                       << (got - chain).abs().max().item<float>();
+  }
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 
 // Calls check under every variant but ref that this processor runs.
 inline void for_each_variant(const std::function<void()>& check) {
-  for (const char* name : {"portable", "avx2", "avx512", "avx512_bf16"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16"}) {
     try {
       select_kernels(name);
     } catch (const Error&) {
@@ -56,8 +56,10 @@ inline void for_each_variant(const std::function<void()>& check) {
   select_kernels("auto");
 }
 
-// |actual - expected| <= eps (8 + 4 sqrt(terms)) scale, where an element is a sum of `terms` products and scale the largest element or 1.
-inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, int64_t terms, const std::string& what = "") {
+constexpr double kF32Epsilon = 6e-8;
+// |actual - expected| <= epsilon (8 + 4 sqrt(terms)) scale, where an element is a sum of `terms` products and scale the largest element or 1.
+inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, int64_t terms, const std::string& what = "",
+                         double epsilon = kF32Epsilon) {
   ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
   if (actual.numel() == 0) return;
   if (!actual.is_floating_point()) {
@@ -67,7 +69,7 @@ inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, i
   const at::Tensor wide = expected.to(at::kDouble);
   const double scale = std::max(1.0, wide.abs().max().item<double>());
   const double worst = (actual.to(at::kDouble) - wide).abs().max().item<double>();
-  EXPECT_LE(worst, 6e-8 * (8 + 4 * std::sqrt(double(terms))) * scale) << what;  // false for NaN
+  EXPECT_LE(worst, epsilon * (8 + 4 * std::sqrt(double(terms))) * scale) << what;  // false for NaN
 }
 
 inline Tensors in_double(const Tensors& tensors) {

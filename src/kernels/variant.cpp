@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/bf16_tile_cpu.h"
+#include "kernels/half_tile_cpu.h"
 
 namespace finback {
 namespace {
@@ -19,6 +20,7 @@ constexpr int64_t kAvx512Targets = HWY_AVX3 | HWY_AVX3_DL;
 bool runs_here(Variant variant) {
   hwy::DisableTargets(0);
   const int64_t here = hwy::SupportedTargets();
+  if (variant == Variant::kAvx512Fp16) return (here & HWY_AVX3) != 0 && half_tile_runs_here();
   if (variant == Variant::kAvx512Bf16) return (here & HWY_AVX3) != 0 && bf16_tile_runs_here();
   if (variant == Variant::kAvx512) return (here & HWY_AVX3) != 0;
   if (variant == Variant::kAvx2) return (here & HWY_AVX2) != 0;
@@ -47,6 +49,8 @@ const char* label(Variant variant) {
       return "avx512";
     case Variant::kAvx512Bf16:
       return "avx512_bf16";
+    case Variant::kAvx512Fp16:
+      return "avx512_fp16";
   }
   return "ref";
 }
@@ -55,16 +59,17 @@ const char* label(Variant variant) {
 
 void select_kernels(std::string_view name) {
   if (name == "auto") {
-    for (const Variant variant : {Variant::kAvx512Bf16, Variant::kAvx512, Variant::kAvx2, Variant::kPortable}) {
+    for (const Variant variant : {Variant::kAvx512Fp16, Variant::kAvx512Bf16, Variant::kAvx512, Variant::kAvx2, Variant::kPortable}) {
       if (runs_here(variant)) return apply(variant);
     }
   }
-  for (const Variant variant : {Variant::kRef, Variant::kPortable, Variant::kAvx2, Variant::kAvx512, Variant::kAvx512Bf16}) {
+  for (const Variant variant :
+       {Variant::kRef, Variant::kPortable, Variant::kAvx2, Variant::kAvx512, Variant::kAvx512Bf16, Variant::kAvx512Fp16}) {
     if (name != label(variant)) continue;
     FB_CHECK(runs_here(variant), "--kernels: this processor cannot run {}. Hint: --kernels=auto", name);
     return apply(variant);
   }
-  FB_FAIL("--kernels: expected auto, ref, portable, avx2, avx512 or avx512_bf16, got \"{}\"", name);
+  FB_FAIL("--kernels: expected auto, ref, portable, avx2, avx512, avx512_bf16 or avx512_fp16, got \"{}\"", name);
 }
 
 Variant kernel_variant() { return chosen(); }

@@ -10,12 +10,15 @@
 namespace finback {
 
 // kAvx512Bf16: f32 arithmetic and bits of kAvx512; bf16 and FP8 linears multiply pairs of bf16 numbers.
-enum class Variant { kRef, kPortable, kAvx2, kAvx512, kAvx512Bf16 };
+// kAvx512Fp16: f32 arithmetic and bits of kAvx512, in bf16 linears too (its processors multiply pairs of bf16 at half the rate of f32); FP8 linears
+// multiply and add halves, promoted to f32 every 128.
+enum class Variant { kRef, kPortable, kAvx2, kAvx512, kAvx512Bf16, kAvx512Fp16 };
 
-// "auto" (best of this processor), "ref", "portable", "avx2", "avx512", "avx512_bf16". Throws Error for an unknown name or one this processor cannot run.
+// "auto" (best of this processor), "ref", "portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16". Throws Error for an unknown name or one that this
+// processor cannot run.
 void select_kernels(std::string_view name);
 Variant kernel_variant();
-// "ref", "portable", "avx2", "avx512", "avx512_bf16": the label in run files.
+// "ref", "portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16": the label in run files.
 std::string kernel_label();
 // True when an op must run its _ref: variant ref, or a tensor that is not on the CPU (an op without a CUDA variant works there, slowly).
 bool use_ref(const at::Tensor& tensor);
