@@ -61,6 +61,8 @@ PlanSpec spec_of(const Args& args, const std::string& word) {
   spec.goodput = args.number("goodput", spec.goodput, 0.01, 1);
   if (args.has("rate"))
     spec.rate = args.number("rate", 0, 0, 1e6), spec.rate_kind = "given", spec.rate_source = "the user", spec.rate_date.clear();
+  // Serving is counted by the group of accelerators that serve together.
+  if (spec.gpus < 1 && (args.has("serve") || args.has("trace"))) spec.gpus = args.integer("group", 64, 1, 1 << 16);
   FB_CHECK(spec.gpus >= 1, "expected --gpus N");
   return spec;
 }

@@ -10,8 +10,10 @@ std::vector<CacheSize> weigh_cache(const CacheTrace& trace, const ServePlan& pla
   std::vector<CacheSize> sizes;
   for (const double gb : gigabytes) sizes.push_back({.bytes = 1e9 * gb});
   if (gigabytes.empty()) {
-    for (int halvings = 7; halvings >= 0; --halvings)
-      sizes.push_back({.bytes = double(std::max<int64_t>(1, trace.distinct_blocks >> halvings)) * block_bytes});
+    for (int halvings = 7; halvings >= 0; --halvings) {
+      const int64_t blocks = trace.distinct_blocks >> halvings;
+      if (blocks > 0) sizes.push_back({.bytes = double(blocks) * block_bytes});
+    }
   }
   for (CacheSize& size : sizes) {
     size.blocks = int64_t(std::min(size.bytes / block_bytes, double(trace.distinct_blocks)));
