@@ -82,17 +82,19 @@ void transpose_words(int64_t rows, int64_t depth, const float* words, int64_t wi
   for (int64_t d = 0; d < depth; ++d) std::fill(out + d * width + rows, out + (d + 1) * width, 0.0f);
 }
 
+// A word is one f32 number: a row needs no packing.
+bool words_are_numbers(const WordTile& tile) { return tile.header == 0 && tile.k_a_word == 1; }
+
 // The words of one row of numbers, or of two where a word holds two columns (second: the same row on the left, zeros behind the last).
+// REQUIRES: first is words where words_are_numbers.
 void row_words(std::span<const Piece> pieces, const WordTile& tile, const float* first, const float* second, float* words) {
   if (tile.header > 0) {
     for (const Piece& piece : pieces) pair_halves(piece.rows, first + piece.first, second + piece.first, words + piece.word);
     return;
   }
+  if (first == words) return;
   for (const Piece& piece : pieces) {
-    if (tile.k_a_word == 2)
-      narrow_loops().pair_columns(piece.rows, first + piece.first, reinterpret_cast<uint32_t*>(words + piece.word));
-    else
-      std::copy_n(first + piece.first, piece.rows, words + piece.word);
+    narrow_loops().pair_columns(piece.rows, first + piece.first, reinterpret_cast<uint32_t*>(words + piece.word));
   }
 }
 
@@ -106,11 +108,12 @@ void pack_along_chunk(const AlongJob& job, const WordTile& tile, Side side, int6
   for (int64_t r0 = chunk * chunk_rows; r0 < end; r0 += width) {
     const int64_t rows = std::min(width, end - r0);
     for (int64_t r = 0; r < rows; r += stride) {
-      float *first = numbers.data(), *second = stride == 2 ? first + k : first;
+      float* to = words.data() + r / stride * depth;
+      float *first = words_are_numbers(tile) ? to : numbers.data(), *second = stride == 2 ? first + k : first;
       job.from(job.first + r0 + r, 0, k, first);
       if (r + 1 < rows && stride == 2) job.from(job.first + r0 + r + 1, 0, k, second);
       if (r + 1 == rows && stride == 2) std::fill_n(second, k, 0.0f);
-      row_words(job.pieces, tile, first, second, words.data() + r / stride * depth);
+      row_words(job.pieces, tile, first, second, to);
     }
     transpose_words(pieces_of(rows, stride), depth, words.data(), step, job.panels + r0 / width * step * depth);
   }
