@@ -39,6 +39,10 @@ target_compile_options(finback_flags INTERFACE -ffp-contract=off -Wall -Wextra -
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(finback_flags INTERFACE -Wno-unused-command-line-argument)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  # g++ 13 takes a reference into one argument for one into a temporary text that is another.
+  target_compile_options(finback_flags INTERFACE -Wno-dangling-reference)
+endif()
 if(FINBACK_WERROR)
   target_compile_options(finback_flags INTERFACE -Werror)
 endif()
