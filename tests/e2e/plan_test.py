@@ -35,7 +35,7 @@ class PlanTest(small_run.ProgramTest):
         self.bad(1, "plan", "--rows", "no-such.csv", says="no-such.csv")
 
     def test_a_trace_is_replayed_through_caches_of_several_sizes(self):
-        serve = ["plan", V3, "--serve", "--hardware", "h800", "--gpus", 64, "--precision", "fp8", "--trace"]
+        serve = ["plan", V3, "--serve", "--hardware", "h800", "--precision", "fp8", "--trace"]
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "trace.jsonl")
             with open(path, "w", encoding="utf-8") as f:  # ten talks in turns, each a block longer every time
