@@ -107,7 +107,8 @@ TEST(CacheSavings, DollarsAreTokensFoundTimesTheDifferenceInPrice) {
   ServePlan plan;
   plan.cache_bytes_per_token = 100, plan.usd_per_m_hit = 0.1, plan.usd_per_m_miss = 1.1;
   const std::vector<CacheSize> sizes = weigh_cache(trace, plan, {});
-  ASSERT_EQ(sizes.size(), 8u);
+  ASSERT_GE(sizes.size(), 4u);
+  for (size_t i = 1; i < sizes.size(); ++i) EXPECT_GT(sizes[i].blocks, sizes[i - 1].blocks);  // no size twice
   EXPECT_EQ(sizes.back().blocks, trace.distinct_blocks);
   EXPECT_DOUBLE_EQ(sizes.back().usd_saved * 1e6, double(replay_trace(trace).found.back() * 512));
   EXPECT_NEAR(sizes[3].usd_per_m_input, 1.1 - sizes[3].hit, 1e-12);
