@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # name: layers, d_model, heads, kv heads (0: MLA), dense FFN, routed experts, top k, shared experts, expert FFN, sequences, their length
@@ -129,7 +130,8 @@ def timed(torch, device, work, rounds, warm=3):
             begin.record(); work(); end.record(); end.synchronize()
             seconds.append(begin.elapsed_time(end) / 1e3)
         else:
-            work(); seconds.append(1.0)
+            begun = time.perf_counter()
+            work(); seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds[warm:])
 
 
@@ -208,7 +210,7 @@ def measure(a):
             continue
         finally:
             if device == "cuda": torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats(); torch._dynamo.reset()
-        print(f"{name}: {rows[-1]['tokens_per_s_per_gpu']:.0f} tokens/s, {rows[-1]['memory_GiB']} GiB", flush=True)
+        print(f"{name}: {rows[-1]['tokens_per_s_per_gpu']:.0f} tokens/s on {device}, {rows[-1]['memory_GiB'] or '-'} GiB", flush=True)
         with open(a.out, "w", encoding="utf-8", newline="") as f:
             table = csv.DictWriter(f, fieldnames=list(rows[0]))
             table.writeheader()
