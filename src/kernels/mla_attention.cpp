@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kChunkRows = 256;  // query rows a piece of forward work; each copies its keys again, 1/256 of their use
 
-void check_shapes(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR, const std::vector<int64_t>& starts_B1) {
+void check_shapes(const MlaInputs& x) {
+  const auto& [q_THX, kv_THY, k_rope_TR, starts_B1, scale] = x;
   FB_ASSERT(q_THX.dim() == 3 && kv_THY.dim() == 3 && k_rope_TR.dim() == 2, "q is [T, H, N + R], kv [T, H, N + V], k_rope [T, R]");
   const int64_t tokens = q_THX.size(0), n = q_THX.size(2) - k_rope_TR.size(1);
   FB_ASSERT(kv_THY.size(0) == tokens && k_rope_TR.size(0) == tokens && kv_THY.size(1) == q_THX.size(1),
@@ -42,6 +43,8 @@ MlaTarget target_of(const at::Tensor& x, int64_t begin, int64_t h) {
 struct Operands {
   at::Tensor q_THX, kv_THY, k_rope_TR;
   double scale;
+  explicit Operands(const MlaInputs& x)
+      : q_THX(unit_columns(x.q_THX)), kv_THY(unit_columns(x.kv_THY)), k_rope_TR(unit_columns(x.k_rope_TR)), scale(x.scale) {}
   int64_t heads() const { return q_THX.size(1); }
   int64_t r() const { return k_rope_TR.size(1); }
   int64_t n() const { return q_THX.size(2) - r(); }
@@ -56,7 +59,7 @@ struct Operands {
 struct Piece {
   int64_t begin, rows, head, first, last;
 };
-std::vector<Piece> pieces_of(const std::vector<int64_t>& starts_B1, int64_t heads, int64_t chunk_rows) {
+std::vector<Piece> pieces_of(std::span<const int64_t> starts_B1, int64_t heads, int64_t chunk_rows) {
   std::vector<Piece> pieces;
   for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {
     const int64_t begin = starts_B1[b], rows = starts_B1[b + 1] - begin, step = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
@@ -87,14 +90,13 @@ at::Tensor sum_over_heads(const at::Tensor& x_THR) {
 
 }  // namespace
 
-MlaAttention mla_attention(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                           const std::vector<int64_t>& starts_B1, double scale) {
-  check_shapes(q_THX, kv_THY, k_rope_TR, starts_B1);
-  if (use_ref(q_THX)) return mla_attention_ref(q_THX, kv_THY, k_rope_TR, starts_B1, scale);
-  const Operands x = {unit_columns(q_THX), unit_columns(kv_THY), unit_columns(k_rope_TR), scale};
-  const MlaAttention out = {at::empty({q_THX.size(0), x.heads(), x.v()}, q_THX.options()),
-                            at::empty({q_THX.size(0), x.heads()}, q_THX.options())};
-  const std::vector<Piece> pieces = pieces_of(starts_B1, x.heads(), kChunkRows);
+MlaAttention mla_attention(const MlaInputs& inputs) {
+  check_shapes(inputs);
+  if (use_ref(inputs.q_THX)) return mla_attention_ref(inputs);
+  const Operands x(inputs);
+  const MlaAttention out = {at::empty({x.q_THX.size(0), x.heads(), x.v()}, x.q_THX.options()),
+                            at::empty({x.q_THX.size(0), x.heads()}, x.q_THX.options())};
+  const std::vector<Piece> pieces = pieces_of(inputs.starts_B1, x.heads(), kChunkRows);
   parallel_for(int64_t(pieces.size()), [&](int64_t i) {
     const Piece& p = pieces[size_t(i)];
     mla_head_forward(x.head(p.begin, p.rows, p.head), p.first, p.last, target_of(out.o_THV, p.begin, p.head),
@@ -103,25 +105,22 @@ MlaAttention mla_attention(const at::Tensor& q_THX, const at::Tensor& kv_THY, co
   return out;
 }
 
-MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY,
-                                        const at::Tensor& k_rope_TR, const MlaAttention& saved, const std::vector<int64_t>& starts_B1,
-                                        double scale) {
-  check_shapes(q_THX, kv_THY, k_rope_TR, starts_B1);
-  if (use_ref(q_THX)) {
+MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInputs& inputs, const MlaAttention& saved) {
+  check_shapes(inputs);
+  if (use_ref(inputs.q_THX)) {
     const auto grads = gradients_of(
         [&](const std::vector<at::Tensor>& in) {
-          return std::vector<at::Tensor>{mla_attention_ref(in[0], in[1], in[2], starts_B1, scale).o_THV};
+          return std::vector<at::Tensor>{mla_attention_ref({in[0], in[1], in[2], inputs.starts_B1, inputs.scale}).o_THV};
         },
-        {q_THX, kv_THY, k_rope_TR}, {do_THV});
+        {inputs.q_THX, inputs.kv_THY, inputs.k_rope_TR}, {do_THV});
     return {grads[0], grads[1], grads[2]};
   }
-  const Operands x = {unit_columns(q_THX), unit_columns(kv_THY), unit_columns(k_rope_TR), scale};
+  const Operands x(inputs);
   const at::Tensor d_o_THV = unit_columns(do_THV);
   FB_ASSERT(d_o_THV.sizes() == saved.o_THV.sizes() && saved.o_THV.size(2) == x.v(), "do and the saved o are [T, H, V]");
-  const int64_t tokens = q_THX.size(0);
-  const at::Tensor dq_THX = at::empty(q_THX.sizes(), q_THX.options()), dkv_THY = at::empty(kv_THY.sizes(), q_THX.options());
-  const at::Tensor dk_rope_THR = at::empty({tokens, x.heads(), x.r()}, q_THX.options());
-  const std::vector<Piece> pieces = pieces_of(starts_B1, x.heads(), 0);
+  const at::Tensor dq_THX = at::empty(x.q_THX.sizes(), x.q_THX.options()), dkv_THY = at::empty(x.kv_THY.sizes(), x.q_THX.options());
+  const at::Tensor dk_rope_THR = at::empty({x.q_THX.size(0), x.heads(), x.r()}, x.q_THX.options());
+  const std::vector<Piece> pieces = pieces_of(inputs.starts_B1, x.heads(), 0);
   parallel_for(int64_t(pieces.size()), [&](int64_t i) {
     const Piece& p = pieces[size_t(i)];
     MlaHeadGrad grad = {rows_of(d_o_THV, p.begin, p.head),  rows_of(saved.o_THV, p.begin, p.head), rows_of(saved.lse_TH, p.begin, p.head),

@@ -4,25 +4,27 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <vector>
+#include <span>
 
 namespace finback {
 
+// Token t attends to tokens s <= t of its own segment.
+struct MlaInputs {
+  at::Tensor q_THX;                    // [T, H, N + R], nope channels first, rope channels rotated
+  at::Tensor kv_THY;                   // [T, H, N + V], key channels first (kv_b_proj's row order)
+  at::Tensor k_rope_TR;                // rotated, shared by all heads
+  std::span<const int64_t> starts_B1;  // the segments' first rows, then T; the caller keeps them
+  double scale;                        // of the scores
+};
 struct MlaAttention {
   at::Tensor o_THV;   // contiguous
   at::Tensor lse_TH;  // log-sum-exp of each row's scaled scores
 };
-// q_THX: [T, H, N + R], nope channels first, rope channels rotated. kv_THY: [T, H, N + V], key channels first (kv_b_proj's row order).
-// k_rope_TR: rotated, shared by all heads. Token t attends to tokens s <= t of its own segment; starts_B1 holds the segments' first rows, then T.
-MlaAttention mla_attention(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                           const std::vector<int64_t>& starts_B1, double scale);
+MlaAttention mla_attention(const MlaInputs& x);
 struct MlaAttentionGrad {
   at::Tensor dq_THX, dkv_THY, dk_rope_TR;
 };
-MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const at::Tensor& q_THX, const at::Tensor& kv_THY,
-                                        const at::Tensor& k_rope_TR, const MlaAttention& saved, const std::vector<int64_t>& starts_B1,
-                                        double scale);
-MlaAttention mla_attention_ref(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                               const std::vector<int64_t>& starts_B1, double scale);
+MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInputs& x, const MlaAttention& saved);
+MlaAttention mla_attention_ref(const MlaInputs& x);
 
 }  // namespace finback

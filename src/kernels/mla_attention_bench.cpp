@@ -22,17 +22,16 @@ void bench_one(Bench& bench, const Shape& s) {
   const at::Tensor k_rope_TR = at::randn({tokens, s.r}), do_THV = at::randn({tokens, s.heads, s.v});
   std::vector<int64_t> starts_B1;
   for (int64_t t = 0; t <= tokens; t += s.tokens) starts_B1.push_back(t);
-  const double scale = 1 / std::sqrt(double(s.n + s.r));
-  const MlaAttention saved = mla_attention(q_THX, kv_THY, k_rope_TR, starts_B1, scale);
+  const MlaInputs x = {q_THX, kv_THY, k_rope_TR, starts_B1, 1 / std::sqrt(double(s.n + s.r))};
+  const MlaAttention saved = mla_attention(x);
   // Useful work only: T (T + 1) / 2 pairs of a document; forward 2 products, backward 5.
   const double pairs = double(s.documents * s.heads) * double(s.tokens) * double(s.tokens + 1) / 2;
   const double qk = double(s.n + s.r), v = double(s.v);
   bench.row(
       fmt::format("mla_attention {} H{} {}+{}/{} {}x{}", s.what, s.heads, s.n, s.r, s.v, s.documents, s.tokens), pairs * 2 * (qk + v), 0,
-      [&] { mla_attention(q_THX, kv_THY, k_rope_TR, starts_B1, scale); },
-      [&] { mla_attention_ref(q_THX, kv_THY, k_rope_TR, starts_B1, scale); });
+      [&] { mla_attention(x); }, [&] { mla_attention_ref(x); });
   bench.row(fmt::format("mla_attention backward {}", s.what), pairs * 2 * (3 * qk + 2 * v), 0,
-            [&] { mla_attention_backward(do_THV, q_THX, kv_THY, k_rope_TR, saved, starts_B1, scale); }, {});
+            [&] { mla_attention_backward(do_THV, x, saved); }, {});
 }
 
 }  // namespace

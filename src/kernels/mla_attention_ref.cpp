@@ -6,8 +6,8 @@
 
 namespace finback {
 
-MlaAttention mla_attention_ref(const at::Tensor& q_THX, const at::Tensor& kv_THY, const at::Tensor& k_rope_TR,
-                               const std::vector<int64_t>& starts_B1, double scale) {
+MlaAttention mla_attention_ref(const MlaInputs& x) {
+  const auto& [q_THX, kv_THY, k_rope_TR, starts_B1, scale] = x;
   const int64_t heads = q_THX.size(1), n = q_THX.size(2) - k_rope_TR.size(1);
   std::vector<at::Tensor> outputs, lses;
   for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {

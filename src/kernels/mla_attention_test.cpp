@@ -15,6 +15,8 @@ struct Inputs {
   at::Tensor q_THX, kv_THY, k_rope_TR, do_THV;
   std::vector<int64_t> starts_B1;
   double scale;
+  MlaInputs mla() const { return {q_THX, kv_THY, k_rope_TR, starts_B1, scale}; }
+  MlaInputs in_doubles() const { return {q_THX.to(at::kDouble), kv_THY.to(at::kDouble), k_rope_TR.to(at::kDouble), starts_B1, scale}; }
 };
 
 std::vector<int64_t> starts_of(const std::vector<int64_t>& lengths) {
@@ -43,19 +45,15 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-MlaAttention forward(const Inputs& x) { return mla_attention(x.q_THX, x.kv_THY, x.k_rope_TR, x.starts_B1, x.scale); }
-MlaAttentionGrad backward(const Inputs& x, const MlaAttention& saved) {
-  return mla_attention_backward(x.do_THV, x.q_THX, x.kv_THY, x.k_rope_TR, saved, x.starts_B1, x.scale);
-}
+MlaAttention forward(const Inputs& x) { return mla_attention(x.mla()); }
+MlaAttentionGrad backward(const Inputs& x, const MlaAttention& saved) { return mla_attention_backward(x.do_THV, x.mla(), saved); }
 
 TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
   for (const Case& c : cases()) {
     const Inputs x = make(c);
     select_kernels("ref");
-    const at::Tensor q = x.q_THX.to(at::kDouble), kv = x.kv_THY.to(at::kDouble), k_rope = x.k_rope_TR.to(at::kDouble),
-                     d_o = x.do_THV.to(at::kDouble);
-    const MlaAttention exact = mla_attention(q, kv, k_rope, x.starts_B1, x.scale);
-    const MlaAttentionGrad exact_grad = mla_attention_backward(d_o, q, kv, k_rope, exact, x.starts_B1, x.scale);
+    const MlaAttention exact = mla_attention(x.in_doubles());
+    const MlaAttentionGrad exact_grad = mla_attention_backward(x.do_THV.to(at::kDouble), x.in_doubles(), exact);
     const int64_t longest = c.lengths.empty() ? 0 : *std::max_element(c.lengths.begin(), c.lengths.end()),
                   terms = longest + c.n + c.r + c.v;
     for_each_variant([&] {
@@ -75,8 +73,7 @@ TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
 TEST(MlaAttention, KeepsItsPrecisionWhenScoresAreLarge) {
   Inputs x = make({2, 16, 8, 16, {150}});
   x.scale = 20;  // scores up to a few hundred: exp without the running maximum would overflow
-  const MlaAttention exact =
-      mla_attention_ref(x.q_THX.to(at::kDouble), x.kv_THY.to(at::kDouble), x.k_rope_TR.to(at::kDouble), x.starts_B1, x.scale);
+  const MlaAttention exact = mla_attention_ref(x.in_doubles());
   for_each_variant([&] {
     expect_close(forward(x).o_THV, exact.o_THV, 150 * 400);  // an epsilon of the score is a relative error of p
   });

@@ -121,7 +121,7 @@ void Mla::project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& s) con
 
 at::Tensor Mla::attend_expanded(const ForwardPass& pass, Saved& s) const {
   s.kv_THY = keys_values(s.c, pass, pass.audit);
-  s.expanded = mla_attention(s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_);  // V3 eq. 4, 10
+  s.expanded = mla_attention({s.q_THX, s.kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_});  // V3 eq. 4, 10
   return s.expanded.o_THV;
 }
 
@@ -146,7 +146,7 @@ at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& p
   if (pass.algebra == MlaAlgebra::kExpanded) {
     const at::Tensor q_THX = s.q_THX.defined() ? s.q_THX : queries(s.cq, pass, nullptr),
                      kv_THY = s.kv_THY.defined() ? s.kv_THY : keys_values(s.c, pass, nullptr);
-    const MlaAttentionGrad d = mla_attention_backward(do_THV, q_THX, kv_THY, s.kv_a_TY.slice(1, c_), s.expanded, pass.starts_B1, scale_);
+    const MlaAttentionGrad d = mla_attention_backward(do_THV, {q_THX, kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_}, s.expanded);
     dq_THX = d.dq_THX, dk_rope_TR = d.dk_rope_TR;
     dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c, pass.row_slots, pass.audit);
   } else {
