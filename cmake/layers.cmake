@@ -20,7 +20,7 @@ function(finback_add_pch)
   file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "// carries the precompiled header\n")
   add_library(finback_pch STATIC ${CMAKE_BINARY_DIR}/pch.cpp)
   target_link_libraries(finback_pch PUBLIC finback_flags torch fmt::fmt)
-  target_precompile_headers(finback_pch PRIVATE <vector> <string> <optional> <functional> <fmt/format.h> <ATen/ATen.h> <ATen/Parallel.h> <torch/csrc/autograd/custom_function.h>)
+  target_precompile_headers(finback_pch PRIVATE <vector> <string> <optional> <functional> <fmt/format.h> <ATen/ATen.h>)
 endfunction()
 
 function(finback_sources folder suffix out)

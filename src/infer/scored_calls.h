@@ -2,6 +2,7 @@
 // as calls over a cache, each of which continues some documents by some rows as prefill and decode do. Test code only.
 #pragma once
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <bit>

@@ -1,5 +1,7 @@
 #include "kernels/head_loss.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "kernels/op_check.h"
 
 namespace finback {

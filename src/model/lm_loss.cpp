@@ -1,6 +1,7 @@
 #include "model/lm_loss.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
 #include "kernels/head_loss.h"

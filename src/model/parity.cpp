@@ -1,6 +1,7 @@
 #include "model/parity.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "base/json.h"
 #include "kernels/fp8_block.h"

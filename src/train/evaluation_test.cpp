@@ -1,5 +1,6 @@
 #include "train/evaluation.h"
 
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <numbers>
