@@ -5,7 +5,7 @@
     bench/precisions.py decode [--configs wide] ...
 
 step: tokens/s, ratio to f32, bytes kept for the backward pass (without MTP, 8 rows of 256). decode: batch 1 behind a prompt of 16; the share is stored bytes a
-second over the measured read bandwidth, and reading is the limit of a decoder. One JSON line a figure: medians over rounds."""
+second over what reading the same weights alone takes, which is the limit of a decoder. One JSON line a figure: medians over rounds."""
 import argparse
 import statistics
 
@@ -29,7 +29,6 @@ def figures(a, config, threads):
             answers.append(once(a, config, threads, precision))
     rate_key = "tokens_per_s_median" if a.what == "step" else "decode_tokens_per_s"
     median = lambda precision, key: statistics.median(r[key] for r in results[precision])
-    bandwidth = max(r["stream_gb_per_s"] for answers in results.values() for r in answers) if a.what == "decode" else None
     for precision, answers in results.items():
         line = {"figure": f"{a.what}_precision", "config": config, "threads": threads, "precision": precision,
                 "tokens_per_s": round(median(precision, rate_key), 2), "ratio_to_f32": round(median(precision, rate_key) / median("f32", rate_key), 3)}
@@ -38,7 +37,8 @@ def figures(a, config, threads):
                         backward_bytes_to_f32=round(answers[0]["backward_bytes"] / results["f32"][0]["backward_bytes"], 3))
         else:
             read = line["tokens_per_s"] * answers[0]["bytes_per_token"] * 1e-9
-            line.update(read_gb_per_s=round(read, 2), stream_gb_per_s=round(bandwidth, 1), share_of_stream=round(read / bandwidth, 3))
+            line.update(read_gb_per_s=round(read, 2), weights_read_gb_per_s=round(median(precision, "weights_read_gb_per_s"), 1),
+                        share_of_read=round(median(precision, "share_of_read"), 3))
         yield {**line, "kernels": answers[0]["kernels"], "processor": answers[0]["processor"]}
 
 

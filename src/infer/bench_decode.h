@@ -13,8 +13,8 @@ struct DecodeBench {
   int64_t repeats = 3;  // medians over these
   Precision weights = Precision::kF32;
 };
-// {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "stream_gb_per_s", "share_of_stream", ...}. bytes_per_token: weights that
-// one decoded token reads (active parameters at their stored size) plus its cache.
+// {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "weights_read_gb_per_s", "share_of_read", ...}. bytes_per_token:
+// weights that one decoded token reads (active parameters at their stored size) plus its cache; its share is of reading all weights where they lie.
 Json bench_decode(const ModelConfig& config, const DecodeBench& options);
 
 }  // namespace finback

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -19,6 +20,8 @@ namespace {
 
 constexpr double kSecondsASide = 0.25;  // long enough for a median on a busy machine
 constexpr int kMaxCalls = 400;
+constexpr size_t kReadStep = 256;           // floats: what ProbeLoops::read asks for
+constexpr size_t kPiece = size_t{1} << 18;  // floats a chunk of reading
 
 double seconds_of(const std::function<void()>& call) {
   const Timer timer;
@@ -52,27 +55,50 @@ double fma_peak_gflops() {
   return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
 }
 
+// Several times the last cache as the processor tells it (a virtual machine's may be larger): what is read again comes from memory.
+size_t stream_bytes() {
+  const size_t cache = size_t(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L));
+  return std::clamp(4 * cache, size_t{256} << 20, size_t{1} << 30);
+}
+
 // Memory that is mapped for the probe alone: returned to the system at once, so it does not stay in the process.
 double stream_gb_per_s() {
-  constexpr int64_t kFloats = int64_t{24} << 20;  // 96 MiB
-  constexpr int64_t kPiece = int64_t{1} << 18;    // floats a chunk
-  void* memory = mmap(nullptr, size_t(kFloats) * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  FB_CHECK(memory != MAP_FAILED, "expected 96 MiB of free memory to measure its bandwidth");
-  madvise(memory, size_t(kFloats) * sizeof(float), MADV_HUGEPAGE);  // a refusal costs page faults, nothing else
-  float* floats = static_cast<float*>(memory);
-  parallel_ranges(kFloats, kPiece, [&](int64_t begin, int64_t end) { std::fill(floats + begin, floats + end, 1.0f); });
+  constexpr int64_t kPage = 1024;  // floats of 4 KiB
+  const size_t bytes = stream_bytes(), count = bytes / sizeof(float);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  FB_CHECK(memory != MAP_FAILED, "expected {} MiB of free memory to measure its bandwidth", bytes >> 20);
+  madvise(memory, bytes, MADV_HUGEPAGE);  // a refusal costs page faults, nothing else
+  float* const floats = static_cast<float*>(memory);
+  parallel_ranges(int64_t(count), int64_t(kPiece), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += kPage) floats[i] = 1.0f;  // pages never written are one page of zeros, in the cache
+  });
+  const std::span<const float> block(floats, count);
+  const double rate = read_gb_per_s({&block, 1});
+  munmap(memory, bytes);
+  return rate;
+}
+
+}  // namespace
+
+double read_gb_per_s(std::span<const std::span<const float>> blocks) {
+  std::vector<std::span<const float>> pieces;
+  size_t count = 0;
+  for (const std::span<const float>& block : blocks) {
+    const size_t whole = block.size() / kReadStep * kReadStep;
+    for (size_t at = 0; at < whole; at += kPiece) pieces.push_back(block.subspan(at, std::min<size_t>(kPiece, whole - at)));
+    count += whole;
+  }
   double best = 1e30;
   volatile float sink = 0;
   for (int run = 0; run < 4; ++run) {
     best = std::min(best, seconds_of([&] {
-                      parallel_for(kFloats / kPiece, [&](int64_t piece) { sink = probe_loops().read(floats + piece * kPiece, kPiece); });
+                      parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+                        sink = probe_loops().read(pieces[size_t(i)].data(), int64_t(pieces[size_t(i)].size()));
+                      });
                     }));
   }
-  munmap(memory, size_t(kFloats) * sizeof(float));
-  return double(kFloats) * sizeof(float) / best / 1e9;
+  return double(count) * sizeof(float) / best / 1e9;
 }
-
-}  // namespace
 
 void Bench::row(const std::string& name, double flops, double bytes, const std::function<void()>& fast, const std::function<void()>& ref) {
   fast();  // warm-up: page faults, packing buffers

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdio>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct MachineProbe {
   std::vector<std::string> row_dependent;  // ops whose rows depend on their batch (row_probe.h); none: exact
 };
 MachineProbe probe_machine();
+// Reading `blocks` from first to last in chunks that threads share, best of four passes. On a virtual machine the rate depends on how the host
+// backs the very pages (36 to 62 GB/s seen within a minute), so a share needs the rate of the memory that is used.
+double read_gb_per_s(std::span<const std::span<const float>> blocks);
 // "exact", or what is approximate.
 std::string arithmetic_label(const MachineProbe& probe);
 // One line for run files: kernels, arithmetic, threads, both limits.

@@ -14,6 +14,8 @@ namespace finback {
 namespace {
 
 constexpr int64_t kHeads = 16;    // heads a piece of work: one vector of AVX-512; a decode step of 128 heads still feeds 8 threads
+constexpr int64_t kFewHeads = 8;  // in a forward call of few pieces: the same bits, twice the threads
+constexpr int64_t kFewPieces = 8;
 constexpr int64_t kColumns = 64;  // (row, head) pairs a piece: reads of a key block are shared by that many
 constexpr int64_t kMaxRows = 8;
 
@@ -60,22 +62,23 @@ struct Operands {
   std::vector<const float*> pointers;
   int64_t c;
   double scale;
+  int64_t chunk_heads = kHeads;
 
   int64_t heads() const { return q_THY.size(1); }
   int64_t y() const { return q_THY.size(2); }
-  int64_t head_chunks() const { return (heads() + kHeads - 1) / kHeads; }
-  int64_t group_rows() const { return std::clamp<int64_t>(kColumns / std::min(heads(), kHeads), 1, kMaxRows); }
+  int64_t head_chunks() const { return (heads() + chunk_heads - 1) / chunk_heads; }
+  int64_t group_rows() const { return std::clamp<int64_t>(kColumns / std::min(heads(), chunk_heads), 1, kMaxRows); }
   int64_t rows_of(size_t b) const { return keys.row_starts[b + 1] - keys.row_starts[b]; }
   int64_t keys_of(size_t b) const { return keys.key_starts[b + 1] - keys.key_starts[b]; }
   // Rows [first, first + rows) of sequence b, heads of chunk `chunk`.
   LatentRows piece(size_t b, int64_t first, int64_t chunk) const {
-    const int64_t h = chunk * kHeads, rows = std::min(group_rows(), rows_of(b) - first);
+    const int64_t h = chunk * chunk_heads, rows = std::min(group_rows(), rows_of(b) - first);
     const float* q = q_THY.const_data_ptr<float>() + (keys.row_starts[b] + first) * q_THY.stride(0) + h * q_THY.stride(1);
     return {q,
             q_THY.stride(0),
             q_THY.stride(1),
             rows,
-            std::min(kHeads, heads() - h),
+            std::min(chunk_heads, heads() - h),
             pointers.data() + keys.key_starts[b],
             keys_of(b) - rows_of(b) + first + 1,
             c,
@@ -88,6 +91,16 @@ struct Piece {
   size_t sequence;
   int64_t first, chunk;
 };
+
+std::vector<Piece> pieces_of(const Operands& x) {
+  std::vector<Piece> pieces;
+  for (size_t b = 0; b + 1 < x.keys.row_starts.size(); ++b) {
+    for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
+      for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) pieces.push_back({b, first, chunk});
+    }
+  }
+  return pieces;
+}
 
 // dself row of every self key: shares of the head chunks in order, sequences in order (several may read the same latent).
 at::Tensor sum_shares(const Operands& x, const std::vector<float>& shares, int64_t stride) {
@@ -126,20 +139,19 @@ LatentAttentionGrad backward_ref(const at::Tensor& do_THC, const at::Tensor& q_T
 LatentAttention latent_attention(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c, double scale) {
   check_shapes(q_THY, keys, c);
   if (use_ref(q_THY)) return latent_attention_ref(q_THY, keys, c, scale);
-  const Operands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
+  Operands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
   const LatentAttention out = {at::empty({q_THY.size(0), x.heads(), c}, q_THY.options()),
                                at::empty({q_THY.size(0), x.heads()}, q_THY.options())};
-  std::vector<Piece> pieces;
-  for (size_t b = 0; b + 1 < keys.row_starts.size(); ++b) {
-    for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
-      for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) pieces.push_back({b, first, chunk});
-    }
+  std::vector<Piece> pieces = pieces_of(x);
+  if (int64_t(pieces.size()) < kFewPieces) {
+    x.chunk_heads = kFewHeads;
+    pieces = pieces_of(x);
   }
   float *o = out.o_THC.mutable_data_ptr<float>(), *lse = out.lse_TH.mutable_data_ptr<float>();
   const int64_t heads = x.heads();
   parallel_for(int64_t(pieces.size()), [&](int64_t i) {
     const Piece& p = pieces[size_t(i)];
-    const int64_t at = (keys.row_starts[p.sequence] + p.first) * heads + p.chunk * kHeads;  // of [T, H]
+    const int64_t at = (keys.row_starts[p.sequence] + p.first) * heads + p.chunk * x.chunk_heads;  // of [T, H]
     latent_rows_forward(x.piece(p.sequence, p.first, p.chunk), {o + at * c, heads * c, c, lse + at, heads});
   });
   return out;

@@ -13,8 +13,8 @@ struct Shape {
 };
 constexpr Shape kShapes[] = {{"tiny, training", 8, 64, 16, 8, 256, 256},     {"tiny, prefill", 8, 64, 16, 1, 512, 2048},
                              {"tiny, decode", 8, 64, 16, 1, 1, 2048},        {"tiny, decode 16", 8, 64, 16, 16, 1, 512},
-                             {"small, training", 8, 128, 32, 4, 256, 256},   {"V3 heads, decode", 128, 512, 64, 1, 1, 2048},
-                             {"V3 heads, prefill", 16, 512, 64, 1, 128, 512}};
+                             {"small, training", 8, 128, 32, 4, 256, 256},   {"wide, decode", 16, 256, 32, 1, 1, 2048},
+                             {"V3 heads, decode", 128, 512, 64, 1, 1, 2048}, {"V3 heads, prefill", 16, 512, 64, 1, 128, 512}};
 
 void bench_one(Bench& bench, const Shape& s) {
   const int64_t y = s.c + s.r, tokens = s.sequences * s.rows, total = s.sequences * s.count;

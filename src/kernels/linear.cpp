@@ -146,6 +146,11 @@ Panels PackedWeight::backward_operand(int64_t group) const {
   return storage_ == Precision::kF32 ? Panels(backward_panels(group)) : stored(true).of(group);
 }
 
+at::Tensor PackedWeight::forward_memory() const {
+  forward_operand();  // packs what is not packed yet
+  return storage_ == Precision::kF32 ? forward_ : stored_[0].values;
+}
+
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
   check_f32(w);
   check_columns(x_TK, w.k());

@@ -35,6 +35,8 @@ class PackedWeight {
   // What the products of this file multiply by: f32 panels or stored ones; and the f32 numbers that they stand for.
   Panels forward_operand(int64_t group = 0) const;
   Panels backward_operand(int64_t group = 0) const;
+  // The memory that y = x W^T reads, every group's: f32 panels, or stored codes without their scales.
+  at::Tensor forward_memory() const;
   at::Tensor forward_values() const { return stored_values(false); }
   at::Tensor backward_values() const { return stored_values(true); }
 

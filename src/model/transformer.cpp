@@ -75,13 +75,19 @@ void Transformer::set_precision(const PrecisionPlan& plan) {
   for (const auto& module : layers_->mtp) set(module->block(), layer++);
 }
 
-void Transformer::store_weights(Precision storage) {
+void Transformer::for_each_weight(const std::function<void(PackedWeight&)>& visit) {
   Layers& m = *layers_;
-  FB_ASSERT(!m.parameters.has_gradients(), "stored weights have no gradients");
-  const auto store = [&](PackedWeight& weight) { weight.store(storage); };
-  for (const auto& block : m.blocks) block->for_each_projection(store);
-  for (const auto& module : m.mtp) module->for_each_projection(store);
-  m.head.store(storage == Precision::kFp8 ? Precision::kBf16 : storage);
+  for (const auto& block : m.blocks) block->for_each_projection(visit);
+  for (const auto& module : m.mtp) module->for_each_projection(visit);
+  visit(m.head);
+}
+
+void Transformer::store_weights(Precision storage) {
+  FB_ASSERT(!layers_->parameters.has_gradients(), "stored weights have no gradients");
+  for_each_weight([&](PackedWeight& weight) {
+    const bool is_head = &weight == &layers_->head;
+    weight.store(is_head && storage == Precision::kFp8 ? Precision::kBf16 : storage);
+  });
 }
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {

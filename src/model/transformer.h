@@ -4,6 +4,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ struct PrecisionPlan {
   std::vector<std::string> fallen_back;
 };
 
+class PackedWeight;
+
 class Transformer {
  public:
   // trainable allocates the gradient buffer. Parameters are zero until initialize() or a checkpoint is loaded.
@@ -41,6 +44,8 @@ class Transformer {
   // embedding stay f32. With fp8 the head is bf16, as V3 section 3.3 keeps it out of FP8. The f32 values of parameters() stay where they are.
   // REQUIRES: not trainable.
   void store_weights(Precision storage);
+  // Every projection, those of MTP too, then the head: the matrices that store_weights() stores.
+  void for_each_weight(const std::function<void(PackedWeight&)>& visit);
 
   // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on.
   at::Tensor forward(const Batch& batch, const ForwardOptions& options);
