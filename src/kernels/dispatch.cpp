@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
@@ -15,9 +16,10 @@ namespace finback {
 namespace {
 
 constexpr int64_t kTokensAChunk = 64;
+constexpr size_t kMostPlus = 2;
 
-// y_TD[t] = sum over k of weights[t][k] * rows[slots[t][k]]; weights may be undefined.
-at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK) {
+// y_TD[t] = sum over k of weights[t][k] * rows[slots[t][k]], then plus; weights may be undefined.
+at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK, at::TensorList plus) {
   const Rows rows = rows_of(rows_SD);
   const int64_t tokens = token_slots_TK.size(0), k = token_slots_TK.size(1), d = rows.columns;
   FB_ASSERT(token_slots_TK.is_contiguous() && (!weights_TK.defined() || weights_TK.is_contiguous()), "slots and weights are contiguous");
@@ -25,9 +27,18 @@ at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK
   float* y = y_TD.mutable_data_ptr<float>();
   const int64_t* slots = token_slots_TK.const_data_ptr<int64_t>();
   const float* weights = weights_TK.defined() ? weights_TK.const_data_ptr<float>() : nullptr;
+  std::array<const float*, kMostPlus> starts;
+  FB_ASSERT(plus.size() <= starts.size(), "at most {} tensors to add, got {}", kMostPlus, plus.size());
+  for (size_t i = 0; i < plus.size(); ++i) {
+    FB_ASSERT(plus[i].is_contiguous() && plus[i].sizes() == y_TD.sizes(), "contiguous [T, D]");
+    starts[i] = plus[i].const_data_ptr<float>();
+  }
   parallel_ranges(tokens, kTokensAChunk, [&](int64_t begin, int64_t end) {
+    std::array<const float*, kMostPlus> more;
     for (int64_t t = begin; t < end; ++t) {
-      dispatch_rows().combine(k, d, rows.data, rows.stride, slots + t * k, weights == nullptr ? nullptr : weights + t * k, y + t * d);
+      for (size_t i = 0; i < plus.size(); ++i) more[i] = starts[i] + t * d;
+      dispatch_rows().combine(k, d, rows.data, rows.stride, slots + t * k, weights == nullptr ? nullptr : weights + t * k,
+                              {more.data(), plus.size()}, y + t * d);
     }
   });
   return y_TD;
@@ -76,14 +87,14 @@ at::Tensor gather_rows(const at::Tensor& x_TD, const at::Tensor& slot_token_S) {
   return y_SD;
 }
 
-at::Tensor gather_rows_backward(const at::Tensor& dx_SD, const at::Tensor& token_slots_TK) {
-  if (use_ref(dx_SD)) return combine_ref(dx_SD, at::ones(token_slots_TK.sizes(), dx_SD.options()), token_slots_TK);
-  return weighted_sums(dx_SD, {}, token_slots_TK);
+at::Tensor gather_rows_backward(const at::Tensor& dx_SD, const at::Tensor& token_slots_TK, at::TensorList plus) {
+  if (use_ref(dx_SD)) return combine_ref(dx_SD, at::ones(token_slots_TK.sizes(), dx_SD.options()), token_slots_TK, plus);
+  return weighted_sums(dx_SD, {}, token_slots_TK, plus);
 }
 
-at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK) {
-  if (use_ref(y_SD)) return combine_ref(y_SD, weights_TK, token_slots_TK);
-  return weighted_sums(y_SD, weights_TK, token_slots_TK);
+at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK, at::TensorList plus) {
+  if (use_ref(y_SD)) return combine_ref(y_SD, weights_TK, token_slots_TK, plus);
+  return weighted_sums(y_SD, weights_TK, token_slots_TK, plus);
 }
 
 CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK,

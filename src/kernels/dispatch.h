@@ -16,10 +16,10 @@ struct Dispatch {
 Dispatch make_dispatch(const at::Tensor& topk_ids_TK, int64_t n_experts);
 
 at::Tensor gather_rows(const at::Tensor& x_TD, const at::Tensor& slot_token_S);
-// dx_TD[t] = sum over k of dx_SD[token_slots[t][k]], k in order.
-at::Tensor gather_rows_backward(const at::Tensor& dx_SD, const at::Tensor& token_slots_TK);
-// y_TD[t] = sum over k of weights[t][k] * y_SD[token_slots[t][k]], k in order.
-at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK);
+// dx_TD[t] = sum over k of dx_SD[token_slots[t][k]], k in order, then row t of each of `plus`, in order (contiguous [T, D], at most 2).
+at::Tensor gather_rows_backward(const at::Tensor& dx_SD, const at::Tensor& token_slots_TK, at::TensorList plus = {});
+// y_TD[t] = sum over k of weights[t][k] * y_SD[token_slots[t][k]], k in order, then `plus` likewise.
+at::Tensor combine(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK, at::TensorList plus = {});
 struct CombineGrad {
   at::Tensor dy_SD, d_weights_TK;
 };
@@ -27,6 +27,6 @@ CombineGrad combine_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, co
                              const at::Tensor& token_slots_TK);
 
 at::Tensor gather_rows_ref(const at::Tensor& x_TD, const at::Tensor& slot_token_S);
-at::Tensor combine_ref(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK);
+at::Tensor combine_ref(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& token_slots_TK, at::TensorList plus = {});
 
 }  // namespace finback

@@ -11,13 +11,14 @@ namespace finback {
 namespace HWY_NAMESPACE {
 
 HWY_ATTR void combine(int64_t k, int64_t d, const float* HWY_RESTRICT rows, int64_t row_stride, const int64_t* slots, const float* weights,
-                      float* HWY_RESTRICT y) {
+                      std::span<const float* const> plus, float* HWY_RESTRICT y) {
   for (int64_t j = 0; j < d; j += lanes()) {
     auto sum = hn::Zero(kF);
     for (int64_t i = 0; i < k; ++i) {
       const auto v = load_some(rows + slots[i] * row_stride + j, d - j);
       sum = weights != nullptr ? hn::MulAdd(hn::Set(kF, weights[i]), v, sum) : hn::Add(sum, v);
     }
+    for (const float* row : plus) sum = hn::Add(sum, load_some(row + j, d - j));
     store_some(sum, y + j, d - j);
   }
 }

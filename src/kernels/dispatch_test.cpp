@@ -74,6 +74,21 @@ TEST(Dispatch, GradientsAreThoseOfTheDefinitions) {
   }
 }
 
+TEST(Dispatch, RowsToAddComeBehindTheSumInTheirOrder) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.what);
+    const Dispatch dispatch = make_dispatch(c.topk_ids_TK, c.experts);
+    const at::Tensor y = normal({c.topk_ids_TK.numel(), c.d}, 1), weights = normal(c.topk_ids_TK.sizes(), 2);
+    const Tensors plus = {normal({c.topk_ids_TK.size(0), c.d}, 3), normal({c.topk_ids_TK.size(0), c.d}, 4)};
+    for_each_variant([&] {
+      const at::Tensor combined = combine(y, weights, dispatch.token_slots_TK), gathered = gather_rows_backward(y, dispatch.token_slots_TK);
+      EXPECT_TRUE(same_bits(combine(y, weights, dispatch.token_slots_TK, plus), combined + plus[0] + plus[1]));
+      EXPECT_TRUE(same_bits(combine(y, weights, dispatch.token_slots_TK, plus[1]), combined + plus[1]));
+      EXPECT_TRUE(same_bits(gather_rows_backward(y, dispatch.token_slots_TK, plus), gathered + plus[0] + plus[1]));
+    });
+  }
+}
+
 // A token's combined row does not depend on which slots its experts gave it.
 TEST(Dispatch, CombinedRowIgnoresTheOtherTokens) {
   const at::Tensor ids = std::get<1>(normal({40, 8}, 1).topk(3)).contiguous(), weights = normal({40, 3}, 2), x = normal({40, 21}, 3);

@@ -21,7 +21,7 @@
 namespace finback {
 // Bytes of a number, and how many numbers along K share a scale (all: a block that never ends).
 constexpr int64_t kNoScale = int64_t{1} << 62;
-constexpr int64_t kAhead = 1536;  // bytes: the processor's own prefetching stops at every page
+constexpr int64_t kAhead = 3072;  // bytes: the processor's own prefetching stops at every page
 constexpr int64_t value_bytes(Precision p) { return p == Precision::kF32 ? 4 : p == Precision::kBf16 ? 2 : 1; }
 constexpr int64_t scale_block(Precision p) { return p == Precision::kInt8 ? kInt8Block : p == Precision::kFp8 ? 128 : kNoScale; }
 }  // namespace finback

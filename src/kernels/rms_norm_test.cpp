@@ -47,6 +47,38 @@ TEST(RmsNorm, AgreesWithItsDefinition) {
   }
 }
 
+// in: x, residual, weight. The sum, its norm, its rstd.
+Tensors add_norm(const Tensors& in) {
+  const at::Tensor x = in[0].clone();
+  const RmsNorm n = add_rms_norm_(x, in[1], in[2], kEps);
+  return {x, n.y_TD, n.rstd_T};
+}
+
+TEST(RmsNorm, OfASumIsTheSumThenItsNormToTheBit) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
+    const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.tokens, c.d}, 5), normal({c.d}, 2)};
+    for_each_variant([&] {
+      const Tensors fused = add_norm(in);
+      const RmsNorm n = rms_norm(in[0] + in[1], in[2], kEps);
+      EXPECT_TRUE(same_bits(fused[0], in[0] + in[1]) && same_bits(fused[1], n.y_TD) && same_bits(fused[2], n.rstd_T));
+    });
+  }
+}
+
+TEST(RmsNorm, ResidualGradientIsAddedToTheBit) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
+    const Tensors in = inputs(c);
+    const at::Tensor past = normal({c.tokens, c.d}, 6);
+    for_each_variant([&] {
+      const at::Tensor rstd = rms_norm(in[0], in[1], kEps).rstd_T;
+      const at::Tensor with = rms_norm_backward(in[2], in[0], in[1], rstd, {}, past);
+      EXPECT_TRUE(same_bits(with, rms_norm_backward(in[2], in[0], in[1], rstd, {}) + past));
+    });
+  }
+}
+
 TEST(RmsNorm, GradientIsThatOfItsDefinition) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));

@@ -1,4 +1,4 @@
-// One transformer block: x += attention(norm(x)); x += ffn(norm(x)). The same class serves the main layers and the MTP modules.
+// One transformer block: x += attention(norm(x)); x += ffn(norm(x)); one node of the tape. The same class serves the main layers and the MTP modules.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,6 +20,8 @@ class Block {
   void for_each_projection(const ProjectionVisitor& visit);
 
  private:
+  LayerResult ffn(const at::Tensor& u_TD, const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+
   Norm input_norm_, ffn_norm_;
   Mla attention_;
   std::variant<DenseFfn, Moe> ffn_;
@@ -28,10 +30,6 @@ class Block {
 // "model.layers.3."
 std::string layer_prefix(int64_t layer);
 
-// y = core(norm(x)) as one node of the tape. again(): norm(x) once more, the same bits, for a core that does not keep it.
-using NormAgain = std::function<at::Tensor()>;
-using NormedCore = std::function<LayerResult(const at::Tensor& n_TD, bool keep, const NormAgain& again)>;
-at::Tensor pre_norm(const Norm& norm, const at::Tensor& x_TD, const NormedCore& core);
 // y = norm(x) alone.
 at::Tensor norm_only(const Norm& norm, const at::Tensor& x_TD);
 

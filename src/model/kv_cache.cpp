@@ -2,7 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <cstring>
+#include <vector>
+
 #include "base/error.h"
+#include "kernels/rows.h"
 
 namespace finback {
 
@@ -11,16 +15,24 @@ KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device)
                            at::TensorOptions().dtype(at::kFloat).device(device))) {}
 
 void KvCache::write(int64_t layer, const Batch& batch, const at::Tensor& latents_TY, int64_t slot_shift) {
-  at::Tensor rows_T = at::empty({batch.tokens()}, at::kLong);
-  int64_t* rows = rows_T.mutable_data_ptr<int64_t>();
+  std::vector<int64_t> rows(size_t(batch.tokens()));
   for (const Sequence& sequence : batch.sequences) {
     for (int64_t i = 0; i < sequence.rows; ++i) {
       const int64_t token = sequence.cached_tokens + i + slot_shift;
       FB_ASSERT(token / kPageTokens < int64_t(sequence.pages.size()), "the sequence has pages for all its tokens");
-      rows[sequence.first_row + i] = row(sequence.pages[size_t(token / kPageTokens)], layer, token % kPageTokens);
+      rows[size_t(sequence.first_row + i)] = row(sequence.pages[size_t(token / kPageTokens)], layer, token % kPageTokens);
     }
   }
-  flat_SY().index_copy_(0, rows_T.to(latents_TY.device()), latents_TY);
+  if (!latents_TY.is_cpu()) {
+    flat_SY().index_copy_(0, at::tensor(rows, at::kLong).to(latents_TY.device()), latents_TY);
+    return;
+  }
+  const Rows from = rows_of(latents_TY);
+  FB_ASSERT(from.count == int64_t(rows.size()) && from.columns == pages_XLPY.size(3), "a latent for each row of the batch");
+  float* to = pages_XLPY.mutable_data_ptr<float>();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(to + rows[i] * from.columns, from.at(int64_t(i)), size_t(from.columns) * sizeof(float));
+  }
 }
 
 }  // namespace finback

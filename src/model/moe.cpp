@@ -94,7 +94,7 @@ void Moe::for_each_projection(const ProjectionVisitor& visit) {
   if (shared_) shared_->for_each_projection(visit);
 }
 
-LayerResult Moe::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
+LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                          const std::function<at::Tensor()>& again) const {
   auto saved = std::make_shared<Saved>();
   Saved& s = *saved;
@@ -115,14 +115,15 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPa
     if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.dispatch, pass->row_slots.sampled[0]);
   }
   LayerResult routed = routed_.forward(x, s.slots, pass, keep);
-  LayerResult result{combine(routed.y_TD, s.routing.weights_TK, s.dispatch.token_slots_TK), {}};  // V3 eq. 12, routed part
-  if (keep) s.y_SD = narrow_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);          // for the gate's gradient only
-  s.routed_backward = std::move(routed.backward);
-  if (shared_) {
-    LayerResult shared = shared_->forward(n, pass, keep);
-    result.y_TD.add_(shared.y_TD);  // V3 eq. 12, shared part; the residual is block.cpp's
-    s.shared_backward = std::move(shared.backward);
-  }
+  if (keep) s.y_SD = narrow_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
+  LayerResult shared;
+  if (shared_) shared = shared_->forward(n, pass, keep);
+  s.routed_backward = std::move(routed.backward), s.shared_backward = std::move(shared.backward);
+  // V3 eq. 12: routed, shared, residual.
+  std::vector<at::Tensor> plus;
+  if (shared_) plus.push_back(shared.y_TD);
+  plus.push_back(u_TD);
+  LayerResult result{combine(routed.y_TD, s.routing.weights_TK, s.dispatch.token_slots_TK, plus), {}};
   if (keep) result.backward = [this, saved, pass](const at::Tensor& dy_TD) { return backward(dy_TD, *saved, *pass); };
   return result;
 }
@@ -141,9 +142,11 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
 
 at::Tensor Moe::backward(const at::Tensor& dy_TD, const Saved& s, const ForwardPass& pass) const {
   const CombineGrad d = combine_backward(dy_TD, widen_rows(s.y_SD), s.routing.weights_TK, s.dispatch.token_slots_TK);
-  at::Tensor dn_TD = gather_rows_backward(s.routed_backward(d.dy_SD), s.dispatch.token_slots_TK);
-  if (s.shared_backward) dn_TD.add_(s.shared_backward(dy_TD));
-  return dn_TD.add_(gate_backward(d.d_weights_TK, s, pass));
+  const at::Tensor dx_SD = s.routed_backward(d.dy_SD);
+  std::vector<at::Tensor> plus;
+  if (s.shared_backward) plus.push_back(s.shared_backward(dy_TD));
+  plus.push_back(gate_backward(d.d_weights_TK, s, pass));
+  return gather_rows_backward(dx_SD, s.dispatch.token_slots_TK, plus);
 }
 
 at::Tensor Moe::gate_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {

@@ -24,8 +24,9 @@ class Moe {
   // `prefix` = "model.layers.3.mlp.".
   Moe(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer);
   void set_numerics(const Numerics& numerics);
-  // again(): n_TD once more, the same bits; used when the rows that are kept are narrower than f32.
-  LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
+  // y = u + moe(n), V3 eq. 12; the backward pass is that of moe(n) alone. again(): n_TD once more, the same bits; used when the rows that
+  // are kept are narrower than f32.
+  LayerResult forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                       const std::function<at::Tensor()>& again) const;
   void for_each_projection(const ProjectionVisitor& visit);
 

@@ -33,8 +33,6 @@ T unpack(AutogradContext* context) {
   return std::move(static_cast<Luggage<T>*>(capsule.get())->value);
 }
 
-using LayerBackward = std::function<at::Tensor(const at::Tensor&)>;
-
 struct SubLayerNode : torch::autograd::Function<SubLayerNode> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor&, const std::function<LayerResult(bool)>& run) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -64,8 +62,9 @@ struct RootNode : torch::autograd::Function<RootNode> {
 }  // namespace
 
 at::Tensor sub_layer(const at::Tensor& x, const std::function<LayerResult(bool keep)>& forward) {
-  if (!at::GradMode::is_enabled() || !x.requires_grad()) return forward(false).y_TD;
-  return SubLayerNode::apply(x, forward);
+  if (at::GradMode::is_enabled() && x.requires_grad()) return SubLayerNode::apply(x, forward);
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;  // nothing to keep track of
+  return forward(false).y_TD;
 }
 
 at::Tensor tape_root(bool keep, at::Device device) {

@@ -1,6 +1,6 @@
-// Where hand-written backward passes meet autograd: one autograd node a sub-layer, on the residual stream only. A sub-layer's forward runs
-// below autograd and hands back a closure that turns dy into dx (and adds weight gradients where they live); the closure is released as soon
-// as it ran. Knows no layer.
+// Where hand-written backward passes meet autograd: one autograd node a sub-layer (embedding, block, norm), on the residual stream only. A
+// sub-layer's forward runs below autograd and hands back a closure that turns dy into dx (and adds weight gradients where they live); the
+// closure is released as soon as it ran. Knows no layer.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,10 +9,11 @@
 
 namespace finback {
 
+// dx from dy; undefined when nothing flows to x.
+using LayerBackward = std::function<at::Tensor(const at::Tensor& dy_TD)>;
 struct LayerResult {
   at::Tensor y_TD;
-  // dx from dy; undefined when nothing flows to x. Empty when `keep` was false.
-  std::function<at::Tensor(const at::Tensor& dy_TD)> backward;
+  LayerBackward backward;  // empty when `keep` was false
 };
 
 // Runs forward(keep) and ties its result to x. keep: a backward pass will come, so the closure and what it needs must be kept. That is

@@ -62,9 +62,14 @@ struct Norm {
   Norm() = default;
   Norm(const Parameters& parameters, const std::string& name, double eps);
   RmsNorm forward(const at::Tensor& x_TD) const { return rms_norm(x_TD, weight_D, eps); }
-  // dx; adds dw. rstd_T of the forward pass.
-  at::Tensor backward(const at::Tensor& dy_TD, const at::Tensor& x_TD, const at::Tensor& rstd_T) const {
-    return rms_norm_backward(dy_TD, x_TD, weight_D, rstd_T, grad_D);
+  // x_TD += residual_TD, and the norm of the sum.
+  RmsNorm add_forward_(const at::Tensor& x_TD, const at::Tensor& residual_TD) const {
+    return add_rms_norm_(x_TD, residual_TD, weight_D, eps);
+  }
+  // dx, with what comes down past the norm added if there is any; adds dw. rstd_T of the forward pass.
+  at::Tensor backward(const at::Tensor& dy_TD, const at::Tensor& x_TD, const at::Tensor& rstd_T,
+                      const at::Tensor& residual_dy_TD = {}) const {
+    return rms_norm_backward(dy_TD, x_TD, weight_D, rstd_T, grad_D, residual_dy_TD);
   }
 };
 
