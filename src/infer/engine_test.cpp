@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <span>
 
 #include "base/error.h"
+#include "infer/sampler.h"
 
 namespace finback {
 namespace {
@@ -75,6 +77,26 @@ TEST(Engine, GreedyEqualsTheFullForward) {
 }
 
 // How the prompt was cut into chunks changes no bit of what follows.
+// Each token is drawn with the random number of its own place in the sequence.
+TEST(Engine, DrawsEachTokenAtItsPosition) {
+  const auto model = small_model();
+  SamplingParams sampling;
+  sampling.temperature = 2, sampling.seed = 3;
+  const std::vector<int32_t> prompt = prompt_of(9);
+  std::vector<int64_t> all(prompt.begin(), prompt.end());
+  const at::NoGradGuard no_grad;
+  for (const TokenEvent& event : run(*model, prompt, sampling, 512)) {
+    const int64_t length = int64_t(all.size());
+    ForwardOptions options;
+    options.algebra = MlaAlgebra::kAbsorbed;
+    const at::Tensor logits_TW =
+        model->logits(model->forward(packed_batch(at::tensor(all, at::kLong), at::arange(length), {0, length}), options));
+    const std::span<const float> last(logits_TW.const_data_ptr<float>() + (length - 1) * logits_TW.size(1), size_t(logits_TW.size(1)));
+    EXPECT_EQ(event.token, sample(last, sampling, length).token) << length;
+    all.push_back(event.token);
+  }
+}
+
 TEST(Engine, ChunkSizeChangesNoBit) {
   const auto model = small_model();
   SamplingParams sampling;

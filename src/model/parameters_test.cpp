@@ -99,6 +99,13 @@ TEST(Parameters, InitializationDependsOnSeedAndNameAlone) {
   for (const ParameterSpec& spec : shorter.specs()) EXPECT_TRUE(shorter.value(spec.name).equal(one.value(spec.name))) << spec.name;
 }
 
+TEST(Parameters, MatricesOfOneShapeBeginDifferently) {
+  Parameters parameters(nano(), at::kCPU, false);
+  parameters.initialize(1, 0.02);
+  const auto of = [&](int expert) { return parameters.value(fmt::format("model.layers.2.mlp.experts.{}.up_proj.weight", expert)); };
+  EXPECT_FALSE(at::allclose(of(0), of(1), 0, 1e-4));
+}
+
 TEST(Parameters, InitialValuesHaveTheirDistribution) {
   Parameters parameters(nano(), at::kCPU, false);
   parameters.initialize(3, 0.02);
