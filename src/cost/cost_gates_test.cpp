@@ -42,6 +42,29 @@ TEST(CostGates, V3PretrainingAndContextExtension) {
   EXPECT_NEAR(extension / 119e3, 1, 0.25);
 }
 
+// Without a layout the planner finds one as good as DeepSeek's own, with the schedule that DeepSeek published; software of before has none.
+TEST(CostGates, V3LayoutSearchedIsAsFastAsTheReports) {
+  PlanSpec spec = load_plan_spec("configs/plans/deepseek-v3.toml");
+  const double given = plan_phase(phases_of(spec)[0], fitted_parameters()).chosen.tokens_per_s;
+  spec.layout = "";
+  const auto searched = [&] { return plan_phase(phases_of(spec)[0], fitted_parameters()).chosen; };
+  EXPECT_FALSE(searched().layout.dual_pipe());
+  spec.software = "2025-06";
+  EXPECT_TRUE(searched().layout.dual_pipe());
+  EXPECT_GE(searched().tokens_per_s, given);
+  EXPECT_NEAR(searched().tokens_per_s / 1541.7, 1, 0.15);
+}
+
+TEST(CostGates, DualPipeHoldsItsWeightsTwice) {
+  TrainSetup s = phases_of(load_plan_spec("configs/plans/deepseek-v3.toml"))[0].setup;
+  const StageMemory twice = stage_memory(s, 0);
+  s.layout.hide_experts = false;
+  const StageMemory once = stage_memory(s, 0);
+  EXPECT_EQ(twice.weights, 2 * once.weights);
+  EXPECT_EQ(twice.optimizer, once.optimizer);
+  EXPECT_NEAR(twice.activations / once.activations, 17.0 / 16, 1e-9);  // V3 report, table 2: PP + 1
+}
+
 TEST(CostGates, Llama405BStepAndCampaign) {
   const PhasePlan plan = plan_phase(phases_of(load_plan_spec("configs/plans/llama-3.1-405b.toml"))[0], fitted_parameters());
   EXPECT_NEAR(plan.chosen.tokens_per_s * plan.flops_causal / 400e12, 1, 0.10);

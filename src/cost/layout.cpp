@@ -74,7 +74,7 @@ std::string layout_name(const Layout& l) {
   name += l.sharding == Sharding::kWeights ? ",fsdp" : l.sharding == Sharding::kGradients ? ",zero2" : ",zero1";
   if (l.recompute != Recompute::kAuto)
     name += l.recompute == Recompute::kFull ? ",full" : l.recompute == Recompute::kNone ? ",keep" : ",selective";
-  if (l.hide_experts) name += ",hide-ep";
+  if (l.hide_experts) name += l.dual_pipe() ? ",dualpipe" : ",hide-ep";
   if (l.hide_tensor) name += ",async-tp";
   return name;
 }

@@ -20,6 +20,8 @@ struct Layout {
   bool hide_experts = false;    // expert all-to-all runs beside compute of another micro-batch (DualPipe and its kin)
   bool static_experts = false;  // tokens over an expert's capacity are dropped, so shapes are known beforehand
   bool hide_tensor = false;     // asynchronous tensor parallel
+  // Fed from both ends (V3 report, section 3.2.1): the smaller bubble, for twice the weights.
+  bool dual_pipe() const { return hide_experts && pp > 1 && vp == 1; }
   int64_t dp(int64_t gpus) const { return gpus / (tp * pp * cp); }
 };
 

@@ -5,6 +5,8 @@
 namespace finback {
 namespace {
 
+constexpr double kDualPipe = 2025.15;  // DeepSeek published it
+
 std::vector<int64_t> powers(int64_t most) {
   std::vector<int64_t> list;
   for (int64_t i = 1; i <= most; i *= 2) list.push_back(i);
@@ -27,6 +29,9 @@ std::vector<Layout> cuts(const TrainSetup& s) {
                 l.tp = tp, l.pp = pp, l.cp = cp, l.ep = ep, l.micro_seqs = mbs, l.vp = vp, l.sharding = sharding;
                 l.hide_experts = s.layout.hide_experts;
                 list.push_back(l);
+                if (l.hide_experts || s.software_date < kDualPipe || ep == 1) continue;
+                l.hide_experts = true;
+                if (l.dual_pipe()) list.push_back(l);
               }
   return list;
 }

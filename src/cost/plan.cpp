@@ -144,9 +144,11 @@ Json phase_json(const PhasePlan& plan) {
   return json;
 }
 
-std::string three(const Json& json, double scale, const char* unit) {
-  return fmt::format("{:.4g} {:.4g} {:.4g} {}", json["low"].get<double>() * scale, json["mid"].get<double>() * scale,
-                     json["high"].get<double>() * scale, unit);
+std::string figure(double value) { return std::abs(value) >= 1e4 ? human_count(value) : fmt::format("{:.4g}", value); }
+
+std::string three(const Json& json, const char* unit) {
+  return fmt::format("{}, {}, {} {}", figure(json["low"].get<double>()), figure(json["mid"].get<double>()),
+                     figure(json["high"].get<double>()), unit);
 }
 
 std::string phase_text(const PhasePlan& plan) {
@@ -162,12 +164,12 @@ std::string phase_text(const PhasePlan& plan) {
   line("FLOPs a token",
        fmt::format("{:.4g} G causal, {:.4g} G full attention, MTP {:.3g} G, recompute {:.3g} G", f["causal"].get<double>() / 1e9,
                    f["full_attention"].get<double>() / 1e9, f["mtp"].get<double>() / 1e9, f["recompute"].get<double>() / 1e9));
-  line("step", three(j["step_seconds"]["total"], 1, "s"));
+  line("step", three(j["step_seconds"]["total"], "s"));
   for (const auto& [name, value] : j["step_seconds"].items())
     if (value.is_number() && value.get<double>() >= 5e-4 * plan.chosen.time.total())
       line("",
            fmt::format("{:<24} {:>9.4f} s {:>5.1f} %", name, value.get<double>(), 100 * value.get<double>() / plan.chosen.time.total()));
-  line("tokens/s/accelerator", three(j["tokens_per_s_per_gpu"], 1, ""));
+  line("tokens/s/accelerator", three(j["tokens_per_s_per_gpu"], ""));
   const Json& m = j["mfu"];
   line("MFU", fmt::format("{:.1f} % ({}); full attention {:.1f} %, with MTP {:.1f} %, HFU {:.1f} %", 100 * m["share"].get<double>(),
                           m["convention"].get<std::string>(), 100 * m["full_attention"].get<double>(), 100 * m["with_mtp"].get<double>(),
@@ -175,17 +177,16 @@ std::string phase_text(const PhasePlan& plan) {
   std::string parts;
   for (const auto& [name, value] : j["memory_bytes"].items()) parts += fmt::format("{} {}, ", name, human_bytes(value.get<double>()));
   line("memory, fullest", parts.substr(0, parts.size() - 2));
-  line("ideal hours", three(j["ideal_hours"], 1, "accelerator-hours"));
-  line("campaign hours", three(j["campaign_hours"], 1, fmt::format("accelerator-hours at goodput {:.2f}", plan.request.goodput).c_str()));
-  line("days", three(j["days"], 1, ""));
-  line("energy",
-       three(j["energy_mwh"]["accelerators"], 1, "MWh of the boards; ") + three(j["energy_mwh"]["facility"], 1, "MWh of the facility"));
+  line("ideal hours", three(j["ideal_hours"], "accelerator-hours"));
+  line("campaign hours", three(j["campaign_hours"], fmt::format("accelerator-hours at goodput {:.2f}", plan.request.goodput).c_str()));
+  line("days", three(j["days"], ""));
+  line("energy", three(j["energy_mwh"]["accelerators"], "MWh of the boards; ") + three(j["energy_mwh"]["facility"], "MWh of the facility"));
   for (const Json& d : j["dollars"])
-    line("dollars", three(d["usd"], 1, "") + fmt::format("= hours x ${:.2f} ({}, {}: {} [{}])", d["usd_per_hour"].get<double>(),
-                                                         d["kind"].get<std::string>(), d["date"].get<std::string>(),
-                                                         d["what"].get<std::string>(), d["source"].get<std::string>()));
+    line("dollars", three(d["usd"], "") + fmt::format("= hours x ${:.2f} ({}, {}: {} [{}])", d["usd_per_hour"].get<double>(),
+                                                      d["kind"].get<std::string>(), d["date"].get<std::string>(),
+                                                      d["what"].get<std::string>(), d["source"].get<std::string>()));
   if (plan.request.price.usd_per_hour > 0)
-    line("", fmt::format("${:.4g} for the ideal hours at ${:.2f} ({})", j["dollars_of_ideal_hours"].get<double>(),
+    line("", fmt::format("${} for the ideal hours at ${:.2f} ({})", figure(j["dollars_of_ideal_hours"].get<double>()),
                          plan.request.price.usd_per_hour, plan.request.price.kind));
   if (j.contains("search")) {
     const LayoutSearch& search = plan.search;
@@ -246,9 +247,9 @@ std::string plan_text(const std::vector<PhasePlan>& phases) {
     hours += plan.hours, ideal += plan.ideal_hours, usd += plan.usd;
   }
   text += fmt::format(
-      "total: {:.4g} ideal hours, {:.4g} campaign hours, ${:.4g}. Research around a final run: 1.5 to 5.6 times it (arXiv 2503.05804,\n"
+      "total: {} ideal hours, {} campaign hours, ${}. Research around a final run: 1.5 to 5.6 times it (arXiv 2503.05804,\n"
       "2605.01158), not in these figures. Not included: people, data, storage, network, failed runs.\n",
-      ideal, hours, usd);
+      figure(ideal), figure(hours), figure(usd));
   return text;
 }
 

@@ -42,7 +42,7 @@ Kept ffn_kept(const TrainSetup& s, double tp, double sequence_tp, bool moe) {
 double in_flight(const TrainSetup& s) {
   const Layout& l = s.layout;
   const double pp = double(l.pp), m = std::max(1.0, double(s.batch_seqs) / double(l.dp(s.gpus) * l.micro_seqs));
-  const double interleaved = l.vp > 1 ? 1 + (pp - 1) / (pp * double(l.vp)) : 1;
+  const double interleaved = l.vp > 1 ? 1 + (pp - 1) / (pp * double(l.vp)) : l.dual_pipe() ? 1 + 1 / pp : 1;
   return std::min(m, pp * interleaved) / pp;
 }
 
@@ -71,8 +71,9 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed) {
     return on ? stored.dense / dense_ways + stored.experts / expert_ways : all;
   };
   const bool fsdp = l.sharding == Sharding::kWeights;
+  const double copies = l.dual_pipe() ? 2 : 1;  // of the weights (V3 report, table 2): a rank holds a stage from each end
   StageMemory memory;
-  memory.weights = (fsdp ? 4 : 2) * split(fsdp, group, ways);
+  memory.weights = copies * (fsdp ? 4 : 2) * split(fsdp, group, ways);
   memory.gradients = 4 * split(l.sharding != Sharding::kOptimizer, group, ways);
   // The master copy of sharded weights is the 32-bit shard itself.
   memory.optimizer = (fsdp ? s.optimizer_bytes - 4 : s.optimizer_bytes) * split(true, fsdp ? group : dp, fsdp ? ways : stored.expert_ways);

@@ -89,7 +89,7 @@ StepTime step_time(const TrainSetup& s, const CostParameters& p) {
   const double busy = device + t.host;
   if (l.pp > 1) {
     // 1F1B, interleaved vp-fold; under DualPipe (pp/2 - 1)(F&B + B - 3W) = (pp/2 - 1) * 2/3 of a micro-batch (V3 report, table 2).
-    const double idle = l.hide_experts && l.vp == 1 ? (double(l.pp) / 2 - 1) * 2 / 3 : double(l.pp - 1) / double(l.vp);
+    const double idle = l.dual_pipe() ? (double(l.pp) / 2 - 1) * 2 / 3 : double(l.pp - 1) / double(l.vp);
     t.bubble = busy * (std::max(0.0, idle) / micro_batches + p.imbalance);
     const double bytes = 2 * double(l.micro_seqs * s.seq_len) / double(l.cp * l.tp) * double(s.shape.d_model);
     const double port = l.tp * l.cp * l.pp <= s.gpu.domain ? s.gpu.link_gb_s * p.link : s.gpu.nic_gb_s * p.nic;
