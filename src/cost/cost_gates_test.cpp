@@ -65,6 +65,18 @@ TEST(CostGates, DualPipeHoldsItsWeightsTwice) {
   EXPECT_NEAR(twice.activations / once.activations, 17.0 / 16, 1e-9);  // V3 report, table 2: PP + 1
 }
 
+// Under 1F1B a stage keeps one micro-batch fewer than the one before; the last one's logits may weigh more than that.
+TEST(CostGates, MemoryOfStages) {
+  TrainSetup s = phases_of(load_plan_spec("configs/plans/deepseek-v3.toml"))[0].setup;
+  s.layout.hide_experts = false;
+  const double of_one = stage_memory(s, 0, 15).activations;
+  for (int64_t stage = 0; stage < 16; ++stage) EXPECT_NEAR(stage_memory(s, 0, stage).activations / of_one, 16 - stage, 1e-9) << stage;
+  EXPECT_EQ(fullest_stage(s, 0).total(), stage_memory(s, 0, 0).total());
+  EXPECT_EQ(stage_memory(s, 0, 15).buffers, 4096.0 * 129280 * 10);
+  s.shape.vocab *= 256;
+  EXPECT_EQ(fullest_stage(s, 0).total(), stage_memory(s, 0, 15).total());
+}
+
 TEST(CostGates, Llama405BStepAndCampaign) {
   const PhasePlan plan = plan_phase(phases_of(load_plan_spec("configs/plans/llama-3.1-405b.toml"))[0], fitted_parameters());
   EXPECT_NEAR(plan.chosen.tokens_per_s * plan.flops_causal / 400e12, 1, 0.10);

@@ -58,7 +58,7 @@ Candidate weigh_layout(const TrainSetup& s, const CostParameters& p) {
     case Recompute::kNone:
       break;
   }
-  c.memory = stage_memory(s, std::min(1.0, c.recomputed));
+  c.memory = fullest_stage(s, std::min(1.0, c.recomputed));
   c.time = step_time(s, p);
   c.tokens_per_s = tokens_per_second(s, c.time);
   return c;
@@ -75,7 +75,7 @@ LayoutSearch search_layouts(TrainSetup s, const CostParameters& p, size_t count)
     }
     if (needed_recompute(s) > 1) {
       Candidate c;
-      c.layout = layout, c.recomputed = 2, c.memory = stage_memory(s, 1);
+      c.layout = layout, c.recomputed = 2, c.memory = fullest_stage(s, 1);
       if (found.too_big++ == 0 || c.memory.total() < found.nearest.memory.total()) found.nearest = c;
       continue;
     }

@@ -64,9 +64,9 @@ Json step_json(const PhasePlan& plan) {
           {"waiting_for_the_slowest", t.straggle}};
 }
 
-Json memory_json(const StageMemory& m, const Accelerator& gpu) {
-  return {{"weights", m.weights}, {"gradients", m.gradients}, {"optimizer", m.optimizer},    {"activations", m.activations},
-          {"buffers", m.buffers}, {"total", m.total()},       {"usable", usable_memory(gpu)}};
+Json memory_json(const StageMemory& m) {
+  return {{"weights", m.weights},         {"gradients", m.gradients}, {"optimizer", m.optimizer},
+          {"activations", m.activations}, {"buffers", m.buffers},     {"total", m.total()}};
 }
 
 Json search_json(const LayoutSearch& search) {
@@ -126,7 +126,11 @@ Json phase_json(const PhasePlan& plan) {
       {"with_mtp", rate * (plan.flops_causal + mtp) / (s.gpu.bf16_tflops * 1e12)},
       {"hfu", rate * (1 + again) * (plan.flops_causal + mtp) / (s.gpu.bf16_tflops * 1e12)},
       {"convention", fmt::format("6 P + causal attention, without MTP, on the dense 16-bit peak of {} TFLOP/s", s.gpu.bf16_tflops)}};
-  json["memory_bytes"] = memory_json(plan.chosen.memory, s.gpu);
+  json["memory_bytes"] = memory_json(plan.chosen.memory);
+  json["memory_bytes"]["usable"] = usable_memory(s.gpu);
+  json["memory_bytes_of_stages"] = Json::array();
+  for (int64_t stage = 0; stage < s.layout.pp; ++stage)
+    json["memory_bytes_of_stages"].push_back(memory_json(stage_memory(s, std::min(1.0, plan.chosen.recomputed), stage)));
   json["recomputed_share"] = plan.chosen.recomputed;
   json["ideal_hours"] = range(plan.ideal_hours, plan.spread);
   json["goodput"] = r.goodput;
@@ -177,6 +181,9 @@ std::string phase_text(const PhasePlan& plan) {
   std::string parts;
   for (const auto& [name, value] : j["memory_bytes"].items()) parts += fmt::format("{} {}, ", name, human_bytes(value.get<double>()));
   line("memory, fullest", parts.substr(0, parts.size() - 2));
+  std::string totals;
+  for (const Json& stage : j["memory_bytes_of_stages"]) totals += fmt::format("{:.0f} ", stage["total"].get<double>() / 1073741824);
+  if (s.layout.pp > 1) line("memory by stage", totals + "GiB");
   line("ideal hours", three(j["ideal_hours"], "accelerator-hours"));
   line("campaign hours", three(j["campaign_hours"], fmt::format("accelerator-hours at goodput {:.2f}", plan.request.goodput).c_str()));
   line("days", three(j["days"], ""));

@@ -38,12 +38,13 @@ Kept ffn_kept(const TrainSetup& s, double tp, double sequence_tp, bool moe) {
   return k;
 }
 
-// Micro-batches' worth of all layers kept at the first stage.
-double in_flight(const TrainSetup& s) {
+// Micro-batches' worth of all layers kept at a stage: each stage of 1F1B one fewer than the one before, two chunks fewer when interleaved.
+double in_flight(const TrainSetup& s, int64_t stage) {
   const Layout& l = s.layout;
-  const double pp = double(l.pp), m = std::max(1.0, double(s.batch_seqs) / double(l.dp(s.gpus) * l.micro_seqs));
-  const double interleaved = l.vp > 1 ? 1 + (pp - 1) / (pp * double(l.vp)) : l.dual_pipe() ? 1 + 1 / pp : 1;
-  return std::min(m, pp * interleaved) / pp;
+  const double pp = double(l.pp), vp = double(l.vp), r = double(stage);
+  const double m = std::max(1.0, double(s.batch_seqs) / double(l.dp(s.gpus) * l.micro_seqs));
+  const double kept = l.dual_pipe() ? pp + 1 : l.vp > 1 ? pp + (pp - 1 - 2 * r) / vp : pp - r;
+  return std::min(m, kept) / pp;
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ StoredParameters stored_parameters(const TrainSetup& s) {
   return stored;
 }
 
-StageMemory stage_memory(const TrainSetup& s, double recomputed) {
+StageMemory stage_memory(const TrainSetup& s, double recomputed, int64_t stage) {
   const Layout& l = s.layout;
   const ModelShape& m = s.shape;
   const StoredParameters stored = stored_parameters(s);
@@ -89,25 +90,33 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed) {
   const double inputs = attention_layers * attention.input;
   const double rest =
       attention_layers * attention.inner + dense_layers * (dense.input + dense.inner) + moe_layers * (moe.input + moe.inner);
-  memory.activations = tokens * in_flight(s) * (inputs + (1 - recomputed) * width * rest);
+  memory.activations = tokens * in_flight(s, stage) * (inputs + (1 - recomputed) * width * rest);
   const double one_layer = tokens * (attention.inner + std::max(dense_layers > 0 ? dense.inner : 0, moe_layers > 0 ? moe.inner : 0));
   const double logits = tokens * double(m.vocab) / tp * (s.software_date < kFusedAttention ? 0 : 10);
-  const double share = l.pp > 1 ? 0.25 : 1;  // the last stage, which has the logits, keeps the fewest micro-batches
-  memory.buffers = (recomputed > 0 ? one_layer : 0) + share * logits;
+  const bool has_logits = stage == l.pp - 1 || (l.dual_pipe() && stage == 0);
+  memory.buffers = (recomputed > 0 ? one_layer : 0) + (has_logits ? logits : 0);
   if (fsdp) memory.buffers += l.pp > 1 ? 2 * all : 2 * 2 * all / double(std::max<int64_t>(1, m.layers));
   return memory;
+}
+
+StageMemory fullest_stage(const TrainSetup& s, double recomputed) {
+  const StageMemory first = stage_memory(s, recomputed, 0), last = stage_memory(s, recomputed, s.layout.pp - 1);
+  return first.total() >= last.total() ? first : last;
 }
 
 double usable_memory(const Accelerator& gpu) { return gpu.memory_gb * 1e9 * kSlack; }
 
 double needed_recompute(const TrainSetup& s) {
   const double least = s.layout.recompute == Recompute::kFull ? 1 : 0, room = usable_memory(s.gpu);
-  const StageMemory all = stage_memory(s, 1);
-  if (least == 1 || all.total() > room) return all.total() > room ? 2 : 1;
-  const double none = stage_memory(s, 0).total();
-  if (none <= room) return 0;
-  const double some = stage_memory(s, 1e-9).total(), gain = some - all.total();
-  return std::clamp((some - room) / gain, 0.0, 1.0);
+  const double all = fullest_stage(s, 1).total();
+  if (least == 1 || all > room) return all > room ? 2 : 1;
+  if (fullest_stage(s, 0).total() <= room) return 0;
+  double needed = 0;
+  for (const int64_t stage : {int64_t{0}, s.layout.pp - 1}) {
+    const double some = stage_memory(s, 1e-9, stage).total(), gain = some - stage_memory(s, 1, stage).total();
+    needed = std::max(needed, std::clamp((some - room) / gain, 0.0, 1.0));
+  }
+  return needed;
 }
 
 }  // namespace finback

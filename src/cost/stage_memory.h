@@ -1,5 +1,5 @@
-// Bytes on the fullest accelerator of a training run, by what they hold. Pure counting from shape and layout; the first pipeline stage, which keeps
-// most micro-batches in flight, or the last, which holds the logits, whichever is fuller. Allocator slack is not counted: `fits` leaves a share for it.
+// Bytes on one accelerator of each pipeline stage of a training run, by what they hold. Pure counting from shape and layout: layers are spread evenly, the
+// first stage keeps most micro-batches in flight, the last holds the logits. Allocator slack is not counted: usable_memory leaves a share for it.
 #pragma once
 #include "cost/step_time.h"
 
@@ -10,8 +10,10 @@ struct StageMemory {
   double total() const { return weights + gradients + optimizer + activations + buffers; }
 };
 
-// `recomputed`: share of the layers' kept values that is dropped and computed again (1: only each layer's input is kept).
-StageMemory stage_memory(const TrainSetup& setup, double recomputed);
+// `recomputed`: share of the layers' kept values that is dropped and computed again (1: only each layer's input is kept). `stage`: 0 .. pp - 1.
+StageMemory stage_memory(const TrainSetup& setup, double recomputed, int64_t stage = 0);
+// The first or the last stage, whichever is fuller: those between hold less than the first.
+StageMemory fullest_stage(const TrainSetup& setup, double recomputed);
 
 // The smallest share in [0, 1] with which the run fits; above 1 when nothing does. What the setup's recompute says counts as the least.
 double needed_recompute(const TrainSetup& setup);
