@@ -20,11 +20,33 @@ std::string human_duration(double seconds) {
   return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
+namespace {
+
+struct Scaled {
+  double value;
+  int thousands;
+  const char* unit() const {
+    static const char* const kUnits[] = {"", " k", " M", " G", " T", " P", " E"};
+    return kUnits[thousands];
+  }
+};
+Scaled scaled(double value) {
+  int thousands = 0;
+  while (std::abs(value) >= 1000 && thousands < 6) value /= 1000, ++thousands;
+  return {value, thousands};
+}
+
+}  // namespace
+
 std::string human_count(double value) {
-  static const char* const kUnits[] = {"", " k", " M", " G", " T", " P", " E"};
-  int unit = 0;
-  while (std::abs(value) >= 1000 && unit < 6) value /= 1000, ++unit;
-  return fmt::format("{:.{}f}{}", value, unit == 0 && value == std::floor(value) ? 0 : (std::abs(value) < 10 ? 2 : 1), kUnits[unit]);
+  const Scaled s = scaled(value);
+  const int digits = s.thousands == 0 && s.value == std::floor(s.value) ? 0 : std::abs(s.value) < 10 ? 2 : 1;
+  return fmt::format("{:.{}f}{}", s.value, digits, s.unit());
+}
+
+std::string human_figure(double value) {
+  const Scaled s = scaled(std::abs(value) < 1e4 ? 0 : value);
+  return s.thousands == 0 ? fmt::format("{:.4g}", value) : fmt::format("{:.4g}{}", s.value, s.unit());
 }
 
 std::string human_bytes(double bytes) {

@@ -22,6 +22,8 @@ double unix_seconds();
 std::string human_duration(double seconds);
 // "1.23 M", "45.6 k"; binary = 1024-based with "KiB", "MiB".
 std::string human_count(double value);
+// Four digits that count: "0.8155", "5.576 M", "123.4 M".
+std::string human_figure(double value);
 std::string human_bytes(double bytes);
 
 }  // namespace finback

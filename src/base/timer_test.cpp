@@ -14,6 +14,10 @@ TEST(HumanText, DurationsCountsAndBytes) {
   EXPECT_EQ(human_count(1.23e6), "1.23 M");
   EXPECT_EQ(human_count(45'600), "45.6 k");
   EXPECT_EQ(human_count(671.026e9), "671.0 G");
+  EXPECT_EQ(human_figure(0.81554), "0.8155");
+  EXPECT_EQ(human_figure(9999), "9999");
+  EXPECT_EQ(human_figure(5.576e6), "5.576 M");
+  EXPECT_EQ(human_figure(-123.44e6), "-123.4 M");
   EXPECT_EQ(human_bytes(512), "512 B");
   EXPECT_EQ(human_bytes(3.5 * 1024 * 1024), "3.5 MiB");
 }

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/timer.h"
 #include "cli/args.h"
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
@@ -113,10 +114,10 @@ int plan_training(const Args& args) {
   std::string text = plan_text(phases);
   if (!rl.is_null()) {
     json["rl"] = rl;
-    text += fmt::format(
-        "reinforcement learning: {:.4g} hours for {:.3g} sampled tokens: sampling {:.4g}, scoring {:.4g}, training {:.4g}; ${:.4g}. {}\n",
-        rl["hours"].get<double>(), rl["sampled_tokens"].get<double>(), rl["sampling_hours"].get<double>(),
-        rl["scoring_hours"].get<double>(), rl["training_hours"].get<double>(), rl["usd"].get<double>(), rl["assumed"].get<std::string>());
+    const auto figure = [&](const char* key) { return human_figure(rl[key].get<double>()); };
+    text += fmt::format("reinforcement learning: {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; ${}. {}\n",
+                        figure("hours"), figure("sampled_tokens"), figure("sampling_hours"), figure("scoring_hours"),
+                        figure("training_hours"), figure("usd"), rl["assumed"].get<std::string>());
   }
   return print_report(args, json, text);
 }

@@ -148,11 +148,9 @@ Json phase_json(const PhasePlan& plan) {
   return json;
 }
 
-std::string figure(double value) { return std::abs(value) >= 1e4 ? human_count(value) : fmt::format("{:.4g}", value); }
-
 std::string three(const Json& json, const char* unit) {
-  return fmt::format("{}, {}, {} {}", figure(json["low"].get<double>()), figure(json["mid"].get<double>()),
-                     figure(json["high"].get<double>()), unit);
+  return fmt::format("{}, {}, {} {}", human_figure(json["low"].get<double>()), human_figure(json["mid"].get<double>()),
+                     human_figure(json["high"].get<double>()), unit);
 }
 
 std::string phase_text(const PhasePlan& plan) {
@@ -193,7 +191,7 @@ std::string phase_text(const PhasePlan& plan) {
                                                       d["kind"].get<std::string>(), d["date"].get<std::string>(),
                                                       d["what"].get<std::string>(), d["source"].get<std::string>()));
   if (plan.request.price.usd_per_hour > 0)
-    line("", fmt::format("${} for the ideal hours at ${:.2f} ({})", figure(j["dollars_of_ideal_hours"].get<double>()),
+    line("", fmt::format("${} for the ideal hours at ${:.2f} ({})", human_figure(j["dollars_of_ideal_hours"].get<double>()),
                          plan.request.price.usd_per_hour, plan.request.price.kind));
   if (j.contains("search")) {
     const LayoutSearch& search = plan.search;
@@ -256,7 +254,7 @@ std::string plan_text(const std::vector<PhasePlan>& phases) {
   text += fmt::format(
       "total: {} ideal hours, {} campaign hours, ${}. Research around a final run: 1.5 to 5.6 times it (arXiv 2503.05804,\n"
       "2605.01158), not in these figures. Not included: people, data, storage, network, failed runs.\n",
-      figure(ideal), figure(hours), figure(usd));
+      human_figure(ideal), human_figure(hours), human_figure(usd));
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/timer.h"
 #include "base/toml.h"
 #include "cost/shape_table.h"
 
@@ -172,10 +173,10 @@ std::string compare_text(const Json& c) {
   const std::string a = c["a"]["name"].get<std::string>(), b = c["b"]["name"].get<std::string>();
   std::string text = fmt::format("{} against {}\n", b, a);
   for (const char* side : {"a", "b"})
-    text += fmt::format("  {:<16} {:.3g} training FLOPs, {:.4g} {} hours, MFU {:.1f} %, ${:.2f} an hour, ${:.4g}  [{}]\n",
-                        c[side]["name"].get<std::string>(), number(c[side]["training_flops"]), number(c[side]["hours"]),
+    text += fmt::format("  {:<16} {:.3g} training FLOPs, {} {} hours, MFU {:.1f} %, ${:.2f} an hour, ${}  [{}]\n",
+                        c[side]["name"].get<std::string>(), number(c[side]["training_flops"]), human_figure(number(c[side]["hours"])),
                         c[side]["hours_are"].get<std::string>(), 100 * number(c[side]["mfu"]), number(c[side]["rate"]),
-                        number(c[side]["usd"]), c[side]["source"].get<std::string>());
+                        human_figure(number(c[side]["usd"])), c[side]["source"].get<std::string>());
   const auto line = [&](const char* name, double value, const char* basis) {
     text += fmt::format("  {:<16} {:>8.3f}   {}\n", name, value, basis);
   };
