@@ -1,4 +1,5 @@
 // finback plan: what a run will cost, before it runs.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
@@ -96,7 +97,8 @@ void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<Ph
         {"scoring_hours", plan.scoring_hours},
         {"training_hours", plan.training_hours},
         {"hours", plan.total()},
-        {"usd", plan.total() * main.price.usd_per_hour},
+        {"usd", main.price.usd_per_hour > 0 ? Json(plan.total() * main.price.usd_per_hour) : Json()},
+        {"usd_per_hour", main.price.usd_per_hour},
         {"assumed",
          "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
          "token"}};
@@ -115,9 +117,18 @@ int plan_training(const Args& args) {
   if (!rl.is_null()) {
     json["rl"] = rl;
     const auto figure = [&](const char* key) { return human_figure(rl[key].get<double>()); };
-    text += fmt::format("reinforcement learning: {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; ${}. {}\n",
-                        figure("hours"), figure("sampled_tokens"), figure("sampling_hours"), figure("scoring_hours"),
-                        figure("training_hours"), figure("usd"), rl["assumed"].get<std::string>());
+    const Price& price = requests[0].price;
+    const bool priced = price.usd_per_hour > 0;
+    text += fmt::format(
+        "reinforcement learning: {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: {}\n",
+        figure("hours"), figure("sampled_tokens"), figure("sampling_hours"), figure("scoring_hours"), figure("training_hours"),
+        priced ? fmt::format("${} at ${:.2f} ({}, {})", figure("usd"), price.usd_per_hour, price.kind, price.date) : "no price",
+        rl["assumed"].get<std::string>());
+    Json& total = json["total"];
+    total["with_rl_hours"] = total["campaign_hours"].get<double>() + rl["hours"].get<double>();
+    total["with_rl_usd"] = priced ? Json(total["usd"].get<double>() + rl["usd"].get<double>()) : Json();
+    text += fmt::format("total with reinforcement learning: {} hours{}\n", human_figure(total["with_rl_hours"].get<double>()),
+                        priced ? ", $" + human_figure(total["with_rl_usd"].get<double>()) : "");
   }
   return print_report(args, json, text);
 }
@@ -160,16 +171,33 @@ int plan_compare(const Args& args) {
   return print_report(args, json, compare_text(json));
 }
 
+// A flag without an effect is an error, not a silence.
+constexpr const char* kFlags[] = {"hardware", "gpus",    "tokens",     "seq-len", "batch-tokens", "precision", "layout",
+                                  "software", "goodput", "rate",       "extend",  "sft",          "rl",        "serve",
+                                  "group",    "context", "output",     "hit",     "trace",        "cache-gb",  "compare",
+                                  "rows",     "out",     "parameters", "json"};
+void only(const Args& args, const char* mode, std::initializer_list<std::string_view> allowed) {
+  for (const char* flag : kFlags) {
+    if (args.has(flag) && std::find(allowed.begin(), allowed.end(), flag) == allowed.end())
+      throw UsageError(fmt::format("--{} has no effect with {}", flag, mode));
+  }
+}
+void without(const Args& args, const char* mode, std::initializer_list<const char*> flags) {
+  for (const char* flag : flags)
+    if (args.has(flag)) throw UsageError(fmt::format("--{} goes with {}", flag, mode));
+}
+
 Args plan_args() {
-  Args args("plan MODEL|PLAN.toml|RECIPE.toml [--hardware NAME --gpus N --tokens T ...] [--compare A B] [--rows FILE.csv]",
-            "What training will cost: FLOPs, step time by part, tokens/s, memory of the fullest accelerator, hours, energy, dollars, each "
+  Args args("plan MODEL|PLAN.toml [--hardware NAME --gpus N --tokens T ...] [--compare A B] [--rows FILE.csv]",
+            "What training will cost: FLOPs, step time by part, tokens/s, memory by pipeline stage, hours, energy, dollars, each "
             "with an "
             "interval meant to hold 80 %.\nMODEL is a config.json, its folder, or a key of configs/cost/models.csv. Without --layout one "
             "is searched. The "
             "model behind it:\n"
             "docs/cost-model.md.",
             "finback plan configs/models/v3/config.json --hardware h800 --gpus 2048 --tokens 14.8T --precision fp8");
-  args.flag("hardware", "NAME", "accelerator of configs/hardware, or `this`: a recipe on this machine, measured for some seconds")
+  args.flag("hardware", "NAME",
+            "accelerator of configs/hardware (default h800), or `this`: a recipe on this machine, measured for some seconds")
       .flag("gpus", "N", "accelerators")
       .flag("tokens", "T", "trained tokens, e.g. 14.8T")
       .flag("seq-len", "S", "tokens a row (default 4096)")
@@ -205,10 +233,23 @@ int cmd_plan(Words words) {
   if (!args.parse(words)) return 0;
   if (args.has("rows")) {
     args.at_most(0);
+    only(args, "--rows", {"rows", "out", "parameters"});
     return plan_rows(args);
   }
-  if (args.has("compare")) return plan_compare(args);
+  if (args.has("compare")) {
+    only(args, "--compare", {"compare", "json"});
+    return plan_compare(args);
+  }
   args.at_most(1);
+  if (args.get_or("hardware", "") == "this") only(args, "--hardware this", {"hardware", "rate", "json"});
+  without(args, "--rows", {"out", "parameters"});
+  if (!args.has("serve") && !args.has("trace")) without(args, "--serve", {"hit", "cache-gb"});
+  if (args.has("serve") || args.has("trace")) {
+    for (const char* flag : {"layout", "extend", "sft", "rl", "tokens", "batch-tokens", "seq-len", "goodput"})
+      if (args.has(flag)) throw UsageError(fmt::format("--{} belongs to training, not to --serve", flag));
+  } else if (!args.has("rl")) {
+    without(args, "--serve or --rl", {"group", "context", "output"});
+  }
   if (args.get_or("hardware", "") != "this" && !args.overrides().empty()) throw UsageError("recipe keys go with --hardware this only");
   if (args.get_or("hardware", "") == "this") {
     const PlanHere here = plan_here(args.required(0, "a recipe"), args.overrides(), args.number("rate", 0, 0, 1e6));

@@ -145,7 +145,49 @@ TEST(PlanRows, SaysWhyThereIsNoPrediction) {
   EXPECT_NE(reason("Nobody knows,H100,8,BF16,8,4096").find("no shape known"), std::string::npos);
   EXPECT_NE(reason("Llama 3 8B,Abacus,8,BF16,8,4096").find("unknown accelerator"), std::string::npos);
   EXPECT_NE(reason("Llama 3 8B,H100,8,BF17x,8,4096").find("unknown precision"), std::string::npos);
-  EXPECT_NE(reason("Llama 3 8B,H100,-8,BF16,8,4096").find(""), std::string::npos);
+  EXPECT_NE(reason("Llama 3 8B,H100,-8,BF16,8,4096").find("number of accelerators"), std::string::npos);
+  EXPECT_NE(reason("Llama 3 8B,H100,8,BF16,,0").find("sequence length"), std::string::npos);
+  EXPECT_EQ(reason("Llama 3 8B,H100,8,BF16,8,"), "shape of l3-8; rows of 4096 tokens assumed; ");
+}
+
+const std::string kRowHead = "model,gpu_type,gpus,precision,gbs_seqs,seq_len,mbs_seqs,TP,PP,EP,FSDP,params_B,params_active_B";
+RowSetup row_of(const std::string& cells) { return read_row(CsvTable::parse(kRowHead + "\n" + cells + "\n", "t"), 0, fitted_parameters()); }
+
+// A family's name is no size, and one figure of a sparse model is its total.
+TEST(PlanRows, SizesThatTheRowGivesDecideOverNamesThatContainAKnownOne) {
+  const auto billions = [](const std::string& model, const std::string& ep, const std::string& all, const std::string& active) {
+    const ParameterCount count =
+        count_parameters(row_of(model + ",H100,64,BF16,256,4096,1,1,1," + ep + ",," + all + "," + active).setup.shape);
+    return std::pair{count.total / 1e9, count.active / 1e9};
+  };
+  EXPECT_NEAR(billions("DeepSeek-R1-Distill-Qwen-7B", "", "", "").first, 7, 1);
+  EXPECT_NEAR(billions("Llama 3 3B", "", "", "").first, 3, 0.5);
+  EXPECT_NEAR(billions("Phi-4-mini", "", "", "3.8").first, 3.8, 0.5);
+  EXPECT_NEAR(billions("DeepSeek-V3", "", "", "").first, 671, 15);
+  EXPECT_NEAR(billions("Mixtral 8x7B", "", "", "").first, 46.7, 0.5);
+  EXPECT_NEAR(billions("Foo-30B-A3B", "8", "30", "").first, 30, 3);
+  EXPECT_NEAR(billions("Foo-30B-A3B", "8", "30", "").second, 3, 0.5);
+  EXPECT_GT(billions("Foo", "8", "", "3").first, 20);
+}
+
+TEST(PlanRows, ReadsOtherSpellings) {
+  for (const char* part : {"A100-SXM4-80GB", "A100 80GB", "NVIDIA A100-80GB"})
+    EXPECT_EQ(row_of("Llama 3 8B," + std::string(part) + ",64,BF16,256,4096,1,,,,,,").setup.gpu.name, "a100") << part;
+  EXPECT_EQ(row_of("Llama 3 8B,A100-40GB,64,BF16,256,4096,1,,,,,,").setup.gpu.name, "a100-40");
+  EXPECT_EQ(row_of("Llama 3 8B,AMD Instinct MI300X,64,BF16,256,4096,1,,,,,,").setup.gpu.name, "mi300x");
+  EXPECT_EQ(row_of("Llama 3 8B,H100 80GB HBM3,\"1,024\",BF16,4096,4096,1,,,,,N/A,").setup.gpus, 1024);
+  const auto sharding = [](const std::string& cell) {
+    return row_of("Llama 3 8B,H100,64,BF16,256,4096,1,1,1,1," + cell + ",,").setup.layout.sharding;
+  };
+  for (const char* word : {"FULL_SHARD", "yes", "True", "ZeRO-3", "FSDP2", "HSDP"}) EXPECT_EQ(sharding(word), Sharding::kWeights) << word;
+  for (const char* word : {"", "NO_SHARD", "no", "ZeRO-1"}) EXPECT_EQ(sharding(word), Sharding::kOptimizer) << word;
+  EXPECT_EQ(sharding("SHARD_GRAD_OP"), Sharding::kGradients);
+}
+
+TEST(PlanRows, ImpossibleCellsAreCutOrRefused) {
+  EXPECT_EQ(row_of("Llama 3 8B,H100,64,BF16,256,4096,1024,1,1,,,,").setup.layout.micro_seqs, 4);
+  EXPECT_FALSE(row_of("Llama 3 8B,H100,64,BF16,256,4096,1,4294967296,4294967296,,,,").usable);
+  EXPECT_GT(row_of("Llama 3.1 405B,H100,512,BF16,512,4096,,,,,,,").setup.layout.tp, 1);  // a layout that fits is searched
 }
 
 TEST(PlanSpec, RefusesWhatCannotBe) {
@@ -170,6 +212,20 @@ TEST(PlanSpec, RefusesWhatCannotBe) {
   EXPECT_NE(message([](PlanSpec& s) { s.hardware = "a100"; }).find("no 8-bit products"), std::string::npos);
   EXPECT_THROW(parse_count("14.8X", "--tokens"), Error);
   EXPECT_EQ(parse_count("14.8T", "--tokens"), 14.8e12);
+}
+
+// A batch that no number of ranks divides leaves one layout: a search moves it to one that they do.
+TEST(PlanSpec, SearchedBatchIsOneThatRanksDivide) {
+  const auto batch = [](int64_t gpus, double tokens) {
+    PlanSpec spec;
+    spec.model = "l3-8", spec.hardware = "h100", spec.gpus = gpus, spec.tokens = 1e12, spec.batch_tokens = tokens;
+    return phases_of(spec)[0].setup.batch_seqs;
+  };
+  EXPECT_EQ(batch(256, 0), 1024);
+  EXPECT_EQ(batch(24, 0) % 24, 0);
+  EXPECT_EQ(batch(1000, 0) % 1000, 0);
+  EXPECT_EQ(batch(2048, 62914560), 15360);                                   // a given one stays where it can
+  EXPECT_THROW(load_shape("models/llama3-8b/config.json", nullptr), Error);  // a path is no alias
 }
 
 TEST(Hardware, EveryRowHasSourceAndDateAndSaneFigures) {

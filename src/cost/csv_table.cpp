@@ -72,8 +72,11 @@ const std::string& CsvTable::cell(size_t row, std::string_view column) const {
 double CsvTable::number(size_t row, std::string_view column, double fallback) const {
   std::string text = cell(row, column);
   while (!text.empty() && text.back() == ' ') text.pop_back();
-  while (!text.empty() && text.front() == ' ') text.erase(0, 1);
-  if (text.empty() || text == "n/a" || text == "-" || text == "None") return fallback;
+  while (!text.empty() && (text.front() == ' ' || text.front() == '~')) text.erase(0, 1);
+  for (const char* nothing : {"", "n/a", "N/A", "NA", "na", "nan", "NaN", "-", "None", "none", "null", "?"})
+    if (text == nothing) return fallback;
+  // "1,024"
+  for (size_t at = text.find(','); at != std::string::npos && text.size() - at > 3; at = text.find(',', at)) text.erase(at, 1);
   double value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   FB_CHECK(error == std::errc() && stop == text.data() + text.size() && std::isfinite(value), "{}: expected a number, got \"{}\"", column,

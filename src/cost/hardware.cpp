@@ -1,5 +1,6 @@
 #include "cost/hardware.h"
 
+#include <algorithm>
 #include <cctype>
 
 #include "base/toml.h"
@@ -26,15 +27,36 @@ std::string plain_name(const std::string& name) {
   return plain;
 }
 
+namespace {
+
+// Ways to write one part, the fullest first: "NVIDIA A100-SXM4-80GB" -> a100sxm480gb, a10080gb, a10080.
+std::vector<std::string> spellings(const std::string& name) {
+  std::string plain = plain_name(name);
+  for (const char* maker : {"nvidia", "tesla", "amd", "instinct", "google", "intel", "aws"})
+    if (const std::string word = maker; plain.starts_with(word)) plain.erase(0, word.size());
+  std::vector<std::string> ways = {plain};
+  for (const char* noise : {"hbm3e", "hbm3", "hbm2e", "hbm2", "sxm5", "sxm4", "sxm3", "sxm2", "sxm"})
+    if (const size_t at = plain.find(noise); at != std::string::npos) plain.erase(at, std::string(noise).size());
+  ways.push_back(plain);
+  if (plain.ends_with("gb")) ways.push_back(plain.substr(0, plain.size() - 2));
+  return ways;
+}
+
+bool is_called(const Accelerator& row, const std::string& way) {
+  const std::string plain = plain_name(row.name);
+  if (plain == way || fmt::format("{}{:.0f}", plain, row.memory_gb) == way) return true;
+  return std::any_of(row.aliases.begin(), row.aliases.end(), [&](const std::string& alias) { return plain_name(alias) == way; });
+}
+
+}  // namespace
+
 const Accelerator& accelerator(const std::string& name) {
-  std::string wanted = plain_name(name), known;
-  for (const char* maker : {"nvidia", "amd", "google"})
-    if (wanted.starts_with(maker)) wanted.erase(0, std::string(maker).size());
+  for (const std::string& way : spellings(name))
+    for (const Accelerator& row : accelerators())
+      if (is_called(row, way)) return row;
   std::vector<std::string> names;
+  std::string known;
   for (const Accelerator& row : accelerators()) {
-    if (plain_name(row.name) == wanted) return row;
-    for (const std::string& alias : row.aliases)
-      if (plain_name(alias) == wanted) return row;
     names.push_back(row.name);
     known += (known.empty() ? "" : ", ") + row.name;
   }

@@ -37,5 +37,7 @@ std::string plan_text(const std::vector<PhasePlan>& phases);
 // Half of an 80 % interval, as a factor: from the residuals of rows left out of the fit (configs/cost/parameters.toml).
 double step_spread(bool moe, const CostParameters& parameters);
 double campaign_spread(bool moe, const CostParameters& parameters);
+// Of the planned speed, what published campaigns of the class reach.
+double practice_share(bool moe, const CostParameters& parameters);
 
 }  // namespace finback

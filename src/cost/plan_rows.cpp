@@ -6,32 +6,24 @@
 
 #include "cost/layout_search.h"
 #include "cost/plan.h"
+#include "cost/row_shape.h"
 #include "cost/row_text.h"
-#include "cost/shape_table.h"
+#include "cost/stage_memory.h"
 
 namespace finback {
 namespace {
 
-std::optional<ModelShape> row_shape(const CsvTable& t, size_t row, std::string& reason) {
-  const std::string name = t.cell(row, "model");
-  if (t.number(row, "n_layers") > 0 && t.number(row, "d_model") > 0) {
-    if (const auto written = written_shape(t, row)) return written;
-  }
-  if (const auto known = find_shape(t.cell(row, "arch_key"), name)) return known;
-  const double active = 1e9 * t.number(row, "params_active_B", t.number(row, "params_B")), total = 1e9 * t.number(row, "params_total_B");
-  if (active > 0 || total > 0) {
-    reason += "shape from parameter counts; ";
-    return shape_from_sizes(name, total, active > 0 ? active : total, t.integer(row, "vocab"));
-  }
-  if (const auto sizes = sizes_in_name(name)) {
-    reason += "shape from the sizes in its name; ";
-    return shape_from_sizes(name, sizes->first, sizes->second, t.integer(row, "vocab"));
-  }
-  // FLOPs a token are a property of the model; six of them make a parameter.
-  const double flops = 1e9 * t.number(row, "gflop_per_token_computed_causal", t.number(row, "gflop_per_token_arch_causal"));
-  if (flops <= 0) return std::nullopt;
-  reason += "shape from its FLOPs a token; ";
-  return shape_from_sizes(name, 0, 0.95 * flops / 6, 0);
+// Before anything is divided by these.
+void check_sizes(const TrainSetup& s) {
+  constexpr int64_t kMost = int64_t{1} << 24;
+  FB_CHECK(s.seq_len >= 1 && s.seq_len <= kMost, "expected a sequence length from 1 to 2^24, got {}", s.seq_len);
+  FB_CHECK(s.gpus >= 0 && s.gpus <= kMost, "expected a number of accelerators up to 2^24, got {}", s.gpus);
+  FB_CHECK(s.batch_seqs >= 0 && s.batch_seqs <= int64_t{1} << 32, "expected a batch of up to 2^32 sequences, got {}", s.batch_seqs);
+}
+
+void check_degrees(const Layout& l) {
+  for (const int64_t degree : {l.tp, l.pp, l.vp, l.cp, l.ep, l.micro_seqs})
+    FB_CHECK(degree >= 1 && degree <= 65536, "expected degrees and micro-batches from 1 to 65536, got {}", degree);
 }
 
 // What a benchmark row leaves out.
@@ -45,6 +37,10 @@ void complete_step(RowSetup& r, const CsvTable& t, size_t row) {
     r.reason += "batch assumed; ";
   }
   const int64_t rank_seqs = std::max<int64_t>(1, s.batch_seqs / dp);
+  if (l.micro_seqs > rank_seqs) {
+    l.micro_seqs = rank_seqs;
+    r.reason += "micro-batch cut to a rank's share of the batch; ";
+  }
   if (t.number(row, "mbs_seqs") <= 0) {
     // A local batch without accumulation where weights are sharded; torchtitan cuts it in as many micro-batches as stages; Megatron takes single sequences.
     if (l.sharding == Sharding::kWeights) {
@@ -64,10 +60,8 @@ void read_layout_columns(RowSetup& r, const CsvTable& t, size_t row) {
   l.tp = degree("TP", 1), l.pp = degree("PP", 1), l.cp = degree("CP", 1), l.vp = degree("VP", 1), l.ep = degree("EP", 1);
   l.micro_seqs = degree("mbs_seqs", 1);
   const std::string shards = t.cell(row, "FSDP"), words = row_words(t, row);
-  if (has_word(shards, "SHARD_GRAD_OP")) {
-    l.sharding = Sharding::kGradients;
-  } else if (has_word(shards, "SHARD")) {
-    l.sharding = Sharding::kWeights;
+  if (const auto said = sharding_in(shards)) {
+    l.sharding = *said;
   } else if (!shards.empty() && std::isdigit(static_cast<unsigned char>(shards[0])) && std::atoll(shards.c_str()) > 1) {
     l.sharding = Sharding::kWeights;
     const int64_t dp = std::max<int64_t>(1, r.setup.gpus / (l.tp * l.pp * l.cp));
@@ -89,6 +83,7 @@ void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostPar
   const ParameterCount count = count_parameters(s.shape);
   l = layout_in_text(text);
   r.moe = s.shape.is_moe();
+  check_degrees(l);
   const bool said = l.tp * l.pp * l.ep > 1 || l.sharding != Sharding::kOptimizer;
   if (s.gpus <= 0) {
     s.gpus = count.active > 60e9 ? 2048 : count.active > 10e9 ? 512 : 256;
@@ -102,7 +97,7 @@ void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostPar
     s.batch_seqs = std::max(s.gpus, int64_t(batch_tokens / double(s.seq_len)) / s.gpus * s.gpus);
     const LayoutSearch found = search_layouts(s, p, 1);
     if (!found.best.empty()) l = found.best[0].layout;
-    r.reason += found.best.empty() ? "no layout fits, plain data parallel taken; " : "layout searched; ";
+    r.reason += found.best.empty() ? "no layout fits, plain data parallel taken; " : fmt::format("layout searched for {}; ", s.gpus);
     return;
   }
   if (l.pp > 1) l.vp = has_word(text, "dualpipe") ? 1 : std::clamp<int64_t>(s.shape.layers / l.pp, 1, 8);
@@ -113,10 +108,23 @@ void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostPar
   if (l.sharding == Sharding::kWeights) l.micro_seqs = std::clamp<int64_t>(s.batch_seqs / dp, 1, std::max<int64_t>(1, 16384 / s.seq_len));
 }
 
+// Columns that say nothing of how a model was cut mean plain data parallel, where that fits.
+void search_what_does_not_fit(RowSetup& r, const CsvTable& t, size_t row, const CostParameters& p) {
+  TrainSetup& s = r.setup;
+  for (const char* column : {"TP", "PP", "CP", "EP", "VP", "FSDP", "mbs_seqs"})
+    if (!t.cell(row, column).empty()) return;
+  if (s.layout.sharding != Sharding::kOptimizer || needed_recompute(s) <= 1) return;
+  TrainSetup searched = s;
+  searched.batch_seqs = std::max(s.gpus, s.batch_seqs / s.gpus * s.gpus);
+  const LayoutSearch found = search_layouts(searched, p, 1);
+  if (found.best.empty()) return;
+  s.layout = found.best[0].layout, s.batch_seqs = searched.batch_seqs;
+  r.reason += "no layout in the row and plain data parallel does not fit: layout searched; ";
+}
+
 std::string fault_of(const TrainSetup& s) {
   if (s.gpus < 1) return "expected a number of accelerators";
   if (s.layout.tp * s.layout.pp * s.layout.cp > s.gpus) return "tp x pp x cp exceeds the accelerators";
-  if (s.seq_len < 1) return "expected a sequence length";
   if (s.shape.is_moe() && s.layout.ep > s.shape.experts) return "more expert-parallel ranks than experts";
   return "";
 }
@@ -132,7 +140,10 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& 
   s.gpu = row_accelerator(t, row);
   s.gpus = t.integer(row, campaign ? "gpu_count" : "gpus");
   s.precision = t.cell(row, "precision").empty() ? MatrixPrecision::k16 : parse_matrix_precision(t.cell(row, "precision"));
-  s.seq_len = t.integer(row, "seq_len", campaign ? 4096 : 0);
+  s.seq_len = t.integer(row, "seq_len", 4096);
+  if (!campaign && t.cell(row, "seq_len").empty()) r.reason += "rows of 4096 tokens assumed; ";
+  if (!campaign) s.batch_seqs = t.integer(row, "gbs_seqs");
+  check_sizes(s);
   s.software_date = software_date(t, row, double(s.gpu.year) + 2.0);
   if (campaign) {
     r.tokens = 1e12 * t.number(row, "tokens_T");
@@ -140,9 +151,10 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& 
     complete_campaign(r, t, row, p);
   } else {
     if (s.gpus <= 0) s.gpus = 128, r.reason += "number of accelerators assumed; ";
-    s.batch_seqs = t.integer(row, "gbs_seqs");
     read_layout_columns(r, t, row);
+    check_degrees(s.layout);
     complete_step(r, t, row);
+    search_what_does_not_fit(r, t, row, p);
   }
   const std::string fault = fault_of(s);
   FB_CHECK(fault.empty(), "{}", fault);
@@ -173,7 +185,7 @@ double mean_rate(const CsvTable& t, size_t row, const RowSetup& r, const CostPar
 }
 
 double campaign_hours(double rate, const RowSetup& r, const CostParameters& p) {
-  return r.tokens / rate / 3600 / (p.goodput * (r.moe ? p.practice_moe : p.practice_dense));
+  return r.tokens / rate / 3600 / (p.goodput * practice_share(r.moe, p));
 }
 
 }  // namespace

@@ -34,9 +34,17 @@ void set_prices(PhaseRequest& r, const PlanSpec& spec) {
   }
 }
 
-int64_t batch_of(double batch_tokens, int64_t seq_len, int64_t dp) {
-  const int64_t seqs = std::max<int64_t>(1, std::llround(batch_tokens / double(seq_len)));
-  return std::max(dp, (seqs + dp / 2) / dp * dp);
+int64_t rounded_to(int64_t seqs, int64_t unit) { return std::max(unit, (seqs + unit / 2) / unit * unit); }
+
+int64_t sequences(double batch_tokens, int64_t seq_len) { return std::max<int64_t>(1, std::llround(batch_tokens / double(seq_len))); }
+
+// A search wants a batch that many numbers of ranks divide: a multiple of all accelerators, or of their half, quarter, ..., that is near enough:
+// a given batch moves by 3 % at most where that is possible, the default by a quarter.
+int64_t searchable_batch(int64_t seqs, int64_t gpus, bool given) {
+  const double most = given ? 0.03 : 0.25;
+  int64_t unit = gpus;
+  while (unit % 2 == 0 && std::abs(double(rounded_to(seqs, unit) - seqs)) > most * double(seqs)) unit /= 2;
+  return rounded_to(seqs, unit);
 }
 
 }  // namespace
@@ -69,6 +77,7 @@ ModelShape load_shape(const std::string& model, bool* fp8_blocks) {
     ModelShape shape = shape_of(config);
     return shape;
   }
+  FB_CHECK(model.find('/') == std::string::npos && !model.ends_with(".json"), "\"{}\": no such file", model.substr(0, 80));
   if (const auto known = find_shape(model, model)) return *known;
   std::vector<std::string> keys;
   for (const NamedShape& row : shape_table()) keys.push_back(row.key);
@@ -101,9 +110,12 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
   const double batch_tokens = spec.batch_tokens > 0 ? spec.batch_tokens : std::max(4e6, 8192.0 * double(spec.gpus));
   const int64_t inner = s.layout.tp * s.layout.pp * s.layout.cp;
   FB_CHECK(s.gpus % inner == 0, "--layout {}: tp x pp x cp = {} does not divide {} accelerators", spec.layout, inner, s.gpus);
-  // A search wants a batch that many numbers of ranks divide: a rounded count of tokens becomes a multiple of 128 sequences.
-  const int64_t round_to = batch_tokens / double(s.seq_len) >= 1024 ? 128 : 1;
-  s.batch_seqs = batch_of(batch_tokens, s.seq_len, main.layout_given ? s.layout.dp(s.gpus) * s.layout.micro_seqs : round_to);
+  const auto batch_of = [&](const PhaseRequest& phase, int64_t micro_seqs) {
+    const int64_t seqs = sequences(batch_tokens, phase.setup.seq_len);
+    if (phase.layout_given) return rounded_to(seqs, phase.setup.layout.dp(s.gpus) * micro_seqs);
+    return searchable_batch(seqs, s.gpus, spec.batch_tokens > 0);
+  };
+  s.batch_seqs = batch_of(main, s.layout.micro_seqs);
   main.tokens = spec.tokens, main.goodput = spec.goodput;
   set_prices(main, spec);
   std::vector<PhaseRequest> phases = {main};
@@ -115,9 +127,8 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
     phase.phase = "context extension to " + text.substr(0, at);
     phase.setup.seq_len = int64_t(parse_count(text.substr(0, at), "--extend"));
     phase.tokens = parse_count(text.substr(at + 1, end - at - 1), "--extend");
-    phase.setup.batch_seqs = std::max<int64_t>(1, std::llround(batch_tokens / double(phase.setup.seq_len)));
-    if (phase.layout_given) widen_context(phase.setup.layout, s.gpus, phase.setup.batch_seqs);
-    phase.setup.batch_seqs = batch_of(batch_tokens, phase.setup.seq_len, phase.layout_given ? phase.setup.layout.dp(s.gpus) : 1);
+    if (phase.layout_given) widen_context(phase.setup.layout, s.gpus, sequences(batch_tokens, phase.setup.seq_len));
+    phase.setup.batch_seqs = batch_of(phase, 1);
     phases.push_back(phase);
     text.erase(0, end + 1);
   }

@@ -49,6 +49,17 @@ Recompute recompute_in(const std::string& text) {
   return text.empty() || text == "0" ? Recompute::kAuto : Recompute::kSelective;
 }
 
+std::optional<Sharding> sharding_in(const std::string& text) {
+  const std::string words = lower(text);
+  const auto any = [&](std::initializer_list<const char*> list) {
+    return std::any_of(list.begin(), list.end(), [&](const char* word) { return words.find(word) != std::string::npos; });
+  };
+  if (words == "no" || words == "false" || words == "none" || any({"no_shard", "zero-1", "zero1", "ddp"})) return Sharding::kOptimizer;
+  if (any({"shard_grad_op", "zero-2", "zero2"})) return Sharding::kGradients;
+  if (words == "yes" || words == "true" || any({"shard", "fsdp", "hsdp", "zero-3", "zero3"})) return Sharding::kWeights;
+  return std::nullopt;
+}
+
 Layout layout_in_text(const std::string& text) {
   const std::string words = lower(text);
   Layout l;

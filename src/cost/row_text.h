@@ -15,6 +15,8 @@ bool has_word(const std::string& text, const std::string& word);
 // The cells that describe a schedule, joined: schedule, notes, model, recompute.
 std::string row_words(const CsvTable& table, size_t row);
 Recompute recompute_in(const std::string& text);
+// The FSDP cell: PyTorch's names, ZeRO's stages, yes and no; nothing for other words (a number is a group's size).
+std::optional<Sharding> sharding_in(const std::string& text);
 // "TP8 PP16 (zero-bubble), EP8, ZeRO-1 DP, no TP" -> degrees and sharding that are named.
 Layout layout_in_text(const std::string& text);
 // Columns n_layers, d_model, n_heads, n_kv_heads_or_MLA, d_ffn_dense, moe_*, vocab; nothing when too few of them are filled.

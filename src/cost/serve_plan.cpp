@@ -29,11 +29,13 @@ double decode_step(const ServeRequest& r, double batch, const CostParameters& p)
   const ModelShape& m = s.shape;
   const ParameterCount count = count_parameters(m);
   const double context = r.context + r.output / 2;
-  const double flops =
-      batch * (2 * count.active + 2 * double(m.attention_layers * m.heads) * double(m.head_dim + m.value_dim) *
-                                      visible_keys(m, 2 * context, true) * (m.is_mla() ? double(m.kv_rank) / double(m.value_dim) / 2 : 1));
+  // Absorbed MLA: every head meets the latent, 2 C + R channels a key (spec of generation, finback inspect). Attention is 16-bit.
+  const double channels = double(m.is_mla() ? 2 * m.kv_rank + m.rope_dim : m.head_dim + m.value_dim);
+  const double attention = batch * 2 * double(m.attention_layers * m.heads) * channels * visible_keys(m, 2 * context, true);
   const double bytes = bytes_here(r) + batch * context * cache_bytes(m);
-  double seconds = std::max(bytes / (s.gpu.hbm_tb_s * 1e12 * p.hbm), flops / (0.6 * gemm_rate(s.gpu, s.precision, p)));
+  const double busy =
+      (batch * 2 * count.active / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) / 0.6;
+  double seconds = std::max(bytes / (s.gpu.hbm_tb_s * 1e12 * p.hbm), busy);
   const double layers = double(m.attention_layers + m.ffn_layers);
   seconds += layers * 2 * p.gemm_start_us * 1e-6;
   if (m.is_moe() && s.gpus > 1) {
@@ -76,8 +78,9 @@ ServePlan plan_serving(const ServeRequest& r, const CostParameters& p) {
   plan.weight_bytes = bytes_here(r);
   plan.cache_bytes_per_token = cache_bytes(r.setup.shape);
   const double room = usable_memory(r.setup.gpu) - plan.weight_bytes, request_bytes = (r.context + r.output) * plan.cache_bytes_per_token;
-  FB_CHECK(room > request_bytes, "{} x {}: weights need {} of {} usable each, and one request {} more. Hint: more --gpus", r.setup.gpus,
-           r.setup.gpu.title, human_bytes(plan.weight_bytes), human_bytes(usable_memory(r.setup.gpu)), human_bytes(request_bytes));
+  FB_CHECK(room > request_bytes, "{} x {}: weights need {} of {} usable each, and one request {} more. Hint: a larger --group",
+           r.setup.gpus, r.setup.gpu.title, human_bytes(plan.weight_bytes), human_bytes(usable_memory(r.setup.gpu)),
+           human_bytes(request_bytes));
   plan.batch = std::floor(room / request_bytes);
   while (plan.batch > 1 && decode_step(r, plan.batch, p) * r.least_speed > 1) plan.batch = std::floor(plan.batch * 0.95);
   plan.decode_step_s = decode_step(r, plan.batch, p);
@@ -121,6 +124,8 @@ Json serve_json(const ServeRequest& r, const ServePlan& plan) {
           {"load", r.load},
           {"usd_per_hour", r.price.usd_per_hour},
           {"price", r.price.what},
+          {"price_kind", r.price.kind},
+          {"price_source", r.price.source},
           {"price_date", r.price.date}};
 }
 
@@ -134,10 +139,14 @@ std::string serve_text(const ServeRequest& r, const ServePlan& plan) {
                                1e3 * plan.decode_step_s));
   line("memory",
        fmt::format("{} of weights, {} of cache a token", human_bytes(plan.weight_bytes), human_bytes(plan.cache_bytes_per_token)));
-  if (r.price.usd_per_hour > 0)
+  if (r.price.usd_per_hour <= 0) {
+    line("$ a million tokens", fmt::format("no price for {} in configs/prices.toml. Hint: --rate USD", r.setup.gpu.name));
+  } else {
     line("$ a million tokens",
-         fmt::format("{:.4f} input cached, {:.4f} input new, {:.4f} output (${:.2f} an hour, {:.0f} % load; {}, {})", plan.usd_per_m_hit,
-                     plan.usd_per_m_miss, plan.usd_per_m_output, r.price.usd_per_hour, 100 * r.load, r.price.what, r.price.date));
+         fmt::format("{:.4f} input cached, {:.4f} input new, {:.4f} output (${:.2f} an hour, {:.0f} % load; {}, {}, {} [{}])",
+                     plan.usd_per_m_hit, plan.usd_per_m_miss, plan.usd_per_m_output, r.price.usd_per_hour, 100 * r.load, r.price.kind,
+                     r.price.date, r.price.what, r.price.source));
+  }
   line("assumed", "rooflines: no queueing, balanced experts, one request's speed at least what was asked; not fitted to serving data");
   return text;
 }

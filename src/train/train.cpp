@@ -49,10 +49,11 @@ struct Meter {
 // More threads than cores are no more machine.
 int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? std::min(threads(), available_cores()) : 1; }
 
-Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const AttemptLog& attempts, EnergyCounter& energy) {
+Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const MachineProbe& machine, const AttemptLog& attempts,
+                 EnergyCounter& energy) {
   Meter meter{attempts, energy};
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
-  meter.machine = probe_machine();
+  meter.machine = machine;
   if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
   meter.flops_per_token = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
   meter.usd_per_device_second = rate / 3600;
@@ -124,14 +125,14 @@ Position open_position(const TrainConfig& config, const TrainOptions& options, c
 
 // The run's plan: the one that its first attempt made, or a new one before the first step of a run that is worth it; none for short runs.
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
-                                           const RunFolder& folder) {
+                                           const MachineProbe& machine, const RunFolder& folder) {
   if (fs::exists(folder.plan())) {
     LocalPlan plan;
     load_fields(plan, read_json(folder.plan()), folder.plan().string());
     return plan;
   }
   if (config.run.device != "cpu" || newest_checkpoint(folder.root())) return std::nullopt;
-  const double rough_s = rough_seconds(config, shape, probe_machine().fma_peak_gflops);
+  const double rough_s = rough_seconds(config, shape, machine.fma_peak_gflops);
   if (rough_s < config.bill.plan_above_s) return std::nullopt;
   LocalPlan plan = rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal");
   write_file_atomic(folder.plan(), dump_json(dump_fields(plan)));
@@ -157,7 +158,8 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   RunFolder folder(root, options.mode);
   const AttemptLog attempts(folder.attempts(), device_count(config), begun, newest_checkpoint(root).has_value());
   EnergyCounter energy;
-  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, folder);
+  const MachineProbe machine = probe_machine();  // before there is a model: its memory must not lie on top of the run's peak
+  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder);
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
   Position position = open_position(config, options, folder, feed, model, optimizer);
@@ -175,7 +177,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     if (state.tokens >= length.tokens && summary.bill.tokens == state.tokens) return summary;
     fs::remove(folder.bill());
   }
-  const Meter meter = make_meter(config, shape, attempts, energy);
+  const Meter meter = make_meter(config, shape, machine, attempts, energy);
   state.machine = machine_label(meter.machine);
   MetricsLog log(folder.metrics(), state.metrics_bytes, state.machine);
   EventFile events(folder.events(), state.events_bytes, unix_seconds());
