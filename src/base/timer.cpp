@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <ctime>
 
 namespace finback {
@@ -45,8 +46,9 @@ std::string human_count(double value) {
 }
 
 std::string human_figure(double value) {
-  const Scaled s = scaled(std::abs(value) < 1e4 ? 0 : value);
-  return s.thousands == 0 ? fmt::format("{:.4g}", value) : fmt::format("{:.4g}{}", s.value, s.unit());
+  const double rounded = std::strtod(fmt::format("{:.3e}", value).c_str(), nullptr);  // to four digits, then to a unit
+  const Scaled s = scaled(std::abs(rounded) < 1e4 ? 0 : rounded);
+  return s.thousands == 0 ? fmt::format("{:.4g}", rounded) : fmt::format("{:.4g}{}", s.value, s.unit());
 }
 
 std::string human_bytes(double bytes) {

@@ -16,6 +16,8 @@ TEST(HumanText, DurationsCountsAndBytes) {
   EXPECT_EQ(human_count(671.026e9), "671.0 G");
   EXPECT_EQ(human_figure(0.81554), "0.8155");
   EXPECT_EQ(human_figure(9999), "9999");
+  EXPECT_EQ(human_figure(9999.6), "10 k");
+  EXPECT_EQ(human_figure(999'960), "1 M");
   EXPECT_EQ(human_figure(5.576e6), "5.576 M");
   EXPECT_EQ(human_figure(-123.44e6), "-123.4 M");
   EXPECT_EQ(human_bytes(512), "512 B");

@@ -199,10 +199,12 @@ std::string phase_text(const PhasePlan& plan) {
   line("campaign hours", three(j["campaign_hours"], fmt::format("accelerator-hours at goodput {:.2f}", plan.request.goodput).c_str()));
   line("days", three(j["days"], ""));
   line("energy", three(j["energy_mwh"]["accelerators"], "MWh of the boards; ") + three(j["energy_mwh"]["facility"], "MWh of the facility"));
-  for (const Json& d : j["dollars"])
-    line("dollars", three(d["usd"], "") + fmt::format("= hours x ${:.2f} ({}, {}: {} [{}])", d["usd_per_hour"].get<double>(),
-                                                      d["kind"].get<std::string>(), d["date"].get<std::string>(),
+  for (const Json& d : j["dollars"]) {
+    const std::string date = d["date"].get<std::string>();
+    line("dollars", three(d["usd"], "") + fmt::format("= hours x ${:.2f} ({}{}: {} [{}])", d["usd_per_hour"].get<double>(),
+                                                      d["kind"].get<std::string>(), date.empty() ? "" : ", " + date,
                                                       d["what"].get<std::string>(), d["source"].get<std::string>()));
+  }
   if (j["dollars"].empty()) line("dollars", fmt::format("no price for {} in configs/prices.toml. Hint: --rate USD", s.gpu.name));
   if (plan.request.price.usd_per_hour > 0)
     line("", fmt::format("${} for the ideal hours at ${:.2f} ({})", human_figure(j["dollars_of_ideal_hours"].get<double>()),

@@ -76,7 +76,6 @@ TEST(Engine, GreedyEqualsTheFullForward) {
   }
 }
 
-// How the prompt was cut into chunks changes no bit of what follows.
 // Each token is drawn with the random number of its own place in the sequence.
 TEST(Engine, DrawsEachTokenAtItsPosition) {
   const auto model = small_model();
@@ -97,6 +96,7 @@ TEST(Engine, DrawsEachTokenAtItsPosition) {
   }
 }
 
+// How the prompt was cut into chunks changes no bit of what follows.
 TEST(Engine, ChunkSizeChangesNoBit) {
   const auto model = small_model();
   SamplingParams sampling;
@@ -148,6 +148,20 @@ TEST(Engine, StopsAtAStopTokenAndAfterCancel) {
   engine.step();
   engine.cancel(id);
   EXPECT_TRUE(engine.idle());
+}
+
+TEST(Engine, CancelFreesThePages) {
+  const auto model = small_model();
+  Engine engine(*model, {64, 512});  // one page: the next request needs it
+  Request request;
+  request.prompt = prompt_of(10);
+  request.max_tokens = 3;
+  for (int round = 0; round < 2; ++round) {
+    const int64_t id = engine.submit(request);
+    engine.step();
+    engine.cancel(id);
+  }
+  EXPECT_EQ(generate(engine, request).size(), 3u);
 }
 
 // Weights that turn the logits of one request into NaN: its step throws, the request behind it runs as if alone, in the same pages.

@@ -45,7 +45,7 @@ void reduce_rows(const at::Tensor& logits_CW, const int64_t* targets, bool gradi
 
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                    double nll_scale, double z_scale) {
-  if (use_ref(h_TD)) return head_loss_ref(h_TD, head_WD.weight(), targets_T, d_head_WD, nll_scale, z_scale);
+  if (use_ref(h_TD)) return head_loss_ref(h_TD, head_WD.forward_values(), targets_T, d_head_WD, nll_scale, z_scale);
   const Rows h = rows_of(h_TD);
   const int64_t words = head_WD.n();
   const bool gradients = d_head_WD.defined();
@@ -57,10 +57,10 @@ HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at
     const int64_t rows = std::min(kRowsAChunk, h.count - first);
     const at::Tensor logits_CW = logits.slice(0, 0, rows);
     float* data = logits_CW.mutable_data_ptr<float>();
-    gemm_packed(rows, words, h.columns, {h.at(first), h.stride, 1}, head_WD.forward_panels(), data, words, false);
+    gemm_packed(rows, words, h.columns, {h.at(first), h.stride, 1}, head_WD.forward_operand(), data, words, false);
     reduce_rows(logits_CW, ids_T.const_data_ptr<int64_t>() + first, gradients, nll_scale, z_scale, loss, first);
     if (!gradients) continue;
-    gemm_packed(rows, h.columns, words, {data, words, 1}, head_WD.backward_panels(),
+    gemm_packed(rows, h.columns, words, {data, words, 1}, head_WD.backward_operand(),
                 loss.dh_TD.mutable_data_ptr<float>() + first * h.columns, h.columns, false);
     linear_wgrad_(d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
   }

@@ -68,6 +68,28 @@ TEST(HeadLoss, OfOneTokenHasTheBitsOfTheOp) {
   });
 }
 
+// A stored head is the head: the loss is that of the logits that linear() gives.
+TEST(HeadLoss, OfAStoredHeadIsThatOfItsLogits) {
+  const at::Tensor h = normal({20, 128}, 1), head = normal({257, 128}, 2), targets_T = random_ids({20}, 257, 5);
+  for (const Precision storage : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
+    SCOPED_TRACE(precision_name(storage));
+    const auto check = [&] {
+      PackedWeight stored(head, &kStamp);
+      stored.store(storage);
+      const HeadLoss loss = head_loss(h, stored, targets_T, {}, 1, 0);
+      const at::Tensor logits = linear(h, stored);
+      for (int64_t t = 0; t < 20; ++t) {
+        const std::span<const float> row(logits[t].const_data_ptr<float>(), 257);
+        EXPECT_NEAR(token_logprob(row, targets_T[t].item<int64_t>()), -loss.nll_T[t].item<float>(), 1e-4);
+      }
+    };
+    for_each_variant(check);
+    select_kernels("ref");
+    check();
+    select_kernels("auto");
+  }
+}
+
 TEST(HeadLoss, OfOneTokenIsNotFiniteWhenTheLogitsAreNoDistribution) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<std::vector<float>> rows = {{1, nan, 2}, {nan, 1, 2}, {1, 2, nan}, {1, inf, 2}, {-inf, -inf, -inf}};

@@ -115,6 +115,7 @@ void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::st
 
 void check_scale(const SafetensorsFolder& folder, const std::string& weight, const Shape& of, Problems& problems) {
   const std::string name = weight + kScaleSuffix;
+  if (of.size() != 2) return problems.note(fmt::format("{}: expected a matrix for F8_E4M3", quoted_name(weight)));
   if (!folder.has(name)) return problems.note(fmt::format("{}: expected its scales {}, not there", quoted_name(weight), quoted_name(name)));
   const TensorEntry scale = folder.entry(name);
   const Shape shape = fp8_scale_shape(of);
@@ -165,7 +166,14 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
   const Shapes expected = expected_shapes(files, config);
   check_folder(files, config, expected, folder.string());
   for (const std::string& name : files.names()) {
-    if (const std::string original = original_of(name, config); !original.empty()) check_copy(files, name, original, folder.string());
+    const std::string original = original_of(name, config);
+    if (original.empty()) continue;
+    if (const TensorEntry copy = files.entry(name); copy.dtype == at::kFloat8_e4m3fn) {
+      Problems problems;
+      check_scale(files, name, copy.shape, problems);
+      FB_CHECK(problems.count == 0, "{}: {}", folder.string(), problems.first);
+    }
+    check_copy(files, name, original, folder.string());
   }
   for (const std::string& name : files.names()) {
     if (expected.contains(name)) destination(parameters, name).copy_(read_tensor(files, name));

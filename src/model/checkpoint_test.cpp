@@ -131,6 +131,12 @@ TEST_F(CheckpointTest, CopiesUnderAnMtpLayerMustBeCopies) {
     rewrite(root_ / "m", {{name, at::zeros({3, 5})}});
     EXPECT_NE(load_error(root_ / "m", config).find("expected the shape"), std::string::npos);
   }
+  const at::Tensor fp8 = saved.value("model.embed_tokens.weight").to(at::kFloat8_e4m3fn);
+  for (const at::Tensor& scales : {at::ones({1, 1}), at::ones({7}), at::ones({1, 2}, at::kLong)}) {
+    rewrite(root_ / "m", {{embedding, fp8}, {embedding + "_scale_inv", scales}});
+    EXPECT_NE(load_error(root_ / "m", config).find("_scale_inv\": expected F32 [1, 2]"), std::string::npos)
+        << load_error(root_ / "m", config);
+  }
   config.tie_word_embeddings = true;
   const Lively tied(config);
   save_parameters(root_ / "t", config, tied, {});

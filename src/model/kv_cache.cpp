@@ -20,7 +20,9 @@ void KvCache::write(int64_t layer, const Batch& batch, const at::Tensor& latents
     for (int64_t i = 0; i < sequence.rows; ++i) {
       const int64_t token = sequence.cached_tokens + i + slot_shift;
       FB_ASSERT(token / kPageTokens < int64_t(sequence.pages.size()), "the sequence has pages for all its tokens");
-      rows[size_t(sequence.first_row + i)] = row(sequence.pages[size_t(token / kPageTokens)], layer, token % kPageTokens);
+      const int64_t page = sequence.pages[size_t(token / kPageTokens)];
+      FB_ASSERT(page >= 0 && page < pages_XLPY.size(0), "a page of this cache, got {} of {}", page, pages_XLPY.size(0));
+      rows[size_t(sequence.first_row + i)] = row(page, layer, token % kPageTokens);
     }
   }
   if (!latents_TY.is_cpu()) {

@@ -92,6 +92,7 @@ void Transformer::store_weights(Precision storage) {
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {
   const Layers& m = *layers_;
+  FB_ASSERT(options.cache == nullptr || !m.parameters.has_gradients() || !at::GradMode::is_enabled(), "no gradients flow over a cache");
   const auto pass = m.pass(batch, options, 0);
   at::Tensor x_TD = sub_layer(tape_root(m.parameters.has_gradients(), m.device), [&](bool keep) {
     LayerResult result{finback::embedding(batch.tokens_T, m.embedding_WD), {}};

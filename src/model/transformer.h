@@ -47,7 +47,8 @@ class Transformer {
   // Every projection, those of MTP too, then the head: the matrices that store_weights() stores.
   void for_each_weight(const std::function<void(PackedWeight&)>& visit);
 
-  // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on.
+  // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on. REQUIRES: then no
+  // cache in the options.
   at::Tensor forward(const Batch& batch, const ForwardOptions& options);
 
   // MTP depth k (from 0), V3 eq. 21-23: row i joins the hidden state of the depth below and the embedding of token i + k + 1 of its sequence.

@@ -136,6 +136,7 @@ double rough_seconds(const TrainConfig& config, const ModelConfig& shape, double
 
 LocalPlan rehearse(const TrainConfig& config, const SampleText& sample, double rough_s, const fs::path& scratch) {
   FB_ASSERT(config.run.device == "cpu", "a rehearsal is timed on the CPU");
+  forget_peak_memory();  // the probe's
   const Timer whole;
   LocalRun run;
   {
