@@ -92,7 +92,11 @@ void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<Ph
   if (!args.has("rl")) return;
   const double sampled = parse_count(*args.get("rl"), "--rl");
   const RlPlan plan = plan_rl(serve_request(args, main), sampled, phases[0].chosen.tokens_per_s, 2, 0.5, fitted_parameters());
+  const bool moe = main.setup.shape.is_moe();
+  const double usual = plan.total() / practice_share(moe, fitted_parameters()), spread = campaign_spread(moe, fitted_parameters());
   rl = {{"sampled_tokens", sampled},
+        {"hours_low", usual / spread},
+        {"hours_high", usual * spread},
         {"sampling_hours", plan.sampling_hours},
         {"scoring_hours", plan.scoring_hours},
         {"training_hours", plan.training_hours},
@@ -101,7 +105,7 @@ void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<Ph
         {"usd_per_hour", main.price.usd_per_hour},
         {"assumed",
          "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
-         "token"}};
+         "token; the interval is that of campaigns"}};
 }
 
 int plan_training(const Args& args) {
@@ -120,8 +124,10 @@ int plan_training(const Args& args) {
     const Price& price = requests[0].price;
     const bool priced = price.usd_per_hour > 0;
     text += fmt::format(
-        "reinforcement learning: {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: {}\n",
-        figure("hours"), figure("sampled_tokens"), figure("sampling_hours"), figure("scoring_hours"), figure("training_hours"),
+        "reinforcement learning: {}, {}, {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: "
+        "{}\n",
+        figure("hours_low"), figure("hours"), figure("hours_high"), figure("sampled_tokens"), figure("sampling_hours"),
+        figure("scoring_hours"), figure("training_hours"),
         priced ? fmt::format("${} at ${:.2f} ({}, {})", figure("usd"), price.usd_per_hour, price.kind, price.date) : "no price",
         rl["assumed"].get<std::string>());
     Json& total = json["total"];
