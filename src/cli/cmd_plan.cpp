@@ -92,11 +92,10 @@ void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<Ph
   if (!args.has("rl")) return;
   const double sampled = parse_count(*args.get("rl"), "--rl");
   const RlPlan plan = plan_rl(serve_request(args, main), sampled, phases[0].chosen.tokens_per_s, 2, 0.5, fitted_parameters());
-  const bool moe = main.setup.shape.is_moe();
-  const double usual = plan.total() / practice_share(moe, fitted_parameters()), spread = campaign_spread(moe, fitted_parameters());
+  const Json range = campaign_range(plan.total(), main.setup.shape.is_moe());
   rl = {{"sampled_tokens", sampled},
-        {"hours_low", usual / spread},
-        {"hours_high", usual * spread},
+        {"hours_low", range["low"]},
+        {"hours_high", range["high"]},
         {"sampling_hours", plan.sampling_hours},
         {"scoring_hours", plan.scoring_hours},
         {"training_hours", plan.training_hours},

@@ -45,13 +45,6 @@ void choose_layout(PhasePlan& plan, const CostParameters& p) {
 
 Json range(double mid, double spread) { return {{"low", mid / spread}, {"mid", mid}, {"high", mid * spread}}; }
 
-// Published campaigns stay behind the planner by the practice of their class, so the interval lies about mid / practice.
-Json campaign_range(double mid, bool moe) {
-  const CostParameters& p = fitted_parameters();
-  const double usual = mid / practice_share(moe, p), spread = campaign_spread(moe, p);
-  return {{"low", usual / spread}, {"mid", mid}, {"high", usual * spread}};
-}
-
 Json step_json(const PhasePlan& plan) {
   const StepTime& t = plan.chosen.time;
   return {{"total", range(t.total(), plan.spread)},
@@ -227,6 +220,12 @@ std::string phase_text(const PhasePlan& plan) {
 double step_spread(bool moe, const CostParameters& p) { return moe ? p.spread_step_moe : p.spread_step_dense; }
 double practice_share(bool moe, const CostParameters& p) { return moe ? p.practice_moe : p.practice_dense; }
 double campaign_spread(bool moe, const CostParameters& p) { return moe ? p.spread_hours_moe : p.spread_hours_dense; }
+
+Json campaign_range(double mid, bool moe) {
+  const CostParameters& p = fitted_parameters();
+  const double usual = mid / practice_share(moe, p), spread = campaign_spread(moe, p);
+  return {{"low", usual / spread}, {"mid", mid}, {"high", usual * spread}};
+}
 
 PhasePlan plan_phase(const PhaseRequest& request, const CostParameters& p) {
   PhasePlan plan;

@@ -39,5 +39,8 @@ double step_spread(bool moe, const CostParameters& parameters);
 double campaign_spread(bool moe, const CostParameters& parameters);
 // Of the planned speed, what published campaigns of the class reach.
 double practice_share(bool moe, const CostParameters& parameters);
+// {low, mid, high} of hours, days, energy or dollars of a campaign. Published ones stay behind the planner by the practice of their class, so the
+// interval lies about mid / practice.
+Json campaign_range(double mid, bool moe);
 
 }  // namespace finback
