@@ -31,7 +31,11 @@ Sizes row_sizes(const CsvTable& t, size_t row, std::string& reason) {
   if (s.total <= 0) s.total = named_sparse ? named->first : s.active;
   if (s.total <= s.active) {  // expert parallel of what would be a dense model
     reason += "a sparse model whose sizes are not both said: active parameters taken for an eighth; ";
-    s.in_columns&& s.total > 0 && 1e9 * t.number(row, "params_active_B") <= 0 ? s.active = s.total / 8 : s.total = 8 * s.active;
+    if (s.in_columns && t.number(row, "params_active_B") <= 0) {
+      s.active = s.total / 8;
+    } else {
+      s.total = 8 * s.active;
+    }
   }
   return s;
 }
