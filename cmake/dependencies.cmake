@@ -59,5 +59,9 @@ endif()
 target_include_directories(finback_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_include_directories(finback_flags SYSTEM BEFORE INTERFACE ${CMAKE_BINARY_DIR}/first)
 # First of all libraries: torch's wheels export the parts of libstdc++ that were linked into them (all of std::filesystem), and a program that finds
-# those first runs them; those of the CUDA wheel of 2.11 crash. A toolchain whose libstdc++ is an archive is not helped: linkage_test is red there.
-target_link_options(finback_flags INTERFACE "SHELL:-Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state")
+# those first runs them; those of the CUDA wheel of 2.11 crash. By its run-time name, since -lstdc++ is an archive for some compilers, which gives only what is missing by then.
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libstdc++.so.6 OUTPUT_VARIABLE FINBACK_LIBSTDCXX OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT EXISTS "${FINBACK_LIBSTDCXX}")
+  set(FINBACK_LIBSTDCXX -lstdc++)
+endif()
+target_link_options(finback_flags INTERFACE "SHELL:-Wl,--push-state,--no-as-needed ${FINBACK_LIBSTDCXX} -Wl,--pop-state")

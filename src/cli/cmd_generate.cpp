@@ -18,6 +18,7 @@
 #include "cost/serve_bill.h"
 #include "infer/engine.h"
 #include "model/checkpoint.h"
+#include "model/device.h"
 #include "tokenizer/chat_format.h"
 #include "tokenizer/stop_text.h"
 #include "tokenizer/tokenizer.h"
@@ -161,13 +162,12 @@ Session open_session(const Args& args, const fs::path& folder) {
   session.request.sampling = sampling_of(args, folder);
   session.request.max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
   if (args.has("system")) session.messages.push_back({"system", *args.get("system")});
-  const std::string device = args.get_or("device", "cpu");
-  FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
+  const at::Device device = parse_device(args.get_or("device", "cpu"), "--device");
   if (!args.has("ids") || fs::exists(folder / "tokenizer.json")) session.tokenizer.emplace(Tokenizer::load(folder));
   FB_CHECK(session.tokenizer || !args.has("stop"), "--stop: expected a model folder with tokenizer.json, got none in {}", folder.string());
   const Precision weights = parse_precision(args.get_or("weights", "f32"), "--weights");
-  FB_CHECK(device == "cpu" || weights == Precision::kF32, "--weights: expected f32 with --device cuda, got {}", precision_name(weights));
-  session.model = load_model(folder, at::Device(device), /*trainable=*/false);
+  FB_CHECK(device.is_cpu() || weights == Precision::kF32, "--weights: expected f32 with --device cuda, got {}", precision_name(weights));
+  session.model = load_model(folder, device, /*trainable=*/false);
   if (weights != Precision::kF32) session.model->store_weights(weights);
   const auto eos = eos_of(session.model->config(), session.tokenizer);
   if (eos && !args.has("ignore-eos")) session.request.stop_ids.push_back(*eos);

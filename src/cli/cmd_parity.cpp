@@ -3,6 +3,7 @@
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "model/checkpoint.h"
+#include "model/device.h"
 #include "model/parity.h"
 
 namespace finback {
@@ -34,18 +35,18 @@ int cmd_parity(Words words) {
   const std::string folder = args.required(0, "a model folder");
   const auto ids_file = args.get("ids"), out_file = args.get("out");
   if (!ids_file || !out_file) throw UsageError("finback parity expects --ids and --out. Hint: finback parity --help");
-  const std::string algebra = args.get_or("mla-algebra", "expanded"), device = args.get_or("device", "cpu");
+  const std::string algebra = args.get_or("mla-algebra", "expanded");
+  const at::Device device = parse_device(args.get_or("device", "cpu"), "--device");
   FB_CHECK(algebra == "expanded" || algebra == "absorbed", "--mla-algebra: expected expanded or absorbed, got \"{}\"", algebra);
-  FB_CHECK(device == "cpu" || device == "cuda", "--device: expected cpu or cuda, got \"{}\"", device);
   ParityOptions options;
   options.algebra = algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
   options.gradients = args.has("grads");
   options.mtp_lambda = args.number("mtp-lambda", 0.3, 0, 1e6);
   const Precision weights = parse_precision(args.get_or("weights", "f32"), "--weights");
-  FB_CHECK(weights == Precision::kF32 || (device == "cpu" && !options.gradients), "--weights: expected f32 with --grads or a GPU, got {}",
+  FB_CHECK(weights == Precision::kF32 || (device.is_cpu() && !options.gradients), "--weights: expected f32 with --grads or a GPU, got {}",
            precision_name(weights));
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
-  const auto model = load_model(folder, device == "cuda" ? at::kCUDA : at::kCPU, options.gradients);
+  const auto model = load_model(folder, device, options.gradients);
   if (weights != Precision::kF32) model->store_weights(weights);
   fmt::print("{}: loss {:.6f}\n", *out_file, write_parity(*model, ids, options, *out_file));
   return 0;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <numeric>
 
@@ -14,6 +15,7 @@
 #include "kernels/bench.h"
 #include "kernels/variant.h"
 #include "model/checkpoint.h"
+#include "model/device.h"
 #include "train/attempts.h"
 #include "train/checkpointing.h"
 #include "train/energy_counter.h"
@@ -88,6 +90,8 @@ bool due(int64_t step, int64_t every) { return every > 0 && step > 0 && step % e
 
 void set_deterministic(bool wanted) {
   if (!wanted || at::globalContext().deterministicAlgorithms()) return;
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8",
+           /*overwrite=*/0);  // what cuBLAS asks of those who want the same bits again; read at its first product
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);  // that part is --poison's
 }
@@ -145,7 +149,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const StopSignal stop;  // first: a signal while data and model are opened ends the run orderly too
   const Timer begun;
   set_deterministic(config.run.deterministic);
-  const at::Device device(config.run.device == "cuda" ? at::kCUDA : at::kCPU);
+  const at::Device device = parse_device(config.run.device, "run.device");
   const fs::path root = fs::path(config.run.dir) / config.run.name;
   RowFeed feed(config, device);
   const ModelConfig shape = resolve_model_config(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
