@@ -4,44 +4,58 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <type_traits>
+
 namespace finback {
 namespace {
 
 #define FINBACK_BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 
+__mmask16 first_lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
+
 // One word of a in every lane. A vector load with embedded broadcast: the pair never passes a general register.
 FINBACK_BF16_TARGET inline __m512bh broadcast(const float* word) { return (__m512bh)_mm512_set1_ps(*word); }
 
-template <int R>
-FINBACK_BF16_TARGET inline __attribute__((always_inline)) void multiply(int64_t columns, int64_t depth, const float* a, const float* b,
-                                                                        float* c, int64_t ldc, bool accumulate) {
-  const __mmask16 low_mask = columns >= 16 ? 0xffff : __mmask16((1u << columns) - 1);
-  const __mmask16 high_mask = columns >= 32 ? 0xffff : columns > 16 ? __mmask16((1u << (columns - 16)) - 1) : 0;
+// R rows of A from `a` on. A pointer for every third row: an address of the processor adds a stride once or twice.
+template <int R, class RowStride, class KStride>
+FINBACK_BF16_TARGET void tile(const TileBlock& x, const float* a, RowStride a_row, KStride a_k, float* c) {
+  constexpr int kThirds = (R + 2) / 3;
+  const __mmask16 low_mask = first_lanes(x.columns), high_mask = first_lanes(x.columns - 16);
   __m512 low[R], high[R];
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
-    low[r] = accumulate ? _mm512_maskz_loadu_ps(low_mask, c + r * ldc) : _mm512_setzero_ps();
-    high[r] = accumulate ? _mm512_maskz_loadu_ps(high_mask, c + r * ldc + 16) : _mm512_setzero_ps();
+    low[r] = x.accumulate ? _mm512_maskz_loadu_ps(low_mask, c + r * x.ldc) : _mm512_setzero_ps();
+    high[r] = x.accumulate ? _mm512_maskz_loadu_ps(high_mask, c + r * x.ldc + 16) : _mm512_setzero_ps();
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    const __m512bh b0 = (__m512bh)_mm512_loadu_ps(b + k * kBf16TileColumns), b1 = (__m512bh)_mm512_loadu_ps(b + k * kBf16TileColumns + 16);
+  const float* b = x.b;
+  const float* row[kThirds];
+#pragma GCC unroll 4
+  for (int i = 0; i < kThirds; ++i) row[i] = a + 3 * i * a_row;
+  for (int64_t k = 0; k < x.depth; ++k, b += x.ldb) {
+    const __m512bh b0 = (__m512bh)_mm512_loadu_ps(b), b1 = (__m512bh)_mm512_loadu_ps(b + 16);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const __m512bh x = broadcast(a + k * kBf16TileRows + r);
-      low[r] = _mm512_dpbf16_ps(low[r], x, b0);
-      high[r] = _mm512_dpbf16_ps(high[r], x, b1);
+      const __m512bh word = broadcast(row[r / 3] + r % 3 * a_row);
+      low[r] = _mm512_dpbf16_ps(low[r], word, b0);
+      high[r] = _mm512_dpbf16_ps(high[r], word, b1);
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < kThirds; ++i) row[i] += a_k;
   }
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
-    _mm512_mask_storeu_ps(c + r * ldc, low_mask, low[r]);
-    _mm512_mask_storeu_ps(c + r * ldc + 16, high_mask, high[r]);
+    _mm512_mask_storeu_ps(c + r * x.ldc, low_mask, low[r]);
+    _mm512_mask_storeu_ps(c + r * x.ldc + 16, high_mask, high[r]);
   }
 }
 
-template <int R>
-FINBACK_BF16_TARGET void rows_of(int64_t columns, int64_t depth, const float* a, const float* b, float* c, int64_t ldc, bool accumulate) {
-  multiply<R>(columns, depth, a, b, c, ldc, accumulate);
+template <class RowStride, class KStride>
+FINBACK_BF16_TARGET void rows_of_tiles(const TileBlock& x, RowStride a_row, KStride a_k) {
+  const float* a = x.a;
+  int64_t r = 0;
+  for (; r + kBf16TileRows <= x.rows; r += kBf16TileRows, a += x.a_tile) tile<kBf16TileRows>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r + 4 <= x.rows; r += 4, a += 4 * a_row) tile<4>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r < x.rows; ++r, a += a_row) tile<1>(x, a, a_row, a_k, x.c + r * x.ldc);
 }
 
 }  // namespace
@@ -51,10 +65,10 @@ bool bf16_tile_runs_here() {
          __builtin_cpu_supports("avx512bf16");
 }
 
-void bf16_tile(int64_t rows, int64_t columns, int64_t depth, const float* a, const float* b, float* c, int64_t ldc, bool accumulate) {
-  if (rows == kBf16TileRows) return rows_of<12>(columns, depth, a, b, c, ldc, accumulate);
-  for (; rows >= 4; rows -= 4, a += 4, c += 4 * ldc) rows_of<4>(columns, depth, a, b, c, ldc, accumulate);
-  for (; rows >= 1; rows -= 1, a += 1, c += ldc) rows_of<1>(columns, depth, a, b, c, ldc, accumulate);
+void bf16_tile(const TileBlock& x) {
+  const std::integral_constant<int64_t, 1> one;
+  const std::integral_constant<int64_t, kBf16TileRows> packed;
+  x.a_k == 1 ? rows_of_tiles(x, x.a_row, one) : rows_of_tiles(x, one, packed);
 }
 
 }  // namespace finback
@@ -64,7 +78,7 @@ void bf16_tile(int64_t rows, int64_t columns, int64_t depth, const float* a, con
 namespace finback {
 
 bool bf16_tile_runs_here() { return false; }
-void bf16_tile(int64_t, int64_t, int64_t, const float*, const float*, float*, int64_t, bool) {}
+void bf16_tile(const TileBlock&) {}
 
 }  // namespace finback
 

@@ -3,15 +3,16 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/gemm_cpu.h"
+
 namespace finback {
 
 constexpr int64_t kBf16TileRows = 12, kBf16TileColumns = 32;
 
 // This processor and its operating system have AVX512F and AVX512_BF16.
 bool bf16_tile_runs_here();
-// c[rows, columns] (+)= a * b over `depth` words of two bf16 numbers, consecutive in K, the first in the low half.
-// a: [depth][kBf16TileRows] words, rows <= kBf16TileRows; b: [depth][kBf16TileColumns] words, columns <= kBf16TileColumns.
-// An element is one chain of f32 FMAs, each word's second product before its first; subnormals count as 0.
-void bf16_tile(int64_t rows, int64_t columns, int64_t depth, const float* a, const float* b, float* c, int64_t ldc, bool accumulate);
+// C (+)= A B for at most kBf16TileColumns columns, any number of rows; a, b and depth count words of two bf16 numbers, consecutive in K, the first
+// in the low half. An element is one chain of f32 FMAs, each word's second product before its first; subnormals count as 0.
+void bf16_tile(const TileBlock& x);
 
 }  // namespace finback

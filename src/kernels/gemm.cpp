@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/pool.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/job_loop.h"
 #include "kernels/panel_stream_cpu.h"
 
 // Note [One FMA chain]
@@ -33,11 +33,9 @@ struct Cut {
 // Rows are multiples of every tile's (4, 6, 12). Fewer columns pack the same rows of A more often.
 constexpr Cut kCuts[] = {{96, 256}, {48, 256}, {24, 256}, {24, 128}};
 
-int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
 int64_t chunks_of(const GemmJob& job, const Cut& cut) {
-  if (job.m <= kFewRows) return job.m == 0 ? 0 : pieces(job.n, kFewPanels * gemm_tile().columns);
-  return pieces(job.m, cut.rows) * pieces(job.n, cut.columns);
+  if (job.m <= kFewRows) return job.m == 0 ? 0 : pieces_of(job.n, kFewPanels * gemm_tile().columns);
+  return pieces_of(job.m, cut.rows) * pieces_of(job.n, cut.columns);
 }
 
 Cut choose_cut(std::span<const GemmJob> jobs) {
@@ -84,10 +82,10 @@ void multiply_chunk(const GemmJob& job, const Panels& panels, const Cut& cut, in
   thread_local std::vector<float> packed_a;
   const GemmTile& tile = gemm_tile();
   const Operand& a = job.a_MK;
-  const int64_t row_blocks = pieces(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
+  const int64_t row_blocks = pieces_of(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
   const int64_t first = chunk / row_blocks * cut.columns, last = std::min(job.n, first + cut.columns);
   const bool in_place = read_in_place(a);
-  if (!in_place) packed_a.resize(size_t(pieces(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
+  if (!in_place) packed_a.resize(size_t(pieces_of(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
   for (int64_t k0 = 0; k0 < std::max<int64_t>(job.k, 1); k0 += kBlockK) {
     const int64_t depth = std::min(kBlockK, job.k - k0);
     const float* from = a.data + row * a.row_stride + k0 * a.column_stride;
@@ -131,27 +129,16 @@ std::vector<Panels> pack_missing(std::span<const GemmJob> jobs, std::vector<floa
   return panels;
 }
 
-// body(job, index within the job) for every piece of every job, in one loop.
-template <class Job, class CountOf, class Body>
-void for_all_pieces(std::span<const Job> jobs, const CountOf& count_of, const Body& body) {
-  std::vector<int64_t> starts = {0};
-  for (const Job& job : jobs) starts.push_back(starts.back() + count_of(job));
-  parallel_for(starts.back(), [&](int64_t i) {
-    const size_t job = size_t(std::upper_bound(starts.begin(), starts.end(), i) - starts.begin()) - 1;
-    body(job, i - starts[job]);
-  });
-}
-
 }  // namespace
 
 int64_t panel_width() { return gemm_tile().columns; }
 
-int64_t packed_floats(int64_t k, int64_t n) { return pieces(n, panel_width()) * panel_width() * k; }
+int64_t packed_floats(int64_t k, int64_t n) { return pieces_of(n, panel_width()) * panel_width() * k; }
 
 void pack_panels(std::span<const PanelJob> jobs) {
   const int64_t width = panel_width();
   for_all_pieces(
-      jobs, [&](const PanelJob& job) { return pieces(job.n, width); },
+      jobs, [&](const PanelJob& job) { return pieces_of(job.n, width); },
       [&](size_t i, int64_t panel) {
         const PanelJob& job = jobs[i];
         gemm_tile().pack_b(job.k, std::min(width, job.n - panel * width), job.b_KN.data + panel * width * job.b_KN.column_stride,

@@ -95,40 +95,20 @@ void check_slots(const Slots& slots, int64_t groups, int64_t count) {
             slots.offsets.empty() ? -1 : slots.offsets.back());
 }
 
-// A buffer of this thread that only grows: no page faults from the second call on. Each call site has one of its own (Tag).
-template <class Tag>
-float* scratch(int64_t floats) {
-  thread_local std::vector<float> buffer;
-  if (int64_t(buffer.size()) < floats) buffer.resize(size_t(floats));
-  return buffer.data();
-}
-struct LeftPanels;
-struct RightPanels;
-
 int64_t padded(int64_t n, int64_t width) { return (n + width - 1) / width * width; }
 
 // C rows of every group = A rows (read through `from`) times the group's panels.
-void multiply_rows(RowReader from, const Slots& slots, const PackedWeight& w, bool forward, float* c) {
+void multiply_groups(RowReader from, const Slots& slots, const PackedWeight& w, bool forward, float* c) {
   const WordTile tile = word_tile(w.precision());
   const int64_t k = forward ? w.k() : w.n(), n = forward ? w.n() : w.k();
-  const std::vector<Piece> pieces = pieces_along(k, tile);
-  const int64_t depth = depth_of(pieces, tile);
-  int64_t words = 0;
-  for (size_t e = 0; e + 1 < slots.offsets.size(); ++e)
-    words += panel_words(slots.offsets[e + 1] - slots.offsets[e], depth, tile, Side::kLeft);
-  float* a = scratch<LeftPanels>(words);
-  std::vector<AlongJob> packs;
-  std::vector<WordJob> jobs;
+  std::vector<RowsJob> jobs;
   for (size_t e = 0; e + 1 < slots.offsets.size(); ++e) {
     const int64_t first = slots.offsets[e], rows = slots.offsets[e + 1] - first;
     if (rows == 0) continue;
-    packs.push_back({from, first, rows, pieces, a});
     const float* panels = forward ? w.forward_panels(int64_t(e)) : w.backward_panels(int64_t(e));
-    jobs.push_back({rows, n, pieces, depth, a, panels, c + first * n, n});
-    a += panel_words(rows, depth, tile, Side::kLeft);
+    jobs.push_back({from, first, rows, n, panels, c + first * n});
   }
-  pack_along(packs, tile, Side::kLeft);
-  word_gemm(jobs, tile, false);
+  multiply_rows(jobs, pieces_along(k, tile), tile);
 }
 
 void check_wgrad(const at::Tensor& dw, const at::Tensor& dy_SN, const NarrowRows& x, const Slots& slots) {
@@ -174,9 +154,9 @@ void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool tran
   const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2), columns = transpose ? n : k;
   const std::vector<Piece> pieces = pieces_along(transpose ? k : n, tile);
   const int64_t depth = depth_of(pieces, tile);
-  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.b_words;
+  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.columns;
   if (fits && fresh) return;
-  if (!fits) panels = at::empty({groups, padded(columns, tile.columns) / tile.columns, depth, tile.b_words}, weight.options());
+  if (!fits) panels = at::empty({groups, padded(columns, tile.columns) / tile.columns, depth, tile.columns}, weight.options());
   const bool fp8 = precision == Precision::kFp8;
   const std::vector<float> scales = fp8 ? block_scales(w_ENK) : std::vector<float>();
   const int64_t blocks = padded(k, kFp8Block) / kFp8Block, scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
@@ -190,13 +170,13 @@ void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool tran
   for (int64_t e = 0; e < groups; ++e) {
     float* to = panels.mutable_data_ptr<float>() + e * panels.stride(0);
     if (transpose) {
-      along.push_back({reader(rows[size_t(e)]), 0, n, pieces, to});
+      along.push_back({reader(rows[size_t(e)]), n, pieces, to});
     } else {
-      down.push_back({reader(rows[size_t(e)]), k, depth, pieces, /*round_columns=*/false, to});
+      down.push_back({reader(rows[size_t(e)]), k, tile.columns, pieces, /*round_columns=*/false, to});
     }
   }
-  pack_along(along, tile, Side::kRight);
-  pack_down(down, tile, Side::kRight);
+  pack_along(along, tile);
+  pack_down(down, tile);
 }
 
 at::Tensor narrow_linear(const NarrowRows& x, const PackedWeight& w, const Slots& slots) {
@@ -206,7 +186,7 @@ at::Tensor narrow_linear(const NarrowRows& x, const PackedWeight& w, const Slots
   if (use_ref(x.values_TK)) return narrow_linear_ref(x, w.weight(), w.precision(), slots);
   at::Tensor y_SN = at::empty({count, w.n()}, w.weight().options());
   const StoredRows rows = stored_rows(x, slots);
-  multiply_rows(reader(rows), slots, w, /*forward=*/true, y_SN.mutable_data_ptr<float>());
+  multiply_groups(reader(rows), slots, w, /*forward=*/true, y_SN.mutable_data_ptr<float>());
   return y_SN;
 }
 
@@ -216,7 +196,7 @@ at::Tensor narrow_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, c
   if (use_ref(dy_SN)) return narrow_linear_dgrad_ref(dy_SN, w.weight(), w.precision(), slots);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const GradientRows rows{rows_of(dy_SN), w.precision()};
-  multiply_rows(reader(rows), slots, w, /*forward=*/false, dx_SK.mutable_data_ptr<float>());
+  multiply_groups(reader(rows), slots, w, /*forward=*/false, dx_SK.mutable_data_ptr<float>());
   return dx_SK;
 }
 
@@ -232,31 +212,15 @@ void narrow_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, const N
   const bool fp8 = precision == Precision::kFp8;
   const GradientRows dy{rows_of(dy_SN), fp8 ? Precision::kF32 : precision};
   const StoredRows stored = stored_rows(x, slots);
-  const int64_t n = dw.size(-2), k = dw.size(-1);
-  std::vector<std::vector<Piece>> pieces;
-  std::vector<size_t> groups;
-  int64_t words = 0;
+  std::vector<ColumnsJob> jobs;
   for (size_t e = 0; e + 1 < slots.offsets.size(); ++e) {
-    if (slots.offsets[e] == slots.offsets[e + 1]) continue;
-    groups.push_back(e);
-    pieces.push_back(pieces_between(slots.cuts, slots.offsets[e], slots.offsets[e + 1], tile));
-    words += depth_of(pieces.back(), tile);
+    const at::Tensor dw_NK = dw.dim() == 3 ? dw[int64_t(e)] : dw;
+    const int64_t first = slots.offsets[e], end = slots.offsets[e + 1];
+    if (first == end) continue;
+    jobs.push_back({reader(dy), reader(stored), dw_NK.size(0), dw_NK.size(1), pieces_between(slots.cuts, first, end, tile),
+                    dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0)});
   }
-  float *a = scratch<LeftPanels>(panel_words(n, words, tile, Side::kLeft)),
-        *b = scratch<RightPanels>(panel_words(k, words, tile, Side::kRight));
-  std::vector<DownJob> left, right;
-  std::vector<WordJob> jobs;
-  for (size_t i = 0; i < groups.size(); ++i) {
-    const at::Tensor dw_NK = dw.dim() == 3 ? dw[int64_t(groups[i])] : dw;
-    const int64_t depth = depth_of(pieces[i], tile);
-    left.push_back({reader(dy), n, depth, pieces[i], fp8, a});
-    right.push_back({reader(stored), k, depth, pieces[i], fp8, b});
-    jobs.push_back({n, k, pieces[i], depth, a, b, dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0)});
-    a += panel_words(n, depth, tile, Side::kLeft), b += panel_words(k, depth, tile, Side::kRight);
-  }
-  pack_down(left, tile, Side::kLeft);
-  pack_down(right, tile, Side::kRight);
-  word_gemm(jobs, tile, true);
+  multiply_columns(jobs, /*round_columns=*/fp8, tile);
 }
 
 }  // namespace finback

@@ -199,8 +199,8 @@ TEST(Bf16Tile, EveryElementIsOneChain) {
   const auto bf16 = [](at::IntArrayRef sizes, uint64_t seed) { return normal(sizes, seed).to(at::kBFloat16).to(at::kFloat); };
   const at::Tensor a = bf16({depth, kBf16TileRows, 2}, 1), b = bf16({depth, kBf16TileColumns, 2}, 2), before = normal({rows, columns}, 3);
   const at::Tensor a_words = a.to(at::kBFloat16), b_words = b.to(at::kBFloat16), got = before.clone(), chain = before.clone();
-  bf16_tile(rows, columns, depth, static_cast<const float*>(a_words.const_data_ptr()), static_cast<const float*>(b_words.const_data_ptr()),
-            got.mutable_data_ptr<float>(), columns, true);
+  bf16_tile({rows, columns, depth, static_cast<const float*>(a_words.const_data_ptr()), 0, 1, kBf16TileRows,
+             static_cast<const float*>(b_words.const_data_ptr()), kBf16TileColumns, got.mutable_data_ptr<float>(), columns, true});
   const auto x = a.accessor<float, 3>(), y = b.accessor<float, 3>();
   auto c = chain.accessor<float, 2>();
   for (int64_t r = 0; r < rows; ++r) {
@@ -219,32 +219,32 @@ double to_half(double x) {
 }
 
 // A double holds a product of halves plus a half exactly, so one rounding of it is what the FMA does.
-TEST(HalfTile, EveryElementIsOneChainOfHalvesAndOnePromotion) {
+TEST(HalfTile, EveryElementIsTwoChainsOfHalvesAndOnePromotion) {
   if (!half_tile_runs_here()) GTEST_SKIP() << "this processor has no AVX512_FP16";
-  for (const auto& [rows, columns, depth] : {std::tuple{12, 64, 128}, {7, 19, 45}, {1, 33, 1}, {5, 32, 127}}) {
-    const at::Tensor a = narrow_rows_ref(normal({rows, depth}, 1) * at::exp2(normal({rows, 1}, 4) * 9), Precision::kFp8);
-    const at::Tensor b = narrow_rows_ref(normal({kHalfTileColumns, depth}, 2), Precision::kFp8), before = normal({rows, columns}, 3);
-    std::vector<float> left(size_t((1 + depth) * kHalfTileRows)), right(size_t((1 + depth) * kHalfTileColumns / 2)),
-        words(size_t(1 + depth));
-    for (int64_t r = 0; r < rows; ++r) {
-      pair_halves(depth, a[r].const_data_ptr<float>(), a[r].const_data_ptr<float>(), words.data());
-      for (int64_t k = 0; k <= depth; ++k) left[size_t(k * kHalfTileRows + r)] = words[size_t(k)];
-    }
-    for (int64_t c = 0; c < kHalfTileColumns; c += 2) {
-      pair_halves(depth, b[c].const_data_ptr<float>(), b[c + 1].const_data_ptr<float>(), words.data());
-      for (int64_t k = 0; k <= depth; ++k) right[size_t((k * kHalfTileColumns + c) / 2)] = words[size_t(k)];
+  for (const auto& [rows, columns, length] : {std::tuple{12, 32, 128}, {31, 19, 45}, {1, 17, 1}, {5, 16, 127}}) {
+    const at::Tensor a = narrow_rows_ref(normal({rows, length}, 1) * at::exp2(normal({rows, 1}, 4) * 9), Precision::kFp8);
+    const at::Tensor b = narrow_rows_ref(normal({kHalfTileColumns, length}, 2), Precision::kFp8), before = normal({rows, columns}, 3);
+    const int64_t depth = 1 + (length + 1) / 2;
+    std::vector<float> left(size_t(rows * depth)), right(size_t(depth * kHalfTileColumns)), words(right.size());
+    for (int64_t r = 0; r < rows; ++r) pair_halves(length, a[r].const_data_ptr<float>(), left.data() + r * depth);
+    for (int64_t c = 0; c < kHalfTileColumns; ++c) {
+      pair_halves(length, b[c].const_data_ptr<float>(), words.data());
+      for (int64_t k = 0; k < depth; ++k) right[size_t(k * kHalfTileColumns + c)] = words[size_t(k)];
     }
     const at::Tensor got = before.clone(), chain = before.clone();
-    half_tile(rows, columns, depth, left.data(), right.data(), got.mutable_data_ptr<float>(), columns, true);
+    half_tile({rows, columns, depth, left.data(), kHalfTileRows * depth, depth, 1, right.data(), kHalfTileColumns,
+               got.mutable_data_ptr<float>(), columns, true});
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < columns; ++c) {
         const float sa = half_scale(a[r].abs().max().item<float>()), sb = half_scale(b[c].abs().max().item<float>());
-        double sum = 0;
-        for (int64_t k = 0; k < depth; ++k) sum = to_half(double(a[r][k].item<float>() / sa) * double(b[c][k].item<float>() / sb) + sum);
-        chain[r][c] = std::fma(float(sum) * sa, sb, before[r][c].item<float>());
+        double sums[2] = {0, 0};
+        for (int64_t k = 0; k < length; ++k) {
+          sums[k % 2] = to_half(double(a[r][k].item<float>() / sa) * double(b[c][k].item<float>() / sb) + sums[k % 2]);
+        }
+        chain[r][c] = std::fma(float(sums[0] + sums[1]) * sa, sb, before[r][c].item<float>());
       }
     }
-    EXPECT_TRUE(same_bits(got, chain)) << rows << " x " << columns << " x " << depth << ": largest difference "
+    EXPECT_TRUE(same_bits(got, chain)) << rows << " x " << columns << " x " << length << ": largest difference "
                                        << (got - chain).abs().max().item<float>();
   }
 }
