@@ -54,7 +54,7 @@ void down_words(const Piece& piece, const WordTile& tile, int64_t width, const f
     if (tile.header > 0) {
       half_words(width, low, high, inverses, to);
     } else if (tile.k_a_word == 2) {
-      narrow_loops().pair_rows(width, low, high, reinterpret_cast<uint32_t*>(to));
+      narrow_loops().pair_rows(width, low, high, to);
     } else {
       std::copy_n(low, width, to);
     }
@@ -69,14 +69,21 @@ void pack_down_chunk(const DownJob& job, std::span<const Piece> pieces, const Wo
   thread_local std::vector<float> scratch;
   const int64_t width = job.width, pitch = kColumns + width, columns = std::min(columns_a_chunk(job), job.columns - first);
   const int64_t depth = depth_of(job.pieces, tile), base = job.pieces.front().word;
-  scratch.assign(size_t((kPieceRows + 1) * pitch), 0.0f);
+  const bool round_and_pair = job.round_columns && tile.header == 0 && tile.k_a_word == 2;
+  scratch.resize(size_t((kPieceRows + 1) * pitch));
+  for (int64_t r = 0; r <= kPieceRows; ++r) std::fill_n(scratch.data() + r * pitch + (r < kPieceRows ? columns : 0), width, 0.0f);
   const float* zeros = scratch.data() + kPieceRows * pitch;
   for (const Piece& piece : pieces) {
     for (int64_t r = 0; r < piece.rows; ++r) job.from(piece.first + r, first, columns, scratch.data() + r * pitch);
-    if (job.round_columns) narrow_loops().round_columns(piece.rows, columns, scratch.data(), pitch, scratch.data(), pitch);
+    if (job.round_columns && !round_and_pair)
+      narrow_loops().round_columns(piece.rows, columns, scratch.data(), pitch, scratch.data(), pitch);
     for (int64_t c = 0; c < columns; c += width) {
       float* to = job.panels + ((first + c) / width * depth + piece.word - base) * width;
-      down_words(piece, tile, width, scratch.data() + c, pitch, zeros, to);
+      if (round_and_pair) {
+        narrow_loops().round_and_pair_columns(piece.rows, width, scratch.data() + c, pitch, to);
+      } else {
+        down_words(piece, tile, width, scratch.data() + c, pitch, zeros, to);
+      }
     }
   }
 }

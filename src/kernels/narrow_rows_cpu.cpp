@@ -125,16 +125,20 @@ HWY_ATTR void widen_bf16(int64_t n, const uint16_t* HWY_RESTRICT x, float* HWY_R
   }
 }
 
+// Of 128x1 tiles with power-of-two scales: a vector of columns' scale.
+HWY_ATTR HWY_INLINE VecF column_scale(int64_t rows, const float* HWY_RESTRICT x, int64_t stride, int64_t left) {
+  auto largest = hn::Zero(kF);
+  for (int64_t r = 0; r < rows; ++r) largest = larger_magnitude(largest, load_some(x + r * stride, left));
+  const auto floor = hn::Set(kF, 0x1.cp-92f);  // kFp8TrainingFloor
+  const auto exact = hn::Div(hn::IfThenElse(hn::Gt(largest, floor), largest, floor), hn::Set(kF, 448.0f));
+  // Up to the next power of two: any bit of the mantissa carries into the exponent.
+  return float_of(hn::And(hn::Add(bits_of(exact), hn::Set(kU, 0x7fffff)), hn::Set(kU, 0x7f800000)));
+}
+
 HWY_ATTR void round_columns(int64_t rows, int64_t columns, const float* x, int64_t x_stride, float* y, int64_t y_stride) {
   for (int64_t j = 0; j < columns; j += lanes()) {
     const int64_t left = columns - j;
-    auto largest = hn::Zero(kF);
-    for (int64_t r = 0; r < rows; ++r) largest = larger_magnitude(largest, load_some(x + r * x_stride + j, left));
-    const auto floor = hn::Set(kF, 0x1.cp-92f);  // kFp8TrainingFloor
-    const auto exact = hn::Div(hn::IfThenElse(hn::Gt(largest, floor), largest, floor), hn::Set(kF, 448.0f));
-    // Up to the next power of two: any bit of the mantissa carries into the exponent.
-    const auto scale = float_of(hn::And(hn::Add(bits_of(exact), hn::Set(kU, 0x7fffff)), hn::Set(kU, 0x7f800000)));
-    const auto inverse = hn::Div(hn::Set(kF, 1.0f), scale);
+    const auto scale = column_scale(rows, x + j, x_stride, left), inverse = hn::Div(hn::Set(kF, 1.0f), scale);
     for (int64_t r = 0; r < rows; ++r) {
       const auto v = hn::Mul(load_some(x + r * x_stride + j, left), inverse);
       store_some(hn::Mul(nearest_e4m3(v), scale), y + r * y_stride + j, left);
@@ -144,6 +148,20 @@ HWY_ATTR void round_columns(int64_t rows, int64_t columns, const float* x, int64
 
 HWY_ATTR HWY_INLINE VecU pair(VecF first, VecF second) {
   return hn::Or(hn::ShiftRight<16>(bits_of(first)), hn::And(bits_of(second), hn::Set(kU, 0xffff0000u)));
+}
+
+HWY_ATTR void round_and_pair_columns(int64_t rows, int64_t columns, const float* HWY_RESTRICT x, int64_t stride,
+                                     float* HWY_RESTRICT words) {
+  for (int64_t j = 0; j < columns; j += lanes()) {
+    const int64_t left = columns - j;
+    const auto scale = column_scale(rows, x + j, stride, left), inverse = hn::Div(hn::Set(kF, 1.0f), scale);
+    const auto rounded = [&](int64_t r)
+                             HWY_ATTR { return hn::Mul(nearest_e4m3(hn::Mul(load_some(x + r * stride + j, left), inverse)), scale); };
+    for (int64_t r = 0; r < rows; r += 2) {
+      const auto high = r + 1 < rows ? rounded(r + 1) : hn::Zero(kF);
+      store_some(float_of(pair(rounded(r), high)), words + r / 2 * columns + j, left);
+    }
+  }
 }
 
 HWY_ATTR void pair_columns(int64_t n, const float* HWY_RESTRICT x, uint32_t* HWY_RESTRICT words) {
@@ -162,14 +180,9 @@ HWY_ATTR void pair_columns(int64_t n, const float* HWY_RESTRICT x, uint32_t* HWY
   }
 }
 
-HWY_ATTR void pair_rows(int64_t n, const float* HWY_RESTRICT first, const float* HWY_RESTRICT second, uint32_t* HWY_RESTRICT words) {
-  int64_t j = 0;
-  for (; j + lanes() <= n; j += lanes()) hn::StoreU(pair(hn::LoadU(kF, first + j), hn::LoadU(kF, second + j)), kU, words + j);
-  for (; j < n; ++j) {
-    uint32_t low, high;
-    std::memcpy(&low, first + j, 4);
-    std::memcpy(&high, second + j, 4);
-    words[j] = low >> 16 | (high & 0xffff0000u);
+HWY_ATTR void pair_rows(int64_t n, const float* HWY_RESTRICT first, const float* HWY_RESTRICT second, float* HWY_RESTRICT words) {
+  for (int64_t j = 0; j < n; j += lanes()) {
+    store_some(float_of(pair(load_some(first + j, n - j), load_some(second + j, n - j))), words + j, n - j);
   }
 }
 
@@ -203,8 +216,9 @@ HWY_ATTR void move_transposed(int64_t rows, int64_t depth, const float* HWY_REST
 }
 
 HWY_ATTR const NarrowLoops* get_narrow_loops() {
-  static const NarrowLoops table = {amax,       encode,        decode,       round_e4m3, round_bf16,
-                                    widen_bf16, round_columns, pair_columns, pair_rows,  move_transposed};
+  static const NarrowLoops table = {amax,         encode,     decode,         round_e4m3,
+                                    round_bf16,   widen_bf16, round_columns,  round_and_pair_columns,
+                                    pair_columns, pair_rows,  move_transposed};
   return &table;
 }
 

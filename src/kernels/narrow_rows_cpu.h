@@ -18,10 +18,12 @@ struct NarrowLoops {
   void (*widen_bf16)(int64_t n, const uint16_t* x, float* y);
   // 128x1 tiles: every column of y is round_e4m3 of that column of x with the power-of-two scale of its amax. x may be y.
   void (*round_columns)(int64_t rows, int64_t columns, const float* x, int64_t x_stride, float* y, int64_t y_stride);
+  // round_columns, and pair_rows of each two rows after it: words [ceil(rows / 2)][columns], an odd last row is paired with 0.
+  void (*round_and_pair_columns)(int64_t rows, int64_t columns, const float* x, int64_t stride, float* words);
   // Words of pairs of bf16-exact numbers, the first in the low half: (x[0], x[1]), (x[2], x[3]), ...; an odd last one is paired with 0.
   void (*pair_columns)(int64_t n, const float* x, uint32_t* words);
   // words[i] = (first[i], second[i]).
-  void (*pair_rows)(int64_t n, const float* first, const float* second, uint32_t* words);
+  void (*pair_rows)(int64_t n, const float* first, const float* second, float* words);
   // out[d * pitch + r] = words[r * stride + d]; moves 32 bits, whatever they mean.
   void (*transpose)(int64_t rows, int64_t depth, const float* words, int64_t stride, float* out, int64_t pitch);
 };
