@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "kernels/gemm_cpu.h"
-#include "kernels/job_loop.h"
+#include "kernels/gemm_cut.h"
+#include "kernels/int8_gemm.h"
 #include "kernels/panel_stream_cpu.h"
 
 // Note [One FMA chain]
@@ -16,41 +17,17 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kBlockK = 384;    // a block of A (rows of a chunk x kBlockK) stays in L2 while the panels of B stream through L1
-constexpr int64_t kFewRows = 8;     // as many rows read panels straight from memory: packing A and widening panels would not pay
-constexpr int64_t kFewPanels = 2;   // a chunk of the few-row form: two panels keep four chains of FMAs in flight
-constexpr int64_t kMinChunks = 16;  // below this a loop is cut finer: the last chunk's wait is at most a few percent on a few threads
+constexpr int64_t kBlockK = 384;  // a block of A (rows of a chunk x kBlockK) stays in L2 while the panels of B stream through L1
 
 // Note [Read where it lies]
 // Packing exists for the caches, not for the arithmetic: the tile broadcasts A from where it lies and loads rows of B from where they lie.
 // Copies pay only where lines a stride apart fall into one set of a cache and push each other out, at multiples of a page.
 bool read_in_place(const Operand& x) { return std::max(x.row_stride, x.column_stride) % 1024 != 0; }
 
-// How the jobs of one loop are cut. The cut never changes a bit, and never depends on the thread count all the same.
-struct Cut {
-  int64_t rows, columns;  // of a chunk
-};
-// Rows are multiples of every tile's (4, 6, 12). Fewer columns pack the same rows of A more often.
-constexpr Cut kCuts[] = {{96, 256}, {48, 256}, {24, 256}, {24, 128}};
-
-int64_t chunks_of(const GemmJob& job, const Cut& cut) {
-  if (job.m <= kFewRows) return job.m == 0 ? 0 : pieces_of(job.n, kFewPanels * gemm_tile().columns);
-  return pieces_of(job.m, cut.rows) * pieces_of(job.n, cut.columns);
-}
-
-Cut choose_cut(std::span<const GemmJob> jobs) {
-  for (const Cut& cut : kCuts) {
-    int64_t chunks = 0;
-    for (const GemmJob& job : jobs) chunks += chunks_of(job, cut);
-    if (chunks >= kMinChunks) return cut;
-  }
-  return kCuts[std::size(kCuts) - 1];
-}
-
-void multiply_few_rows(const GemmJob& job, const Panels& panels, int64_t chunk, bool accumulate) {
-  const int64_t width = gemm_tile().columns, first = chunk * kFewPanels;
-  const StreamRows rows = {job.m, job.k, job.a_MK, job.c_MN + first * width, job.ldc, accumulate};
-  panel_stream().multiply(rows, std::min(kFewPanels * width, job.n - first * width), panel_at(panels, first, job.k, width));
+void multiply_few_rows(const GemmJob& job, const Panels& panels, const GemmPiece& piece, bool accumulate) {
+  const int64_t width = gemm_tile().columns;
+  const StreamRows rows = {job.m, job.k, job.a_MK, job.c_MN + piece.column, job.ldc, accumulate};
+  panel_stream().multiply(rows, piece.columns, panel_at(panels, piece.column / width, job.k, width));
 }
 
 // Rows [k0, k0 + depth) of the columns of one panel: where they lie, or copied or widened into scratch.
@@ -77,13 +54,12 @@ RightRows right_rows(const GemmJob& job, const Panels& panels, int64_t panel, in
   return {scratch.data(), width};
 }
 
-void multiply_chunk(const GemmJob& job, const Panels& panels, const Cut& cut, int64_t chunk, bool accumulate) {
-  if (job.m <= kFewRows) return multiply_few_rows(job, panels, chunk, accumulate);
+void multiply_piece(const GemmJob& job, const Panels& panels, const GemmPiece& piece, bool accumulate) {
+  if (job.m <= kFewRows) return multiply_few_rows(job, panels, piece, accumulate);
   thread_local std::vector<float> packed_a;
   const GemmTile& tile = gemm_tile();
   const Operand& a = job.a_MK;
-  const int64_t row_blocks = pieces_of(job.m, cut.rows), row = chunk % row_blocks * cut.rows, rows = std::min(cut.rows, job.m - row);
-  const int64_t first = chunk / row_blocks * cut.columns, last = std::min(job.n, first + cut.columns);
+  const int64_t row = piece.row, rows = piece.rows, first = piece.column, last = first + piece.columns;
   const bool in_place = read_in_place(a);
   if (!in_place) packed_a.resize(size_t(pieces_of(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
   for (int64_t k0 = 0; k0 < std::max<int64_t>(job.k, 1); k0 += kBlockK) {
@@ -152,14 +128,15 @@ void pack_panels(int64_t k, int64_t n, Operand b_KN, float* packed) {
 }
 
 void gemm_all(std::span<const GemmJob> jobs, bool accumulate) {
+  if (!jobs.empty() && jobs.front().packed_b.precision == Precision::kInt8) return int8_gemm_all(jobs, accumulate);
   thread_local std::vector<float> buffer;
   std::vector<float> mine;
   mine.swap(buffer);  // a nested call on this thread gets its own
   const std::vector<Panels> panels = pack_missing(jobs, mine);
-  const Cut cut = choose_cut(jobs);
+  const GemmCut cut = choose_gemm_cut(jobs);
   for_all_pieces(
-      jobs, [&](const GemmJob& job) { return chunks_of(job, cut); },
-      [&](size_t i, int64_t chunk) { multiply_chunk(jobs[i], panels[i], cut, chunk, accumulate); });
+      jobs, [&](const GemmJob& job) { return pieces_of(job, cut); },
+      [&](size_t i, int64_t chunk) { multiply_piece(jobs[i], panels[i], piece_of(jobs[i], cut, chunk), accumulate); });
   mine.swap(buffer);
 }
 

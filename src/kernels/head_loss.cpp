@@ -45,7 +45,7 @@ void reduce_rows(const at::Tensor& logits_CW, const int64_t* targets, bool gradi
 
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
                    double nll_scale, double z_scale) {
-  if (use_ref(h_TD)) return head_loss_ref(h_TD, head_WD.forward_values(), targets_T, d_head_WD, nll_scale, z_scale);
+  if (use_ref(h_TD)) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, d_head_WD, nll_scale, z_scale);
   const Rows h = rows_of(h_TD);
   const int64_t words = head_WD.n();
   const bool gradients = d_head_WD.defined();

@@ -139,6 +139,8 @@ const StoredPanels& PackedWeight::stored(bool backward) const {
   return panels;
 }
 
+at::Tensor PackedWeight::input_values(const at::Tensor& x) const { return storage_ == Precision::kInt8 ? int8_activations_ref(x) : x; }
+
 at::Tensor PackedWeight::stored_values(bool backward) const {
   return storage_ == Precision::kF32 ? weight_ : stored_values_ref(weight_, storage_, backward);
 }
@@ -158,7 +160,7 @@ at::Tensor PackedWeight::forward_memory() const {
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
   check_f32(w);
   check_columns(x_TK, w.k());
-  if (use_ref(x_TK)) return linear_ref(x_TK, w.forward_values());
+  if (use_ref(x_TK)) return linear_ref(w.input_values(x_TK), w.forward_values());
   at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
   gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_operand(), y_TN.mutable_data_ptr<float>(), w.n(), false);
   return y_TN;
@@ -167,7 +169,7 @@ at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
   check_f32(w);
   check_columns(dy_TN, w.n());
-  if (use_ref(dy_TN)) return at::matmul(dy_TN, w.backward_values());
+  if (use_ref(dy_TN)) return at::matmul(w.input_values(dy_TN), w.backward_values());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
   gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_operand(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
   return dx_TK;
@@ -187,7 +189,7 @@ at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const s
   check_f32(w);
   check_columns(x_SK, w.k());
   check_offsets(offsets, w.groups(), x_SK.size(0));
-  if (use_ref(x_SK)) return grouped_linear_ref(x_SK, w.forward_values(), offsets);
+  if (use_ref(x_SK)) return grouped_linear_ref(w.input_values(x_SK), w.forward_values(), offsets);
   at::Tensor y_SN = at::empty({x_SK.size(0), w.n()}, x_SK.options());
   const Rows x = rows_of(x_SK);
   float* y = y_SN.mutable_data_ptr<float>();
@@ -201,7 +203,7 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
   check_f32(w);
   check_columns(dy_SN, w.n());
   check_offsets(offsets, w.groups(), dy_SN.size(0));
-  if (use_ref(dy_SN)) return grouped_linear_ref(dy_SN, w.backward_values().transpose(1, 2), offsets);
+  if (use_ref(dy_SN)) return grouped_linear_ref(w.input_values(dy_SN), w.backward_values().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
   float* dx = dx_SK.mutable_data_ptr<float>();
@@ -231,13 +233,13 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
   check_heads(x_THK, w.groups(), w.k());
-  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {x_THK, w.forward_values()});
+  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {w.input_values(x_THK), w.forward_values()});
   return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_operand(h); });
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
   check_heads(x_THN, w.groups(), w.n());
-  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {x_THN, w.backward_values()});
+  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {w.input_values(x_THN), w.backward_values()});
   return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_operand(h); });
 }
 

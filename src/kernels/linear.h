@@ -1,7 +1,7 @@
 // Linear layers and grouped linear layers (one weight an expert) over packed rows; weights are packed once per optimizer step by their
 // owner. Knows no experts beyond "group e owns rows offsets[e]..offsets[e+1]". The functions of this file are f32; the operand precision is a
-// field of the weight, and narrower ones are multiplied by narrow_linear.h. For serving a weight may be stored in 8 or 16 bits; the products
-// are still f32, of the numbers stored.
+// field of the weight, and narrower ones are multiplied by narrow_linear.h. For serving a weight may be stored in 8 or 16 bits: see
+// stored_panels.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -32,13 +32,14 @@ class PackedWeight {
   const float* backward_panels(int64_t group = 0) const;
   // Serving: from now on products read the weight in this storage (stored_panels.h) instead of f32 panels.
   void store(Precision storage);
-  // What the products of this file multiply by: f32 panels or stored ones; and the f32 numbers that they stand for.
+  // What the products of this file multiply by: f32 panels or stored ones; and the f32 numbers that they stand for, and those that x does.
   Panels forward_operand(int64_t group = 0) const;
   Panels backward_operand(int64_t group = 0) const;
   // The memory that y = x W^T reads, every group's: f32 panels, or stored codes without their scales.
   at::Tensor forward_memory() const;
   at::Tensor forward_values() const { return stored_values(false); }
   at::Tensor backward_values() const { return stored_values(true); }
+  at::Tensor input_values(const at::Tensor& x) const;
 
  private:
   at::Tensor weight_;

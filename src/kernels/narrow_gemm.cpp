@@ -18,20 +18,8 @@ namespace {
 
 constexpr int64_t kBlockWords = 256;         // a panel of B, 32 KB, stays in L1 or close while the rows of a chunk pass
 constexpr int64_t kRoundWords = 128 * 1024;  // both operands of multiply_columns: packed, they stay in L2 until they are multiplied
-constexpr int64_t kMinChunks = 16;           // as in gemm.cpp
 
-// The cut never changes a bit. Multiples of every tile's rows (4, 6, 12).
-constexpr int64_t kRowCuts[] = {96, 48, 24, 12};
-struct Cut {
-  int64_t rows, columns;
-};
-constexpr Cut kCuts[] = {{96, 256}, {48, 256}, {24, 256}, {24, 128}};
-
-// The first of `cuts` that gives enough chunks, else the last.
-template <class C, size_t N, class ChunksOf>
-C choose_cut(const C (&cuts)[N], const ChunksOf& chunks_of) {
-  return *std::find_if(cuts, cuts + N - 1, [&](const C& cut) { return chunks_of(cut) >= kMinChunks; });
-}
+constexpr int64_t kRowCuts[] = {96, 48, 24, 12};  // as kCuts, of all columns
 
 // Rows of A as words: tile i begins at data + i * tile.
 struct Left {
@@ -110,11 +98,7 @@ void multiply_parts(std::span<Part> parts, int64_t words, bool round_columns, co
   }
   pack_down(packs, tile);
   const auto chunks_of = [](const Part& p, const Cut& cut) { return pieces_of(p.job->m, cut.rows) * pieces_of(p.job->n, cut.columns); };
-  const Cut cut = choose_cut(kCuts, [&](const Cut& candidate) {
-    int64_t chunks = 0;
-    for (const Part& p : parts) chunks += chunks_of(p, candidate);
-    return chunks;
-  });
+  const Cut cut = choose_cut(kCuts, std::span<const Part>(parts), chunks_of);
   for_all_pieces(
       std::span<const Part>(parts), [&](const Part& p) { return chunks_of(p, cut); },
       [&](size_t i, int64_t chunk) {
@@ -129,11 +113,7 @@ void multiply_parts(std::span<Part> parts, int64_t words, bool round_columns, co
 
 void multiply_rows(std::span<const RowsJob> jobs, std::span<const Piece> pieces, const WordTile& tile) {
   const std::vector<Pass> passes = passes_of(pieces, tile);
-  const int64_t cut = choose_cut(kRowCuts, [&](int64_t rows) {
-    int64_t chunks = 0;
-    for (const RowsJob& job : jobs) chunks += pieces_of(job.rows, rows);
-    return chunks;
-  });
+  const int64_t cut = choose_cut(kRowCuts, jobs, [](const RowsJob& job, int64_t rows) { return pieces_of(job.rows, rows); });
   for_all_pieces(
       jobs, [&](const RowsJob& job) { return pieces_of(job.rows, cut); },
       [&](size_t i, int64_t chunk) {

@@ -23,7 +23,7 @@ namespace finback {
 constexpr int64_t kNoScale = int64_t{1} << 62;
 constexpr int64_t kAhead = 3072;  // bytes: the processor's own prefetching stops at every page
 constexpr int64_t value_bytes(Precision p) { return p == Precision::kF32 ? 4 : p == Precision::kBf16 ? 2 : 1; }
-constexpr int64_t scale_block(Precision p) { return p == Precision::kInt8 ? kInt8Block : p == Precision::kFp8 ? 128 : kNoScale; }
+constexpr int64_t scale_block(Precision p) { return p == Precision::kFp8 ? 128 : kNoScale; }
 }  // namespace finback
 #endif
 
@@ -44,7 +44,6 @@ HWY_ATTR HWY_INLINE VecF load_stored(const uint8_t* HWY_RESTRICT p, [[maybe_unus
     return hn::PromoteTo(kF, hn::LoadU(Halves(), reinterpret_cast<const hwy::bfloat16_t*>(p)));
   } else {
     const auto code = hn::PromoteTo(Ints(), hn::LoadU(Bytes(), reinterpret_cast<const int8_t*>(p)));
-    if constexpr (P == Precision::kInt8) return hn::Mul(hn::ConvertTo(kF, code), scale);
     // E4M3's exponent and mantissa below a f32 sign: the number times 2^-120, exactly, subnormal ones too.
     return hn::Mul(hn::BitCast(kF, hn::And(hn::ShiftLeft<20>(code), hn::Set(Ints(), int32_t(0x87F00000u)))), scale);
   }
@@ -53,9 +52,7 @@ HWY_ATTR HWY_INLINE VecF load_stored(const uint8_t* HWY_RESTRICT p, [[maybe_unus
 // The scale of vector v (0 or 1) of a panel in block `block` along K.
 template <Precision P>
 HWY_ATTR HWY_INLINE VecF load_scale([[maybe_unused]] const void* scales, [[maybe_unused]] int64_t block, [[maybe_unused]] int64_t v) {
-  if constexpr (P == Precision::kInt8) {
-    return hn::PromoteTo(kF, hn::LoadU(Halves(), static_cast<const hwy::bfloat16_t*>(scales) + (2 * block + v) * lanes()));
-  } else if constexpr (P == Precision::kFp8) {
+  if constexpr (P == Precision::kFp8) {
     return hn::Set(kF, static_cast<const float*>(scales)[block] * 0x1p120f);
   } else {
     return hn::Zero(kF);
@@ -136,7 +133,7 @@ HWY_ATTR void multiply(const StreamRows& x, int64_t columns, const Panels& panel
     case Precision::kFp8:
       return multiply_stored<Precision::kFp8>(x, columns, panels);
     case Precision::kInt8:
-      return multiply_stored<Precision::kInt8>(x, columns, panels);
+      return;  // int8_gemm's
   }
 }
 
@@ -163,7 +160,7 @@ HWY_ATTR void widen(int64_t k0, int64_t depth, const Panels& panel, float* out) 
     case Precision::kFp8:
       return widen_stored<Precision::kFp8>(k0, depth, panel, out);
     case Precision::kInt8:
-      return widen_stored<Precision::kInt8>(k0, depth, panel, out);
+      return;
   }
 }
 
@@ -182,10 +179,12 @@ HWY_EXPORT(get_panel_stream);
 const PanelStream& panel_stream() { return *HWY_DYNAMIC_DISPATCH(get_panel_stream)(); }
 
 Panels panel_at(const Panels& panels, int64_t index, int64_t k, int64_t width) {
-  const auto* values = static_cast<const uint8_t*>(panels.values) + index * k * width * value_bytes(panels.precision);
+  const bool int8 = panels.precision == Precision::kInt8;
+  const int64_t depth = int8 ? (k + kInt8Step - 1) / kInt8Step * kInt8Step : k;
+  const auto* values = static_cast<const uint8_t*>(panels.values) + index * depth * width * value_bytes(panels.precision);
   if (panels.scales == nullptr) return {values, panels.precision, nullptr};
-  const int64_t block = scale_block(panels.precision), blocks = (k + block - 1) / block;
-  const int64_t scale_bytes = panels.precision == Precision::kInt8 ? blocks * width * 2 : blocks * 4;
+  const int64_t block = int8 ? kInt8Block : scale_block(panels.precision), blocks = (k + block - 1) / block;
+  const int64_t scale_bytes = int8 ? blocks * width * 2 : blocks * 4;
   return {values, panels.precision, static_cast<const uint8_t*>(panels.scales) + index * scale_bytes};
 }
 }  // namespace finback

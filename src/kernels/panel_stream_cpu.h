@@ -24,7 +24,4 @@ struct PanelStream {
 };
 const PanelStream& panel_stream();
 
-// From panel `index` on.
-Panels panel_at(const Panels& panels, int64_t index, int64_t k, int64_t width);
-
 }  // namespace finback

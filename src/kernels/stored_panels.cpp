@@ -60,6 +60,22 @@ void to_panels(const at::Tensor& rows_NI, const at::Tensor& panels) {
   });
 }
 
+// panels[p][i / 4][c][i % 4] = rows[p * width + c][i] + 128, code 0 beyond the last row and column.
+void to_int8_panels(const at::Tensor& rows_NI, const at::Tensor& panels) {
+  const int64_t rows = rows_NI.size(0), columns = rows_NI.size(1), steps = panels.size(1), width = panels.size(2);
+  const int8_t* from = rows_NI.const_data_ptr<int8_t>();
+  auto* to = static_cast<uint8_t*>(panels.mutable_data_ptr());
+  parallel_for(panels.size(0), [&](int64_t panel) {
+    for (int64_t c = 0; c < width; ++c) {
+      const int64_t row = panel * width + c;
+      for (int64_t i = 0; i < steps * kInt8Step; ++i) {
+        const int code = row < rows && i < columns ? from[row * columns + i] : 0;
+        to[((panel * steps + i / kInt8Step) * width + c) * kInt8Step + i % kInt8Step] = uint8_t(code + 128);
+      }
+    }
+  });
+}
+
 // A panel's scale of each of its 128x128 blocks: a panel lies within one row of blocks.
 void to_panel_scales(const at::Tensor& scales, const at::Tensor& panels, int64_t width) {
   for (int64_t panel = 0; panel < panels.size(0); ++panel) panels[panel].copy_(scales[panel * width / kFp8Block]);
@@ -69,8 +85,12 @@ void store_group(const at::Tensor& w_NK, const StoredPanels& stored, int64_t gro
   check_range(w_NK, stored.precision);
   const Codes codes = encode(w_NK, stored.precision);
   const at::Tensor values = stored.values[group];
-  stored.precision == Precision::kBf16 ? to_panels<uint16_t>(codes.values_NK, values) : to_panels<uint8_t>(codes.values_NK, values);
-  if (stored.precision == Precision::kInt8) to_panels<uint16_t>(codes.scales, stored.scales[group]);
+  if (stored.precision == Precision::kBf16) to_panels<uint16_t>(codes.values_NK, values);
+  if (stored.precision == Precision::kFp8) to_panels<uint8_t>(codes.values_NK, values);
+  if (stored.precision == Precision::kInt8) {
+    to_int8_panels(codes.values_NK, values);
+    to_panels<uint16_t>(codes.scales, stored.scales[group]);
+  }
   if (stored.precision == Precision::kFp8) to_panel_scales(codes.scales, stored.scales[group], values.size(2));
 }
 
@@ -92,7 +112,9 @@ StoredPanels store_panels(const at::Tensor& weight, Precision precision, bool ba
   const int64_t panels = pieces(n, width);
   FB_ASSERT(kFp8Block % width == 0, "a panel lies within one row of 128x128 blocks");
   StoredPanels stored{precision, k, {}, {}};
-  stored.values = at::zeros({groups, panels, k, width}, precision == Precision::kBf16 ? at::kBFloat16 : at::kChar);
+  stored.values = precision == Precision::kInt8
+                      ? at::zeros({groups, panels, pieces(k, kInt8Step), width, kInt8Step}, at::kByte)
+                      : at::zeros({groups, panels, k, width}, precision == Precision::kBf16 ? at::kBFloat16 : at::kChar);
   if (precision == Precision::kInt8) stored.scales = at::zeros({groups, panels, pieces(k, kInt8Block), width}, at::kBFloat16);
   if (precision == Precision::kFp8) stored.scales = at::zeros({groups, panels, pieces(k, kFp8Block)}, at::kFloat);
   for (int64_t e = 0; e < groups; ++e) store_group((backward ? w_ENK[e].t() : w_ENK[e]).contiguous(), stored, e);

@@ -26,6 +26,15 @@ at::Tensor matrix_values(const at::Tensor& w_NK, Precision precision) {
 
 }  // namespace
 
+at::Tensor int8_activations_ref(const at::Tensor& x) {
+  const int64_t k = x.size(-1), blocks = (k + kInt8Block - 1) / kInt8Block;
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = blocks, shape.push_back(kInt8Block);
+  const at::Tensor padded = at::constant_pad_nd(x, {0, blocks * kInt8Block - k}).view(shape);
+  const at::Tensor scale = at::amax(at::abs(padded), {-1}, true) / 32512;
+  return at::where(scale.eq(0), padded, at::round(padded / scale) * scale).flatten(-2).slice(-1, 0, k);
+}
+
 at::Tensor stored_values_ref(const at::Tensor& weight, Precision precision, bool backward) {
   if (weight.dim() == 3) {
     std::vector<at::Tensor> groups;

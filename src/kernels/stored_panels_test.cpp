@@ -26,7 +26,7 @@ PackedWeight stored(const at::Tensor& weight, Precision storage) {
 // Few rows read panels as they are stored, many widen them: both have the bits of the f32 layer with the stored numbers.
 TEST(StoredPanels, ProductsHaveTheBitsOfTheF32NumbersStored) {
   for (const Case& c : kCases) {
-    for (const Precision storage : kStorages) {
+    for (const Precision storage : {Precision::kBf16, Precision::kFp8}) {
       SCOPED_TRACE(fmt::format("{} x {}, storage {}", c.n, c.k, int(storage)));
       const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1), dy_TN = normal({29, c.n}, 3);
       const at::Tensor forward_NK = stored_values_ref(w_NK, storage, false), backward_NK = stored_values_ref(w_NK, storage, true);
@@ -42,16 +42,60 @@ TEST(StoredPanels, ProductsHaveTheBitsOfTheF32NumbersStored) {
   }
 }
 
+// A block's sum is exact; then one rounding of it, of the two scales' product and of the chain a block. Rows have the bits they have alone.
+TEST(StoredPanels, Int8IsTheProductOfTheRoundedNumbers) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {}", c.n, c.k));
+    const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1) * at::exp2(normal({29, 1}, 4) * 20);
+    const at::Tensor numbers_NK = stored_values_ref(w_NK, Precision::kInt8, false).to(at::kDouble);
+    const at::Tensor rounded_TK = int8_activations_ref(x_TK).to(at::kDouble), size_T1 = rounded_TK.norm(2, {1}, true).clamp_min(1e-30);
+    const at::Tensor expected = at::matmul(rounded_TK, numbers_NK.t()) / size_T1;
+    EXPECT_LE((rounded_TK - x_TK).abs().div(x_TK.abs().amax({1}, true)).max().item<double>(), 0.51 / 32512);
+    Tensors first;
+    for_each_variant([&] {
+      const PackedWeight w = stored(w_NK, Precision::kInt8);
+      const at::Tensor all = linear(x_TK, w);
+      expect_close(all / size_T1, expected, 16);
+      for (const int64_t rows : {1, 2, 3, 7, 8, 9}) {
+        EXPECT_TRUE(same_bits(linear(x_TK.slice(0, 29 - rows), w), all.slice(0, 29 - rows))) << rows << " rows";
+      }
+    });
+  }
+}
+
+// The largest and smallest digits, whole tensors of them: sums of a block stay below 2^31.
+TEST(StoredPanels, Int8SumsDoNotOverflow) {
+  const at::Tensor w_NK = at::full({40, 96}, -3.0f), x_TK = at::full({9, 96}, 5.0f);
+  for_each_variant([&] {
+    const PackedWeight w = stored(w_NK, Precision::kInt8);
+    const at::Tensor expected = at::matmul(x_TK, stored_values_ref(w_NK, Precision::kInt8, false).t());
+    for (const float sign : {1.0f, -1.0f}) expect_close(linear(x_TK * sign, w), expected * sign, 96);
+  });
+}
+
+TEST(StoredPanels, Int8KeepsWhatIsNotFiniteInItsRow) {
+  at::Tensor x_TK = normal({12, 70}, 1);
+  x_TK[3][40] = std::nanf(""), x_TK[7][2] = std::numeric_limits<float>::infinity();
+  for_each_variant([&] {
+    const at::Tensor y = linear(x_TK, stored(normal({33, 70}, 2), Precision::kInt8));
+    for (int64_t row = 0; row < 12; ++row) EXPECT_EQ(y[row].isfinite().any().item<bool>(), row != 3 && row != 7) << row;
+  });
+}
+
 TEST(StoredPanels, GroupsAndHeadsReadTheirOwnPanels) {
   const at::Tensor w_ENK = normal({3, 40, 70}, 1), x_SK = normal({20, 70}, 2), x_THK = normal({5, 3, 70}, 3), x_THN = normal({5, 3, 40}, 4);
   const std::vector<int64_t> offsets = {0, 1, 1, 20};
   for (const Precision storage : kStorages) {
     for_each_variant([&] {
-      const PackedWeight w = stored(w_ENK, storage), f32_forward(stored_values_ref(w_ENK, storage, false), &kStamp),
-                         f32_backward(stored_values_ref(w_ENK, storage, true), &kStamp);
-      EXPECT_TRUE(same_bits(grouped_linear(x_SK, w, offsets), grouped_linear(x_SK, f32_forward, offsets)));
-      EXPECT_TRUE(same_bits(heads_linear(x_THK, w), heads_linear(x_THK, f32_forward)));
-      EXPECT_TRUE(same_bits(heads_linear_t(x_THN, w), heads_linear_t(x_THN, f32_backward)));
+      const PackedWeight w = stored(w_ENK, storage);
+      const at::Tensor y_SN = grouped_linear(x_SK, w, offsets), y_THN = heads_linear(x_THK, w), y_THK = heads_linear_t(x_THN, w);
+      for (int64_t e = 0; e < 3; ++e) {
+        const PackedWeight alone = stored(w_ENK[e], storage);
+        const int64_t first = offsets[size_t(e)], end = offsets[size_t(e) + 1];
+        EXPECT_TRUE(same_bits(y_SN.slice(0, first, end), linear(x_SK.slice(0, first, end), alone)));
+        EXPECT_TRUE(same_bits(y_THN.select(1, e).contiguous(), linear(x_THK.select(1, e), alone)));
+        EXPECT_TRUE(same_bits(y_THK.select(1, e).contiguous(), linear_dgrad(x_THN.select(1, e), alone)));
+      }
     });
   }
 }
