@@ -12,8 +12,6 @@ enum class Stream : uint32_t { kInit = 1, kDataOrder = 2, kSample = 3, kTest = 4
 // 128 random bits. `seed` and `stream` form the key; a, b, c the counter (a has 64 bits, b and c 32).
 std::array<uint32_t, 4> philox(Stream stream, uint64_t seed, uint64_t a, uint32_t b = 0, uint32_t c = 0);
 
-// Uniform in [0, 1) with 24 bits, from one word.
-inline float uniform01(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 // Uniform in [0, 1) with 53 bits, from two words.
 inline double uniform01_double(uint32_t high, uint32_t low) { return double(((uint64_t(high) << 32) | low) >> 11) * 0x1p-53; }
 // Two independent standard normals by Box-Muller, computed in double.

@@ -52,7 +52,7 @@ int bench_step(Words words) {
   const std::string precision = args.get_or("precision", "f32");
   FB_CHECK(precision == "f32" || precision == "bf16" || precision == "fp8", "--precision: expected f32, bf16 or fp8, got \"{}\"",
            precision);
-  options.precision = precision_of(precision);
+  options.precision = parse_precision(precision, "--precision");
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
   print_report(args, bench_training_step(load_model_config(*args.get("config")), options));
   return 0;

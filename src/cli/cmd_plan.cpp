@@ -81,59 +81,25 @@ ServeRequest serve_request(const Args& args, const PhaseRequest& phase) {
   return r;
 }
 
-// Phases after pretraining: supervised tuning costs what training costs; reinforcement learning is mostly sampling.
-void add_later_phases(const Args& args, const PhaseRequest& main, std::vector<PhasePlan>& phases, Json& rl) {
-  if (args.has("sft")) {
-    PhaseRequest sft = main;
-    sft.phase = "supervised fine-tuning";
-    sft.tokens = parse_count(*args.get("sft"), "--sft");
-    phases.push_back(plan_phase(sft, fitted_parameters()));
-  }
-  if (!args.has("rl")) return;
-  const double sampled = parse_count(*args.get("rl"), "--rl");
-  const RlPlan plan = plan_rl(serve_request(args, main), sampled, phases[0].chosen.tokens_per_s, 2, 0.5, fitted_parameters());
-  const Json range = campaign_range(plan.total(), main.setup.shape.is_moe());
-  rl = {{"sampled_tokens", sampled},
-        {"hours_low", range["low"]},
-        {"hours_high", range["high"]},
-        {"sampling_hours", plan.sampling_hours},
-        {"scoring_hours", plan.scoring_hours},
-        {"training_hours", plan.training_hours},
-        {"hours", plan.total()},
-        {"usd", main.price.usd_per_hour > 0 ? Json(plan.total() * main.price.usd_per_hour) : Json()},
-        {"usd_per_hour", main.price.usd_per_hour},
-        {"assumed",
-         "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
-         "token; the interval is that of campaigns"}};
-}
-
 int plan_training(const Args& args) {
   const PlanSpec spec = spec_of(args, args.required(0, "a model, a plan or a recipe"));
   FB_CHECK(spec.tokens > 0, "expected --tokens N, e.g. --tokens 14.8T");
+  std::vector<PhaseRequest> requests = phases_of(spec);
+  // Phases after pretraining: supervised tuning costs what training costs; reinforcement learning is mostly sampling.
+  if (args.has("sft")) {
+    PhaseRequest sft = requests[0];
+    sft.phase = "supervised fine-tuning";
+    sft.tokens = parse_count(*args.get("sft"), "--sft");
+    requests.push_back(sft);
+  }
   std::vector<PhasePlan> phases;
-  const std::vector<PhaseRequest> requests = phases_of(spec);
   for (const PhaseRequest& request : requests) phases.push_back(plan_phase(request, fitted_parameters()));
-  Json rl;
-  add_later_phases(args, requests[0], phases, rl);
   Json json = plan_json(phases);
   std::string text = plan_text(phases);
-  if (!rl.is_null()) {
-    json["rl"] = rl;
-    const auto figure = [&](const char* key) { return human_figure(rl[key].get<double>()); };
-    const Price& price = requests[0].price;
-    const bool priced = price.usd_per_hour > 0;
-    text += fmt::format(
-        "reinforcement learning: {}, {}, {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: "
-        "{}\n",
-        figure("hours_low"), figure("hours"), figure("hours_high"), figure("sampled_tokens"), figure("sampling_hours"),
-        figure("scoring_hours"), figure("training_hours"),
-        priced ? fmt::format("${} at ${:.2f} ({}, {})", figure("usd"), price.usd_per_hour, price.kind, price.date) : "no price",
-        rl["assumed"].get<std::string>());
-    Json& total = json["total"];
-    total["with_rl_hours"] = total["campaign_hours"].get<double>() + rl["hours"].get<double>();
-    total["with_rl_usd"] = priced ? Json(total["usd"].get<double>() + rl["usd"].get<double>()) : Json();
-    text += fmt::format("total with reinforcement learning: {} hours{}\n", human_figure(total["with_rl_hours"].get<double>()),
-                        priced ? ", $" + human_figure(total["with_rl_usd"].get<double>()) : "");
+  if (args.has("rl")) {
+    const double sampled = parse_count(*args.get("rl"), "--rl");
+    add_rl(json, rl_json(serve_request(args, requests[0]), sampled, phases[0].chosen.tokens_per_s, fitted_parameters()));
+    text += rl_text(json, requests[0].price);
   }
   return print_report(args, json, text);
 }

@@ -23,7 +23,8 @@ PlanHere plan_here(const std::string& recipe, const std::vector<std::pair<std::s
   const ModelConfig shape = resolve_model_config(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, /*samples=*/true);
   const std::filesystem::path scratch = std::filesystem::path(config.run.dir) / fmt::format(".rehearsal-{}", ::getpid());
-  LocalPlan plan = rehearse(config, sample_text, rough_seconds(config, shape, probe_machine().fma_peak_gflops), scratch);
+  const double rough_s = rough_seconds(config, shape, probe_machine().fma_peak_gflops);
+  LocalPlan plan = *rehearse(config, sample_text, rough_s, scratch, [] { return false; });  // a signal ends the process, as nothing is kept
   const std::string device = price_row(config);
   Price price;
   if (config.bill.rate > 0) {

@@ -121,6 +121,7 @@ TEST(PlanRows, EveryRowHasAPredictionOrAReason) {
     const CsvTable table = CsvTable::parse(read_file(path), path);
     const CsvTable out = CsvTable::parse(predict_rows(table, fitted_parameters()), "predictions");
     ASSERT_EQ(out.size(), table.size());
+    for (size_t row = 0; row < out.size(); ++row) EXPECT_EQ(table.fault(row), "") << path << " row " << row;
     for (size_t row = 0; row < out.size(); ++row)
       EXPECT_TRUE(out.number(row, "tokens_per_s_per_gpu") > 0 || !out.cell(row, "reason").empty()) << path << " row " << row;
   }

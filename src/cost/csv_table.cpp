@@ -49,8 +49,8 @@ CsvTable CsvTable::parse(std::string_view text, const std::string& what) {
   FB_CHECK(next_record(text, at, table.columns_, what), "{}: expected a line that names the columns, got an empty file", what);
   std::vector<std::string> cells;
   while (next_record(text, at, cells, what)) {
-    FB_CHECK(cells.size() == table.columns_.size(), "{}: row {}: expected {} cells, got {}", what, table.rows_.size() + 1,
-             table.columns_.size(), cells.size());
+    table.cell_counts_.push_back(cells.size());
+    cells.resize(table.columns_.size());
     table.rows_.push_back(cells);
   }
   return table;
@@ -60,6 +60,11 @@ bool CsvTable::has(std::string_view column) const {
   for (const std::string& name : columns_)
     if (name == column) return true;
   return false;
+}
+
+std::string CsvTable::fault(size_t row) const {
+  if (cell_counts_[row] == columns_.size()) return "";
+  return fmt::format("expected {} cells, got {}", columns_.size(), cell_counts_[row]);
 }
 
 const std::string& CsvTable::cell(size_t row, std::string_view column) const {

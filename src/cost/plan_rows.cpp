@@ -133,6 +133,7 @@ RowSetup read_row_or_throw(const CsvTable& t, size_t row, const CostParameters& 
   RowSetup r;
   TrainSetup& s = r.setup;
   const bool campaign = t.has("tokens_T");
+  FB_CHECK(t.fault(row).empty(), "{}", t.fault(row));
   const auto shape = row_shape(t, row, r.reason);
   FB_CHECK(shape.has_value(), "no shape known for model \"{}\" and none in the row", t.cell(row, "model").substr(0, 40));
   s.shape = *shape;

@@ -6,6 +6,7 @@
 #include "base/timer.h"
 #include "cost/layer_time.h"
 #include "cost/link_time.h"
+#include "cost/plan.h"
 #include "cost/stage_memory.h"
 
 namespace finback {
@@ -101,6 +102,45 @@ RlPlan plan_rl(const ServeRequest& r, double sampled, double train_tokens_per_s,
   plan.training_hours = sampled / train_tokens_per_s / 3600;
   plan.scoring_hours = scorers * sampled / serving.prefill_tokens_per_s / 3600;
   return plan;
+}
+
+Json rl_json(const ServeRequest& r, double sampled, double train_tokens_per_s, const CostParameters& p) {
+  const RlPlan plan = plan_rl(r, sampled, train_tokens_per_s, /*scorers=*/2, /*busy=*/0.5, p);
+  const Json range = campaign_range(plan.total(), r.setup.shape.is_moe());
+  return {{"sampled_tokens", sampled},
+          {"hours_low", range["low"]},
+          {"hours_high", range["high"]},
+          {"sampling_hours", plan.sampling_hours},
+          {"scoring_hours", plan.scoring_hours},
+          {"training_hours", plan.training_hours},
+          {"hours", plan.total()},
+          {"usd", r.price.usd_per_hour > 0 ? Json(plan.total() * r.price.usd_per_hour) : Json()},
+          {"usd_per_hour", r.price.usd_per_hour},
+          {"assumed",
+           "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
+           "token; the interval is that of campaigns"}};
+}
+
+void add_rl(Json& report, const Json& rl) {
+  report["rl"] = rl;
+  Json& total = report["total"];
+  total["with_rl_hours"] = total["campaign_hours"].get<double>() + rl["hours"].get<double>();
+  total["with_rl_usd"] = rl["usd"].is_null() ? Json() : Json(total["usd"].get<double>() + rl["usd"].get<double>());
+}
+
+std::string rl_text(const Json& report, const Price& price) {
+  const Json &rl = report["rl"], &total = report["total"];
+  const auto figure = [](const Json& number) { return human_figure(number.get<double>()); };
+  const bool priced = !rl["usd"].is_null();
+  std::string text = fmt::format(
+      "reinforcement learning: {}, {}, {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: {}\n",
+      figure(rl["hours_low"]), figure(rl["hours"]), figure(rl["hours_high"]), figure(rl["sampled_tokens"]), figure(rl["sampling_hours"]),
+      figure(rl["scoring_hours"]), figure(rl["training_hours"]),
+      priced ? fmt::format("${} at ${:.2f} ({}, {})", figure(rl["usd"]), price.usd_per_hour, price.kind, price.date) : "no price",
+      rl["assumed"].get<std::string>());
+  text += fmt::format("total with reinforcement learning: {} hours{}\n", figure(total["with_rl_hours"]),
+                      priced ? ", $" + figure(total["with_rl_usd"]) : "");
+  return text;
 }
 
 Json serve_json(const ServeRequest& r, const ServePlan& plan) {

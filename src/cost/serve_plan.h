@@ -34,6 +34,13 @@ struct RlPlan {
 RlPlan plan_rl(const ServeRequest& request, double sampled, double train_tokens_per_s, double scorers, double busy,
                const CostParameters& parameters);
 
+// The plan with two scorers and half of the decoding rate, as `finback plan --rl` reports it: priced by the request, with the interval of campaigns.
+Json rl_json(const ServeRequest& request, double sampled, double train_tokens_per_s, const CostParameters& parameters);
+// `rl` into a report of training (plan_json), whose total gains the hours and dollars with it.
+void add_rl(Json& report, const Json& rl);
+// The lines of a report's `rl` and of its total with it.
+std::string rl_text(const Json& report, const Price& price);
+
 Json serve_json(const ServeRequest& request, const ServePlan& plan);
 std::string serve_text(const ServeRequest& request, const ServePlan& plan);
 

@@ -47,7 +47,10 @@ const std::vector<NamedShape>& shape_table() {
   static const std::vector<NamedShape> table = [] {
     const CsvTable csv = CsvTable::parse(kModelsCsv, "configs/cost/models.csv");
     std::vector<NamedShape> rows;
-    for (size_t i = 0; i < csv.size(); ++i) rows.push_back({csv.cell(i, "key"), split(csv.cell(i, "aliases"), ';'), read_shape(csv, i)});
+    for (size_t i = 0; i < csv.size(); ++i) {
+      FB_ASSERT(csv.fault(i).empty(), "configs/cost/models.csv, {}: {}", csv.cell(i, "key"), csv.fault(i));
+      rows.push_back({csv.cell(i, "key"), split(csv.cell(i, "aliases"), ';'), read_shape(csv, i)});
+    }
     return rows;
   }();
   return table;

@@ -55,10 +55,34 @@ double fma_peak_gflops() {
   return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
 }
 
-// Several times the last cache as the processor tells it (a virtual machine's may be larger): what is read again comes from memory.
+// What is read again has to come from memory. Where caches cannot be flushed that takes several times the last one as the processor tells it (a
+// virtual machine's may be larger), and the system's zeroing of a GiB takes longer than all the rest of a start.
 size_t stream_bytes() {
+  constexpr size_t kLeast = size_t{256} << 20;
   const size_t cache = size_t(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L));
-  return std::clamp(4 * cache, size_t{256} << 20, size_t{1} << 30);
+  return can_flush_caches() ? kLeast : std::clamp(4 * cache, kLeast, size_t{1} << 30);
+}
+
+// Best of three passes over `blocks`, after `before` each.
+double best_read_gb_per_s(std::span<const std::span<const float>> blocks, const std::function<void()>& before) {
+  std::vector<std::span<const float>> pieces;
+  size_t count = 0;
+  for (const std::span<const float>& block : blocks) {
+    const size_t whole = block.size() / kReadStep * kReadStep;
+    for (size_t at = 0; at < whole; at += kPiece) pieces.push_back(block.subspan(at, std::min<size_t>(kPiece, whole - at)));
+    count += whole;
+  }
+  double best = 1e30;
+  volatile float sink = 0;
+  for (int run = 0; run < 3; ++run) {
+    before();
+    best = std::min(best, seconds_of([&] {
+                      parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+                        sink = probe_loops().read(pieces[size_t(i)].data(), int64_t(pieces[size_t(i)].size()));
+                      });
+                    }));
+  }
+  return double(count) * sizeof(float) / best / 1e9;
 }
 
 // Memory that is mapped for the probe alone: returned to the system at once, so it does not stay in the process.
@@ -73,7 +97,11 @@ double stream_gb_per_s() {
     for (int64_t i = begin; i < end; i += kPage) floats[i] = 1.0f;  // pages never written are one page of zeros, in the cache
   });
   const std::span<const float> block(floats, count);
-  const double rate = read_gb_per_s({&block, 1});
+  const double rate = best_read_gb_per_s({&block, 1}, [&] {
+    if (!can_flush_caches()) return;
+    parallel_ranges(int64_t(count), int64_t(kPiece),
+                    [&](int64_t begin, int64_t end) { flush_caches(floats + begin, size_t(end - begin) * sizeof(float)); });
+  });
   munmap(memory, bytes);
   return rate;
 }
@@ -81,23 +109,7 @@ double stream_gb_per_s() {
 }  // namespace
 
 double read_gb_per_s(std::span<const std::span<const float>> blocks) {
-  std::vector<std::span<const float>> pieces;
-  size_t count = 0;
-  for (const std::span<const float>& block : blocks) {
-    const size_t whole = block.size() / kReadStep * kReadStep;
-    for (size_t at = 0; at < whole; at += kPiece) pieces.push_back(block.subspan(at, std::min<size_t>(kPiece, whole - at)));
-    count += whole;
-  }
-  double best = 1e30;
-  volatile float sink = 0;
-  for (int run = 0; run < 4; ++run) {
-    best = std::min(best, seconds_of([&] {
-                      parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-                        sink = probe_loops().read(pieces[size_t(i)].data(), int64_t(pieces[size_t(i)].size()));
-                      });
-                    }));
-  }
-  return double(count) * sizeof(float) / best / 1e9;
+  return best_read_gb_per_s(blocks, [] {});
 }
 
 void Bench::row(const std::string& name, double flops, double bytes, const std::function<void()>& fast, const std::function<void()>& ref) {

@@ -20,6 +20,24 @@ void bench_dispatch(Bench& bench) {
   bench.row(
       "combine 8192x256", 0, (1 + k) * row_bytes, [&] { combine(y_SD, weights_TK, dispatch.token_slots_TK); },
       [&] { combine_ref(y_SD, weights_TK, dispatch.token_slots_TK); });
+  // The residual stream and the shared expert's output ride along.
+  const at::Tensor more_TD = at::randn({tokens, d}), ones_TK = at::ones({tokens, k});
+  bench.row(
+      "combine and 2 more 8192x256", 0, (3 + k) * row_bytes,
+      [&] {
+        combine(y_SD, weights_TK, dispatch.token_slots_TK, {x_TD, more_TD});
+      },
+      [&] {
+        combine_ref(y_SD, weights_TK, dispatch.token_slots_TK, {x_TD, more_TD});
+      });
+  bench.row(
+      "gather_rows_backward and 2 more 8192x256", 0, (3 + k) * row_bytes,
+      [&] {
+        gather_rows_backward(y_SD, dispatch.token_slots_TK, {x_TD, more_TD});
+      },
+      [&] {
+        combine_ref(y_SD, ones_TK, dispatch.token_slots_TK, {x_TD, more_TD});
+      });
   bench.row("combine_backward 8192x256", 0, (1 + 2 * k) * row_bytes,
             [&] { combine_backward(x_TD, y_SD, weights_TK, dispatch.token_slots_TK); }, {});
 }

@@ -233,13 +233,13 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
   check_heads(x_THK, w.groups(), w.k());
-  if (use_ref(x_THK)) return at::einsum("thk,hnk->thn", {w.input_values(x_THK), w.forward_values()});
+  if (use_ref(x_THK)) return heads_linear_ref(w.input_values(x_THK), w.forward_values());
   return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_operand(h); });
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
   check_heads(x_THN, w.groups(), w.n());
-  if (use_ref(x_THN)) return at::einsum("thn,hnk->thk", {w.input_values(x_THN), w.backward_values()});
+  if (use_ref(x_THN)) return heads_linear_ref(w.input_values(x_THN), w.backward_values().transpose(1, 2));
   return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_operand(h); });
 }
 

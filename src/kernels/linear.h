@@ -75,5 +75,7 @@ void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, con
 // The definitions.
 at::Tensor linear_ref(const at::Tensor& x_TK, const at::Tensor& w_NK);
 at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, const std::vector<int64_t>& offsets);
+// Of heads_linear_t: the same with W transposed.
+at::Tensor heads_linear_ref(const at::Tensor& x_THK, const at::Tensor& w_HNK);
 
 }  // namespace finback

@@ -45,6 +45,25 @@ void bench_plain(Bench& bench, int64_t tokens, int64_t n, int64_t k) {
       "linear_wgrad_ " + shape, flops, 0, [&] { linear_wgrad_(dw_NK, dy_TN, x_TK); }, [&] { dw_NK.add_(at::matmul(dy_TN.t(), x_TK)); });
 }
 
+// W_UK and W_UV of the absorbed algebra: one n x k matrix a head.
+void bench_heads(Bench& bench, int64_t tokens, int64_t heads, int64_t n, int64_t k) {
+  uint64_t stamp = 1;
+  const at::Tensor x_THK = at::randn({tokens, heads, k}), dy_THN = at::randn({tokens, heads, n}), w_HNK = at::randn({heads, n, k}),
+                   dw_HNK = at::zeros({heads, n, k});
+  const PackedWeight w(w_HNK, &stamp);
+  const double flops = 2.0 * double(tokens * heads * n * k);
+  const std::string shape = fmt::format("{} x {}x{}x{}", heads, tokens, n, k);
+  bench.row(
+      "heads_linear " + shape, flops, 0, [&] { heads_linear(x_THK, w); }, [&] { heads_linear_ref(x_THK, w_HNK); });
+  bench.row(
+      "heads_linear_t " + shape, flops, 0, [&] { heads_linear_t(dy_THN, w); }, [&] { heads_linear_ref(dy_THN, w_HNK.transpose(1, 2)); });
+  bench.row(
+      "heads_linear_wgrad_ " + shape, flops, 0, [&] { heads_linear_wgrad_(dw_HNK, dy_THN, x_THK); },
+      [&] {
+        dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));
+      });
+}
+
 }  // namespace
 
 void bench_linear(Bench& bench) {
@@ -52,6 +71,8 @@ void bench_linear(Bench& bench) {
   bench_plain(bench, 2048, 16, 256);
   bench_grouped(bench, 16, 8192, 160, 256);
   bench_grouped(bench, 16, 8192, 256, 80);
+  bench_heads(bench, 2048, 8, 32, 64);  // tiny
+  bench_heads(bench, 1, 16, 64, 256);   // a decoded token of wide
 }
 
 }  // namespace finback

@@ -14,4 +14,6 @@ at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, c
   return at::cat(groups, 0);
 }
 
+at::Tensor heads_linear_ref(const at::Tensor& x_THK, const at::Tensor& w_HNK) { return at::einsum("thk,hnk->thn", {x_THK, w_HNK}); }
+
 }  // namespace finback

@@ -5,6 +5,11 @@
 
 #include "kernels/machine_probe_cpu.h"
 
+#if HWY_ARCH_X86
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace finback {
 namespace HWY_NAMESPACE {
@@ -54,5 +59,20 @@ HWY_AFTER_NAMESPACE();
 namespace finback {
 HWY_EXPORT(get_probe_loops);
 const ProbeLoops& probe_loops() { return *HWY_DYNAMIC_DISPATCH(get_probe_loops)(); }
+
+#if HWY_ARCH_X86
+bool can_flush_caches() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 23 & 1) != 0;
+}
+__attribute__((target("clflushopt"))) void flush_caches(const void* memory, size_t bytes) {
+  char* const line = static_cast<char*>(const_cast<void*>(memory));  // the instruction's type has no const
+  for (size_t i = 0; i < bytes; i += 64) _mm_clflushopt(line + i);
+  _mm_sfence();
+}
+#else
+bool can_flush_caches() { return false; }
+void flush_caches(const void*, size_t) {}
+#endif
 }  // namespace finback
 #endif

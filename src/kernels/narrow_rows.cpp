@@ -32,13 +32,6 @@ at::Tensor widen_fp8(const NarrowRows& rows) {
 
 }  // namespace
 
-Precision precision_of(const std::string& name) {
-  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
-    if (name == precision_name(precision)) return precision;
-  }
-  FB_ASSERT(false, "a precision is checked where it is read, got {}", name);
-}
-
 NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision) {
   switch (precision) {
     case Precision::kF32:

@@ -4,14 +4,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <string>
-
 #include "kernels/precision.h"
 
 namespace finback {
-
-// The precision of a name (precision.h); asserts that it is one.
-Precision precision_of(const std::string& name);
 
 struct NarrowRows {
   Precision precision = Precision::kF32;

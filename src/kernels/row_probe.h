@@ -15,7 +15,11 @@ using RowOp = std::function<at::Tensor(int64_t first, int64_t rows)>;
 // True when some of `tokens` rows, computed alone or among fewer, have other bits than among all.
 bool rows_depend_on_batch(int64_t tokens, const RowOp& op);
 
-// Ops of the forward pass (absorbed algebra) whose rows do; none: exact.
+// Every op of the forward pass, of both algebras and with weights in every precision and storage, over this many rows.
+constexpr int64_t kProbedRows = 79;
+void visit_row_ops(const std::function<void(const std::string& name, const RowOp& op)>& visit);
+
+// Those whose rows do; none: exact.
 std::vector<std::string> row_dependent_ops();
 
 }  // namespace finback

@@ -40,6 +40,25 @@ TEST(RowProbe, NoticesRowsThatDependOnTheirBatch) {
   });
 }
 
+// A probe that sees nothing finds everything exact: rows must be numbers, each its own, and one bit of the last one must be seen.
+TEST(RowProbe, EveryProbeLooksAtItsRows) {
+  std::vector<std::string> names;
+  visit_row_ops([&](const std::string& name, const RowOp& op) {
+    SCOPED_TRACE(name);
+    names.push_back(name);
+    const at::Tensor all = op(0, kProbedRows);
+    ASSERT_EQ(all.size(0), kProbedRows);
+    EXPECT_TRUE(all.isfinite().all().item<bool>());
+    EXPECT_FALSE(same_bits(all[0], all[kProbedRows - 1]));
+    EXPECT_TRUE(rows_depend_on_batch(kProbedRows, [&](int64_t first, int64_t rows) {
+      const at::Tensor y = op(first, rows).contiguous();
+      if (rows == 1) y.view({-1})[y.numel() - 1].mul_(1 + 0x1p-23);
+      return y;
+    }));
+  });
+  EXPECT_EQ(names.size(), 22u);
+}
+
 TEST(MachineLabel, SaysInstructionsArithmeticAndSpeeds) {
   MachineProbe probe;
   probe.kernels = "avx2", probe.threads = 2, probe.fma_peak_gflops = 123.44, probe.stream_gb_per_s = 21.96;

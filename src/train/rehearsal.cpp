@@ -73,11 +73,13 @@ StepSeconds timed_step(Stage& stage, int64_t tokens, PrecisionAudit* audit) {
   return took;
 }
 
-void time_steps(Stage& stage, LocalRun& run, double budget_s, int64_t tokens) {
+void time_steps(Stage& stage, LocalRun& run, double budget_s, int64_t tokens, const std::function<bool()>& stop) {
   // The first two pay for page faults and buffers of packing; where steps are long, one must do.
-  if (const StepSeconds first = timed_step(stage, tokens, nullptr); first.gradients < budget_s / 2) timed_step(stage, tokens, nullptr);
+  const StepSeconds first = timed_step(stage, tokens, nullptr);
+  if (first.gradients < budget_s / 2 && !stop()) timed_step(stage, tokens, nullptr);
   StepSeconds sum;
   while (sum.gradients + sum.update < budget_s) {
+    if (stop()) return;
     const StepSeconds took = timed_step(stage, tokens, nullptr);
     sum.gradients += took.gradients, sum.update += took.update, ++run.rehearsed_steps;
   }
@@ -134,7 +136,8 @@ double rough_seconds(const TrainConfig& config, const ModelConfig& shape, double
   return double(run_length(config.train, config.data.seq_len).tokens) * flops / (fma_peak_gflops * 1e9 / 3);
 }
 
-LocalPlan rehearse(const TrainConfig& config, const SampleText& sample, double rough_s, const fs::path& scratch) {
+std::optional<LocalPlan> rehearse(const TrainConfig& config, const SampleText& sample, double rough_s, const fs::path& scratch,
+                                  const std::function<bool()>& stop) {
   FB_ASSERT(config.run.device == "cpu", "a rehearsal is timed on the CPU");
   forget_peak_memory();  // the probe's
   const Timer whole;
@@ -145,9 +148,13 @@ LocalPlan rehearse(const TrainConfig& config, const SampleText& sample, double r
     run = counted_run(config, stage.feed.validation_rows() * config.data.seq_len, bool(sample));
     run.start_s = start.seconds();
     const double budget_s = std::clamp(kShareForSteps * rough_s, kLeastSteps, kMostSteps);
-    time_steps(stage, run, budget_s, rehearsed_tokens(config, rough_s / run.tokens));
+    if (stop()) return std::nullopt;
+    time_steps(stage, run, budget_s, rehearsed_tokens(config, rough_s / run.tokens), stop);
+    if (stop()) return std::nullopt;
     time_evaluation(stage, run);
+    if (stop()) return std::nullopt;
     time_checkpoint(stage, run, scratch);
+    if (stop()) return std::nullopt;
     if (run.samples > 0) {
       const Timer timer;
       sample({stage.model, stage.feed.tokenizer_folder(), config.eval.sample_prompt, config.eval.sample_tokens, 1});

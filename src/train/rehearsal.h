@@ -3,6 +3,8 @@
 // not depend on it: nothing of it is kept but figures.
 #pragma once
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "cost/local_plan.h"
 #include "train/train.h"
@@ -16,7 +18,9 @@ LocalRun counted_run(const TrainConfig& config, int64_t validation_tokens, bool 
 double rough_seconds(const TrainConfig& config, const ModelConfig& shape, double fma_peak_gflops);
 
 // Takes 2 % of `rough_s`, at least 3 and at most 8 seconds, and what a start, a checkpoint and a sample take. The checkpoint goes to `scratch`,
-// which is removed again. Throws Error for what would keep the run itself from starting. REQUIRES: run.device = cpu.
-LocalPlan rehearse(const TrainConfig& config, const SampleText& sample, double rough_s, const std::filesystem::path& scratch);
+// which is removed again. `stop` is asked between two steps and before each other part; nothing is returned when it says yes. Throws Error for
+// what would keep the run itself from starting. REQUIRES: run.device = cpu.
+std::optional<LocalPlan> rehearse(const TrainConfig& config, const SampleText& sample, double rough_s, const std::filesystem::path& scratch,
+                                  const std::function<bool()>& stop);
 
 }  // namespace finback

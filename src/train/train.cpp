@@ -127,19 +127,21 @@ Position open_position(const TrainConfig& config, const TrainOptions& options, c
   return {state, saved.has_value()};
 }
 
-// The run's plan: the one that its first attempt made, or a new one before the first step of a run that is worth it; none for short runs.
+// The run's plan: the one that an earlier attempt made, or a new one before the first step of a run that is worth it; none for short runs, and
+// none when the rehearsal is stopped: the next attempt makes it.
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
-                                           const MachineProbe& machine, const RunFolder& folder) {
+                                           const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop) {
   if (fs::exists(folder.plan())) {
     LocalPlan plan;
     load_fields(plan, read_json(folder.plan()), folder.plan().string());
     return plan;
   }
-  if (config.run.device != "cpu" || newest_checkpoint(folder.root())) return std::nullopt;
+  const std::optional<TrainerState> saved = newest_checkpoint(folder.root());
+  if (config.run.device != "cpu" || (saved && saved->step > 0)) return std::nullopt;
   const double rough_s = rough_seconds(config, shape, machine.fma_peak_gflops);
   if (rough_s < config.bill.plan_above_s) return std::nullopt;
-  LocalPlan plan = rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal");
-  write_file_atomic(folder.plan(), dump_json(dump_fields(plan)));
+  std::optional<LocalPlan> plan = rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal", [&] { return stop.asked(); });
+  if (plan) write_file_atomic(folder.plan(), dump_json(dump_fields(*plan)));
   return plan;
 }
 
@@ -164,7 +166,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   EnergyCounter energy;
   const MachineProbe machine = probe_machine();
   forget_peak_memory();  // the probe reads up to a GiB of its own
-  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder);
+  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder, stop);
   Transformer model(shape, device, /*trainable=*/true);
   Optimizer optimizer(model.parameters(), config.optimizer);
   Position position = open_position(config, options, folder, feed, model, optimizer);

@@ -64,8 +64,9 @@ void divide(const Totals& totals, const StepWeights& weights, StepResult& result
 }  // namespace
 
 PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back) {
-  const Precision precision = precision_of(train.precision);
-  return {precision, train.wgrad_precision.empty() ? precision : precision_of(train.wgrad_precision), fallen_back};
+  const Precision precision = parse_precision(train.precision, "train.precision");
+  return {precision, train.wgrad_precision.empty() ? precision : parse_precision(train.wgrad_precision, "train.wgrad_precision"),
+          fallen_back};
 }
 
 StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights,

@@ -221,6 +221,21 @@ class ResumeTest(small_run.ProgramTest):
                 self.assertIn("--resume", out)
                 self.resumed(name)
 
+    def test_a_signal_in_a_rehearsal_ends_the_run_there(self):
+        begun = os.path.join(run_folder("rehearsed"), "attempts.jsonl")  # written just before it
+        process = subprocess.Popen([FINBACK, *train_words("rehearsed", "--bill.plan_above_s=0")], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   encoding="utf-8")
+        while not os.path.exists(begun) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(f"stopped at step 0 of {small_run.STEPS}", out)
+        self.assertEqual(glob.glob(os.path.join(run_folder("rehearsed"), "step-r*")), [])
+        self.assertFalse(os.path.exists(os.path.join(run_folder("rehearsed"), "plan.json")), "the rehearsal went on to its end")
+        self.resumed("rehearsed", "--bill.plan_above_s=0")
+        self.assertTrue(os.path.exists(os.path.join(run_folder("rehearsed"), "plan.json")), "the next attempt makes the plan")
+
     def test_a_full_disk_keeps_the_last_good_checkpoint(self):
         for number, action in enumerate(["full", "short"]):
             with self.subTest(action=action):
