@@ -20,7 +20,7 @@ constexpr int kSpins = 2000;  // about 20 us: longer than the gap between two op
 
 // One loop in flight. Workers hold a share of it, so a late worker can look at an exhausted one safely.
 struct Loop {
-  const std::function<void(int64_t)>* body = nullptr;
+  const LoopBody<int64_t>* body = nullptr;
   int64_t chunks = 0;
   std::atomic<int64_t> next{0}, done{0};
   std::mutex failure_mutex;
@@ -71,7 +71,7 @@ class Pool {
     for (int i = 1; i < count; ++i) workers_.emplace_back([this, seen = epoch_.load()] { worker_main(seen); });
   }
 
-  void run(int64_t chunks, const std::function<void(int64_t)>& body) {
+  void run(int64_t chunks, LoopBody<int64_t> body) {
     if (chunks <= 0) return;
     // try_lock: only one loop at a time uses the workers, a second caller does its work itself.
     std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
@@ -149,9 +149,9 @@ int available_cores() {
   return std::max(1, CPU_COUNT(&set));
 }
 
-void parallel_for(int64_t chunks, const std::function<void(int64_t)>& body) { Pool::instance().run(chunks, body); }
+void parallel_for(int64_t chunks, LoopBody<int64_t> body) { Pool::instance().run(chunks, body); }
 
-void parallel_ranges(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+void parallel_ranges(int64_t n, int64_t grain, LoopBody<int64_t, int64_t> body) {
   FB_ASSERT(grain > 0, "a range needs a positive grain");
   parallel_for((n + grain - 1) / grain, [&](int64_t chunk) { body(chunk * grain, std::min(n, (chunk + 1) * grain)); });
 }

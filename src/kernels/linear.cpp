@@ -48,11 +48,15 @@ void check_heads(const at::Tensor& x, int64_t heads, int64_t columns) {
 
 // One job a group: `job(e, first row, rows)`; groups without rows have none.
 template <class MakeJob>
-void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const MakeJob& job) {
-  std::vector<GemmJob> jobs;
+void add_groups(const std::vector<int64_t>& offsets, const MakeJob& job, std::vector<GemmJob>& jobs) {
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     if (offsets[e] < offsets[e + 1]) jobs.push_back(job(int64_t(e), offsets[e], offsets[e + 1] - offsets[e]));
   }
+}
+template <class MakeJob>
+void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const MakeJob& job) {
+  std::vector<GemmJob> jobs;
+  add_groups(offsets, job, jobs);
   gemm_all(jobs, accumulate);
 }
 
@@ -157,13 +161,38 @@ at::Tensor PackedWeight::forward_memory() const {
   return storage_ == Precision::kF32 ? forward_ : stored_[0].values;
 }
 
+std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
+  std::vector<at::Tensor> outputs;
+  std::vector<GemmJob> jobs;
+  for (const LinearCall& call : calls) {
+    const at::Tensor& x_SK = *call.x;
+    const PackedWeight& w = *call.w;
+    const std::vector<int64_t> all = {0, x_SK.size(0)}, &offsets = call.offsets != nullptr ? *call.offsets : all;
+    check_f32(w);
+    check_columns(x_SK, w.k());
+    check_offsets(offsets, w.groups(), x_SK.size(0));
+    if (use_ref(x_SK)) {
+      const at::Tensor input_SK = w.input_values(x_SK), values = w.forward_values();
+      outputs.push_back(call.offsets == nullptr ? linear_ref(input_SK, values) : grouped_linear_ref(input_SK, values, offsets));
+      continue;
+    }
+    const Rows x = rows_of(x_SK);
+    outputs.push_back(at::empty({x_SK.size(0), w.n()}, x_SK.options()));
+    float* y = outputs.back().mutable_data_ptr<float>();
+    add_groups(
+        offsets,
+        [&](int64_t e, int64_t first, int64_t rows) {
+          return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_operand(e), y + first * w.n(), w.n()};
+        },
+        jobs);
+  }
+  gemm_all(jobs, false);
+  return outputs;
+}
+
 at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
-  check_f32(w);
-  check_columns(x_TK, w.k());
-  if (use_ref(x_TK)) return linear_ref(w.input_values(x_TK), w.forward_values());
-  at::Tensor y_TN = at::empty({x_TK.size(0), w.n()}, x_TK.options());
-  gemm_packed(x_TK.size(0), w.n(), w.k(), as_rows(x_TK), w.forward_operand(), y_TN.mutable_data_ptr<float>(), w.n(), false);
-  return y_TN;
+  const LinearCall call = {&x_TK, &w};
+  return linear_all({&call, 1}).front();
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
@@ -186,17 +215,8 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
 }
 
 at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets) {
-  check_f32(w);
-  check_columns(x_SK, w.k());
-  check_offsets(offsets, w.groups(), x_SK.size(0));
-  if (use_ref(x_SK)) return grouped_linear_ref(w.input_values(x_SK), w.forward_values(), offsets);
-  at::Tensor y_SN = at::empty({x_SK.size(0), w.n()}, x_SK.options());
-  const Rows x = rows_of(x_SK);
-  float* y = y_SN.mutable_data_ptr<float>();
-  run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
-    return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_operand(e), y + first * w.n(), w.n()};
-  });
-  return y_SN;
+  const LinearCall call = {&x_SK, &w, &offsets};
+  return linear_all({&call, 1}).front();
 }
 
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets) {

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/narrow_rows.h"
@@ -65,6 +66,14 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
 at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets);
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets);
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets);
+
+// Layers that wait for nothing of each other, in one pool loop: y of each, the bits of linear (offsets null) and grouped_linear.
+struct LinearCall {
+  const at::Tensor* x;
+  const PackedWeight* w;
+  const std::vector<int64_t>* offsets = nullptr;
+};
+std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls);
 
 // One small matrix a head, for the absorbed algebra: y_THN[:, h] = x_THK[:, h] W[h]^T, and its transpose x W[h].
 // w is [H, N, K], a strided view of kv_b_proj. Gradients: dgrad is the other function, wgrad adds into dw_HNK.

@@ -44,21 +44,40 @@ LayerResult DenseFfn::forward(const LinearInput& x, const std::shared_ptr<Forwar
 }
 
 LayerResult DenseFfn::forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
-  const at::Tensor gate_up_S2F = gate_up_.forward(x, slots, pass->audit);
-  // The slots' own rows: only the first product reads rows of the pass.
-  const LinearInput a = linear_input(swiglu(gate_up_S2F), numerics_, pass->audit != nullptr);
-  Slots own = slots;
-  own.rows_S.reset();
-  LayerResult result{down_.forward(a, own, pass->audit), {}};
-  if (keep) {
-    result.backward = [this, x, &slots, own = std::move(own), pass, kept = keep_swiglu(gate_up_S2F, a, numerics_),
-                       numerics = numerics_](const at::Tensor& dy_SD) {
-      const at::Tensor wide_S2F = widen_rows(kept.gate_up);
-      const at::Tensor da_SF = down_.backward(dy_SD, output_again(kept, wide_S2F, numerics), own, pass->audit);
-      return gate_up_.backward(swiglu_backward(da_SF, wide_S2F), x, slots, pass->audit);
-    };
+  const Call call = {this, x, &slots};
+  return std::move(forward_all({&call, 1}, pass, keep).front());
+}
+
+std::vector<LayerResult> DenseFfn::forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep) {
+  std::vector<LinearUse> uses;
+  for (const Call& call : calls) uses.push_back({&call.ffn->gate_up_, &call.x, call.slots});
+  const std::vector<at::Tensor> gate_ups = finback::forward_all(uses, pass->audit);
+  std::vector<LinearInput> inputs;
+  std::vector<Slots> own;  // the slots' own rows: only the first product reads rows of the pass
+  for (size_t i = 0; i < calls.size(); ++i) {
+    inputs.push_back(linear_input(swiglu(gate_ups[i]), calls[i].ffn->numerics_, pass->audit != nullptr));
+    own.push_back(*calls[i].slots);
+    own.back().rows_S.reset();
   }
-  return result;
+  uses.clear();
+  for (size_t i = 0; i < calls.size(); ++i) uses.push_back({&calls[i].ffn->down_, &inputs[i], &own[i]});
+  const std::vector<at::Tensor> outputs = finback::forward_all(uses, pass->audit);
+  std::vector<LayerResult> results;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    results.push_back({outputs[i], {}});
+    if (keep) results[i].backward = calls[i].ffn->backward_of(calls[i], std::move(own[i]), gate_ups[i], inputs[i], pass);
+  }
+  return results;
+}
+
+LayerBackward DenseFfn::backward_of(const Call& call, Slots own, const at::Tensor& gate_up_S2F, const LinearInput& a,
+                                    const std::shared_ptr<ForwardPass>& pass) const {
+  return [this, call, own = std::move(own), pass, kept = keep_swiglu(gate_up_S2F, a, numerics_),
+          numerics = numerics_](const at::Tensor& dy_SD) {
+    const at::Tensor wide_S2F = widen_rows(kept.gate_up);
+    const at::Tensor da_SF = down_.backward(dy_SD, output_again(kept, wide_S2F, numerics), own, pass->audit);
+    return gate_up_.backward(swiglu_backward(da_SF, wide_S2F), call.x, *call.slots, pass->audit);
+  };
 }
 
 }  // namespace finback

@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "model/forward_pass.h"
 #include "model/sub_layer.h"
@@ -21,11 +23,20 @@ class DenseFfn {
   const Numerics& numerics() const { return numerics_; }
   // All rows of the pass.
   LayerResult forward(const LinearInput& x, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  // Several in turn, their products in common loops: see the next.
+  struct Call {
+    const DenseFfn* ffn;
+    LinearInput x;
+    const Slots* slots;
+  };
+  static std::vector<LayerResult> forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep);
   // y by slot; its backward takes dy and returns dx by slot. `slots` outlives the backward pass.
   LayerResult forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 
  private:
+  LayerBackward backward_of(const Call& call, Slots own, const at::Tensor& gate_up_S2F, const LinearInput& a,
+                            const std::shared_ptr<ForwardPass>& pass) const;
   Linear gate_up_, down_;
   Numerics numerics_;
 };

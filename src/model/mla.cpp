@@ -99,15 +99,18 @@ at::Tensor Mla::keys_values(const LinearInput& c, const ForwardPass& pass, Preci
 void Mla::project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& s) const {
   const bool audited = pass.audit != nullptr;
   s.n = linear_input(n_TD, numerics_, audited);
+  std::vector<LinearUse> down = {{&kv_a_, &s.n, &pass.row_slots}};
+  if (q_a_) down.push_back({&*q_a_, &s.n, &pass.row_slots});
+  const std::vector<at::Tensor> latents = forward_all(down, pass.audit);  // V3 eq. 1, 6
+  s.kv_a_TY = latents.front();
   if (q_a_) {
-    s.q_a_TQ = q_a_->forward(s.n, pass.row_slots, pass.audit);  // V3 eq. 6
+    s.q_a_TQ = latents.back();
     const RmsNorm normed = q_norm_->forward(s.q_a_TQ);
     s.cq = linear_input(normed.y_TD, numerics_, audited), s.cq_rstd_T = normed.rstd_T;
   } else {
     s.cq = s.n;
   }
   s.q_THX = queries(s.cq, pass, pass.audit);
-  s.kv_a_TY = kv_a_.forward(s.n, pass.row_slots, pass.audit);  // V3 eq. 1
   const RmsNorm normed = kv_norm_.forward(s.kv_a_TY.slice(1, 0, c_));
   s.c_rstd_T = normed.rstd_T;
   if (pass.algebra == MlaAlgebra::kExpanded) {

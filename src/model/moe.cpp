@@ -114,11 +114,13 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const s
     s.slots.cuts = slot_cuts(s.dispatch, pass->row_slots.cuts);
     if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.dispatch, pass->row_slots.sampled[0]);
   }
-  LayerResult routed = routed_.forward(x, s.slots, pass, keep);
+  std::vector<DenseFfn::Call> calls = {{&routed_, x, &s.slots}};
+  if (shared_) calls.push_back({&*shared_, n, &pass->row_slots});
+  std::vector<LayerResult> results = DenseFfn::forward_all(calls, pass, keep);
+  LayerResult &routed = results.front(), &shared = results.back();
   if (keep) s.y_SD = narrow_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
-  LayerResult shared;
-  if (shared_) shared = shared_->forward(n, pass, keep);
-  s.routed_backward = std::move(routed.backward), s.shared_backward = std::move(shared.backward);
+  s.routed_backward = routed.backward;
+  if (shared_) s.shared_backward = shared.backward;
   // V3 eq. 12: routed, shared, residual.
   std::vector<at::Tensor> plus;
   if (shared_) plus.push_back(shared.y_TD);

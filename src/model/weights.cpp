@@ -37,12 +37,27 @@ void Linear::set_numerics(const Numerics& numerics) {
 
 at::Tensor Linear::forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {
   if (weight.precision() == Precision::kF32) {
-    FB_ASSERT(!slots.rows_S.defined(), "f32 rows are gathered before");
-    return weight.weight().dim() == 2 ? linear(x.rows.values_TK, weight) : grouped_linear(x.rows.values_TK, weight, slots.offsets);
+    const LinearUse use = {this, &x, &slots};
+    return forward_all({&use, 1}, audit).front();
   }
   const at::Tensor y_SN = narrow_linear(x.rows, weight, slots);
   if (audit != nullptr) audit->forward(*this, x, slots, y_SN);
   return y_SN;
+}
+
+std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAudit* audit) {
+  std::vector<at::Tensor> outputs;
+  std::vector<LinearCall> calls;
+  for (const auto& [linear, x, slots] : uses) {
+    if (linear->weight.precision() != Precision::kF32) {
+      outputs.push_back(linear->forward(*x, *slots, audit));
+      continue;
+    }
+    FB_ASSERT(!slots->rows_S.defined(), "f32 rows are gathered before");
+    calls.push_back({&x->rows.values_TK, &linear->weight, linear->weight.weight().dim() == 2 ? nullptr : &slots->offsets});
+  }
+  FB_ASSERT(calls.empty() || outputs.empty(), "one sub-layer, one precision");
+  return calls.empty() ? outputs : linear_all(calls);
 }
 
 at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {

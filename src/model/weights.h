@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/narrow_linear.h"
 #include "kernels/rms_norm.h"
@@ -51,6 +53,14 @@ struct Linear {
   at::Tensor forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
   at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
 };
+
+// Forward passes that wait for nothing of each other; in f32 numerics one pool loop.
+struct LinearUse {
+  const Linear* linear;
+  const LinearInput* x;
+  const Slots* slots;
+};
+std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAudit* audit);
 
 // gate_proj and up_proj below `prefix` ("model.layers.0.mlp.") as one matrix [2F, D], gate rows first: they are neighbours in the buffer.
 Linear fused_gate_up(const Parameters& parameters, const std::string& prefix);
