@@ -16,8 +16,8 @@ constexpr Precision kNarrow[] = {Precision::kBf16, Precision::kFp8};
 struct Case {
   int64_t tokens, n, k;
 };
-// Nothing, one, primes, odd K, one past every tile and past a block of scales.
-constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 257}, {150, 129, 300}};
+// Nothing, one, primes, odd K, one past every tile and past a block of scales, more tokens than dw packs at once.
+constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 257}, {150, 129, 300}, {1100, 130, 200}};
 
 struct GroupedCase {
   const char* what;
