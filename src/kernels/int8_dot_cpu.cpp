@@ -219,12 +219,12 @@ FINBACK_VNNI_TARGET void round_block_avx512(int64_t n, const float* a, Int8Block
   out.offset = -128 * _mm512_reduce_add_epi32(sum);
 }
 
-bool has_vnni() {
+bool runs_vnni() {
   static const bool has = [] {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   }();
-  return has;
+  return has && (kernel_variant() == Variant::kAvx512Bf16 || kernel_variant() == Variant::kAvx512Fp16);
 }
 #endif
 
@@ -233,16 +233,15 @@ bool has_vnni() {
 void quantize_blocks(int64_t n, const float* a, Int8Block* blocks) {
   void (*round)(int64_t, const float*, Int8Block&) = round_block;
 #if defined(__x86_64__)
-  if (has_vnni()) round = round_block_avx512;
+  if (runs_vnni()) round = round_block_avx512;
 #endif
   for (int64_t first = 0; first < n; first += kInt8Block) round(std::min(kInt8Block, n - first), a + first, *blocks++);
 }
 
 void int8_multiply(const Int8Product& x) {
 #if defined(__x86_64__)
-  const Variant variant = kernel_variant();
-  if ((variant == Variant::kAvx512Bf16 || variant == Variant::kAvx512Fp16) && has_vnni()) return multiply_vnni(x);
-  if (variant != Variant::kPortable && variant != Variant::kRef) return multiply_avx2(x);
+  if (runs_vnni()) return multiply_vnni(x);
+  if (kernel_variant() != Variant::kPortable) return multiply_avx2(x);
 #endif
   multiply_portable(x);
 }
