@@ -1,17 +1,14 @@
 #include "kernels/bf16_tile_cpu.h"
 
-// The target attribute instead of flags for the file: nothing that the linker may share with other files is compiled with AVX-512.
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include <type_traits>
+
+#include "kernels/avx512.h"
 
 namespace finback {
 namespace {
 
 #define FINBACK_BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-
-__mmask16 first_lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
 
 // One word of a in every lane. A vector load with embedded broadcast: the pair never passes a general register.
 FINBACK_BF16_TARGET inline __m512bh broadcast(const float* word) { return (__m512bh)_mm512_set1_ps(*word); }

@@ -5,23 +5,15 @@
 #include <cmath>
 #include <type_traits>
 
-// Target attributes instead of flags for the file: nothing that the linker may share with other files is compiled with AVX-512.
 // clang 14, which builds the fuzz targets, has no such intrinsics.
 #if defined(__x86_64__) && (!defined(__clang__) || __clang_major__ >= 16)
-// g++ 12's header leaves registers undefined on purpose and is warned of it where it is inlined.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
+#include "kernels/avx512.h"
 
 namespace finback {
 namespace {
 
 #define FINBACK_PACK_TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
 #define FINBACK_HALF_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512fp16")))
-
-__mmask16 first_lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
 
 // The sums of 16 columns onto c: ((first + second) * left) * right + c.
 FINBACK_HALF_TARGET inline void promote(__m512h sums, __m512 left, __m512 right, __mmask16 mask, float* c, bool accumulate) {

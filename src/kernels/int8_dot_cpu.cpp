@@ -8,11 +8,7 @@
 #include "kernels/variant.h"
 
 #if defined(__x86_64__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
+#include "kernels/avx512.h"
 #endif
 
 // Note [Two digits]
@@ -120,8 +116,6 @@ FINBACK_AVX2_TARGET void multiply_avx2(const Int8Product& x) {
     }
   }
 }
-
-__mmask16 first_lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
 
 FINBACK_VNNI_TARGET inline __m512i step_of(const std::array<int8_t, kInt8Block>& digits, int64_t step) {
   int32_t four;

@@ -55,8 +55,4 @@ at::Tensor widen_rows(const NarrowRows& rows) {
   return rows.values_TK.to(at::kFloat) * spread;
 }
 
-NarrowRows slice_rows(const NarrowRows& rows, int64_t first, int64_t end) {
-  return {rows.precision, rows.values_TK.slice(0, first, end), rows.scales.defined() ? rows.scales.slice(0, first, end) : at::Tensor()};
-}
-
 }  // namespace finback

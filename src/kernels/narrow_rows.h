@@ -20,8 +20,6 @@ struct NarrowRows {
 NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision);
 // f32 again; of f32 rows the tensor itself.
 at::Tensor widen_rows(const NarrowRows& rows);
-// Rows [first, end), a view.
-NarrowRows slice_rows(const NarrowRows& rows, int64_t first, int64_t end);
 // What widen_rows(narrow_rows(x, precision)) is, in plain ATen.
 at::Tensor narrow_rows_ref(const at::Tensor& x_TK, Precision precision);
 

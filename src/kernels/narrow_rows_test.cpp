@@ -49,11 +49,6 @@ TEST(NarrowRows, RoundingWithoutCodesIsThatOfTheCodes) {
   });
 }
 
-TEST(NarrowRows, SlicesAreViewsOfTheirRows) {
-  const NarrowRows rows = narrow_rows(normal({9, 200}, 1), Precision::kFp8);
-  EXPECT_TRUE(same_bits(widen_rows(slice_rows(rows, 2, 5)), widen_rows(rows).slice(0, 2, 5)));
-}
-
 TEST(NarrowRows, Int8IsNoTrainingPrecision) { EXPECT_THROW(narrow_rows(normal({2, 2}, 1), Precision::kInt8), Error); }
 
 }  // namespace
