@@ -11,8 +11,8 @@ namespace finback {
 
 // A few rows (decoding) read panels as they are stored; packing A and widening panels would not pay.
 constexpr int64_t kFewRows = 8;
-// Numbers of the panels that a piece of a few rows reads: where reading begins anew it is slow for a while (Zen 4, two threads, pieces of 64 / 128 / 256 /
-// 512 thousand int8 numbers: 27 / 32 / 35 / 37 GB/s), and a loop of few pieces ends with threads that wait.
+// Numbers of the panels that a piece of a few rows reads: where reading begins anew it is slow for a while, and a loop of few pieces ends with threads that
+// wait.
 constexpr int64_t kFewNumbers[] = {512 * 1024, 256 * 1024, 128 * 1024, 64 * 1024};
 constexpr int64_t kFewChunks = 8;
 

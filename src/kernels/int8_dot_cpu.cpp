@@ -182,8 +182,7 @@ FINBACK_VNNI_TARGET void vnni_tile(const Int8Product& x, int64_t row, int64_t co
   }
 }
 
-// One panel after the other: a single run of addresses is read as fast as memory goes (two at once: three quarters of that, Zen 4). Up to 8 rows read
-// it from memory once.
+// One panel after the other: a single run of addresses is read faster than two. Up to 8 rows read it from memory once.
 FINBACK_VNNI_TARGET void multiply_vnni(const Int8Product& x) {
   for (int64_t column = 0; column < x.columns; column += x.width) {
     const Panels panel = panel_at(x.panels, column / x.width, x.k, x.width);
