@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/exact_sum.h"
 #include "base/pool.h"
 #include "kernels/adamw_cpu.h"
 #include "kernels/variant.h"
@@ -16,18 +17,18 @@ namespace {
 
 constexpr int64_t kFloatsAChunk = int64_t{1} << 16;
 
-// A piece of the flat buffer that decays or does not, at most a chunk long.
-struct Piece {
+// A part of the flat buffer that decays or does not, at most a chunk long.
+struct AdamwChunk {
   int64_t begin, end;
   bool decays;
 };
 
-std::vector<Piece> cut_pieces(int64_t numel, std::vector<FlatRange> decayed) {
+std::vector<AdamwChunk> cut_chunks(int64_t numel, std::vector<FlatRange> decayed) {
   std::sort(decayed.begin(), decayed.end(), [](const FlatRange& a, const FlatRange& b) { return a.begin < b.begin; });
   decayed.push_back({numel, numel});
-  std::vector<Piece> pieces;
+  std::vector<AdamwChunk> chunks;
   const auto cut = [&](int64_t begin, int64_t end, bool decays) {
-    for (; begin < end; begin += kFloatsAChunk) pieces.push_back({begin, std::min(end, begin + kFloatsAChunk), decays});
+    for (; begin < end; begin += kFloatsAChunk) chunks.push_back({begin, std::min(end, begin + kFloatsAChunk), decays});
   };
   int64_t at = 0;
   for (const FlatRange& range : decayed) {
@@ -36,7 +37,7 @@ std::vector<Piece> cut_pieces(int64_t numel, std::vector<FlatRange> decayed) {
     cut(range.begin, range.end, true);
     at = range.end;
   }
-  return pieces;
+  return chunks;
 }
 
 AdamwRanges::Numbers numbers_of(const AdamwOptions& o) {
@@ -62,23 +63,31 @@ void adamw_(const at::Tensor& values_P, const at::Tensor& grads_P, const at::Ten
   float *values = values_P.mutable_data_ptr<float>(), *m = m_P.mutable_data_ptr<float>(), *v = v_P.mutable_data_ptr<float>();
   const AdamwRanges::Numbers numbers = numbers_of(options);
   const float keep = float(1.0 - options.lr * options.weight_decay);
-  const std::vector<Piece> pieces = cut_pieces(numel, decayed);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const auto [begin, end, decays] = pieces[size_t(i)];
+  const std::vector<AdamwChunk> chunks = cut_chunks(numel, decayed);
+  parallel_for(int64_t(chunks.size()), [&](int64_t i) {
+    const auto [begin, end, decays] = chunks[size_t(i)];
     adamw_ranges().update(end - begin, numbers, decays ? keep : 1.0f, grads + begin, values + begin, m + begin, v + begin);
   });
 }
 
-double sum_of_squares(const at::Tensor& flat_P) {
-  if (use_ref(flat_P)) return flat_P.to(at::kDouble).square().sum().item<double>();
+double sum_of_squares(const at::Tensor& flat_P, std::span<const FlatRange> pieces) {
+  ExactSum total;
+  if (use_ref(flat_P)) {
+    std::vector<at::Tensor> sums;
+    for (const auto& [begin, end] : pieces) sums.push_back(flat_P.slice(0, begin, end).to(at::kDouble).square().sum());
+    if (sums.empty()) return 0;
+    const at::Tensor host = at::stack(sums).to(at::kCPU);
+    for (int64_t i = 0; i < host.numel(); ++i) total.add(host.const_data_ptr<double>()[i]);
+    return total.value();
+  }
   const float* x = flat(flat_P);
-  std::vector<double> sums(size_t((flat_P.numel() + kFloatsAChunk - 1) / kFloatsAChunk));
-  parallel_ranges(flat_P.numel(), kFloatsAChunk, [&](int64_t begin, int64_t end) {
-    sums[size_t(begin / kFloatsAChunk)] = adamw_ranges().sum_of_squares(end - begin, x + begin);
+  std::vector<double> sums(pieces.size());
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const auto [begin, end] = pieces[size_t(i)];
+    sums[size_t(i)] = adamw_ranges().sum_of_squares(end - begin, x + begin);
   });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
+  for (const double sum : sums) total.add(sum);
+  return total.value();
 }
 
 int64_t first_nonfinite(const at::Tensor& flat_P) {

@@ -41,21 +41,42 @@ TEST(Adamw, DecaysOnlyItsRanges) {
   });
 }
 
+std::vector<FlatRange> ranges_of(int64_t numel, int64_t length) {
+  std::vector<FlatRange> ranges;
+  for (int64_t begin = 0; begin < numel; begin += length) ranges.push_back({begin, std::min(numel, begin + length)});
+  return ranges;
+}
+
+// So owners of pieces may add theirs in any order. With the plain f64 sum of the pieces it is red.
+TEST(SumOfSquares, DoesNotDependOnTheOrderOfThePieces) {
+  for_each_variant([&] {
+    const at::Tensor x = normal({40 * 257}, 1) * at::exp(8 * normal({40 * 257}, 2));
+    std::vector<FlatRange> pieces = ranges_of(x.numel(), 257);
+    const double forward = sum_of_squares(x, pieces);
+    for (int turn = 0; turn < 20; ++turn) {
+      std::rotate(pieces.begin(), pieces.begin() + 1 + turn % 7, pieces.end());
+      std::swap(pieces[0], pieces[size_t(3 + turn)]);
+      EXPECT_EQ(sum_of_squares(x, pieces), forward) << turn;
+    }
+  });
+}
+
 TEST(SumOfSquares, AgreesAndLetsNonFiniteThrough) {
   for (const int64_t numel : {int64_t{0}, int64_t{1}, int64_t{31}, kChunk + 1}) {
     const at::Tensor x = normal({numel}, 1);
     const double expected = x.to(at::kDouble).square().sum().item<double>();
+    const std::vector<FlatRange> pieces = ranges_of(numel, kChunk);
     for_each_variant([&] {
       set_threads(1);
-      const double alone = sum_of_squares(x);
+      const double alone = sum_of_squares(x, pieces);
       set_threads(2);
-      EXPECT_EQ(alone, sum_of_squares(x));
+      EXPECT_EQ(alone, sum_of_squares(x, pieces));
       EXPECT_NEAR(alone, expected, 1e-12 * expected);
       for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
         if (numel == 0) continue;
         const at::Tensor y = x.clone();
         y[numel - 1] = bad;
-        EXPECT_FALSE(std::isfinite(sum_of_squares(y)));
+        EXPECT_FALSE(std::isfinite(sum_of_squares(y, pieces)));
       }
     });
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/transformer.h"
 
@@ -35,6 +36,13 @@ struct SaveOptions {
 void save_model(const std::filesystem::path& folder, const Transformer& model, const SaveOptions& options);
 void save_parameters(const std::filesystem::path& folder, const ModelConfig& config, const Parameters& parameters,
                      const SaveOptions& options);
+
+// The weight files that save_model writes and the tensors in each: a function of shapes, dtype and shard_bytes alone.
+struct WeightFile {
+  std::string name;
+  std::vector<std::string> tensors;
+};
+std::vector<WeightFile> weight_files(const ModelConfig& config, const Parameters& parameters, const SaveOptions& options);
 
 // Re-encodes a folder shard by shard into another: dtype f32 | bf16 | fp8 (DeepSeek's layout: the projections of attention, experts and dense
 // FFNs as E4M3 with weight_scale_inv; embedding, head, norms, router and eh_proj bf16; expert biases f32). Tensors that need no change are

@@ -68,7 +68,13 @@ void write_shard(const fs::path& path, const std::vector<Output>& shard, const s
   writer.commit();
 }
 
-constexpr const char* kFingerprintKey = "weights_fingerprint";
+// Earlier versions wrote another kind of fingerprint under "weights_fingerprint".
+constexpr const char* kFingerprintKey = "weights_hash_of_pieces";
+
+std::vector<std::vector<Output>> shards_of(const ModelConfig& config, const Parameters& parameters, const SaveOptions& options) {
+  FB_CHECK(options.dtype == "f32" || options.dtype == "bf16", "dtype: expected f32 or bf16, got \"{}\"", options.dtype);
+  return split_shards(outputs_of(config, parameters, options.dtype == "f32" ? at::kFloat : at::kBFloat16), options.shard_bytes);
+}
 
 void write_generation_config(const fs::path& folder, const ModelConfig& config) {
   Json json = Json::object();
@@ -87,11 +93,20 @@ std::optional<std::string> stored_fingerprint(const fs::path& folder) {
   return found == metadata.end() ? std::nullopt : std::optional(found->second.substr(0, 60));
 }
 
+std::vector<WeightFile> weight_files(const ModelConfig& config, const Parameters& parameters, const SaveOptions& options) {
+  const auto shards = shards_of(config, parameters, options);
+  std::vector<WeightFile> files;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    files.push_back({shard_file_name(i, shards.size()), {}});
+    for (const Output& output : shards[i]) files.back().tensors.push_back(output.name);
+  }
+  return files;
+}
+
 void save_parameters(const fs::path& folder, const ModelConfig& config, const Parameters& parameters, const SaveOptions& options) {
-  FB_CHECK(options.dtype == "f32" || options.dtype == "bf16", "dtype: expected f32 or bf16, got \"{}\"", options.dtype);
+  const auto shards = shards_of(config, parameters, options);
   const bool f32 = options.dtype == "f32";
   begin_model_folder(folder);
-  const auto shards = split_shards(outputs_of(config, parameters, f32 ? at::kFloat : at::kBFloat16), options.shard_bytes);
   WeightIndex index;
   std::map<std::string, std::string> metadata = {{"format", "pt"}};
   if (f32) metadata[kFingerprintKey] = parameters.fingerprint();  // of what is loaded from here, which rounding to bf16 changes

@@ -10,6 +10,7 @@
 #include "kernels/narrow_linear.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
+#include "model/tick_sum.h"
 
 namespace finback {
 
@@ -21,9 +22,9 @@ enum class MlaAlgebra { kExpanded, kAbsorbed };
 struct RouterLog {
   struct Layer {
     int64_t layer = 0;
-    at::Tensor counts_E;      // i64, tokens routed to each expert
-    at::Tensor topk_ids_TK;   // i64
-    double balance_loss = 0;  // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
+    at::Tensor counts_E;     // i64, tokens routed to each expert
+    at::Tensor topk_ids_TK;  // i64
+    TickSum balance_loss;    // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
   };
   std::vector<Layer> layers;
 };

@@ -5,15 +5,15 @@
 
 #include "base/error.h"
 #include "kernels/head_loss.h"
-#include "model/exact_sum.h"
 #include "model/mtp.h"
 #include "model/sub_layer.h"
+#include "model/tick_sum.h"
 
 // Note [Exact loss sums]
 // A f32 sum depends on its order, and the order depends on how a step was cut into micro-batches. So each row's loss (f32) is rounded to a
-// multiple of 2^-24 before it is added in f64: such multiples add without any rounding up to 2^29 (536 million nats a step), in any order
-// and any grouping. A row loses at most 2^-25 nats, less than one f32 rounding of a loss above 0.5. The same grid holds the z-loss and the
-// balance loss. Gradients need no such care: every weight's gradient is one chain of additions in token order that the next micro-batch
+// multiple of 2^-24 (a tick) and counted in int64: exact up to 2^39 nats a step, in any order and any grouping, and integers may be reduced
+// over processes by anyone. A row loses at most 2^-25 nats, less than one f32 rounding of a loss above 0.5. The z-loss and the balance loss are
+// counted in the same ticks. Gradients need no such care: every weight's gradient is one chain of additions in token order that the next micro-batch
 // continues, and what several places add to one tensor is kept apart until the last micro-batch (Parameters::fold_shared_gradients).
 
 namespace finback {
@@ -62,11 +62,11 @@ void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& 
     const bool differentiated = gradients && denominator > 0 && mtp.batch.tokens() > 0;
     // V3 eq. 24-25. Differs from eq. 24: the mean is over the targets that exist, not over T.
     const double scale = differentiated ? in.mtp_lambda / double(depths) / denominator : 0;
-    result.mtp_nll_sum.push_back(0), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
+    result.mtp_nll.emplace_back(), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
     if (mtp.batch.tokens() > 0) {
       const HeadLoss loss =
           head_of(model, mtp.normed_TD, depth.targets_T, differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0);
-      result.mtp_nll_sum.back() = exact_sum(loss.nll_T);
+      result.mtp_nll.back() = tick_sum(loss.nll_T);
       result.mtp_count.back() = unmasked(depth.targets_T);
       result.mtp_agree.back() = (loss.argmax_T.eq(depth.guesses_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
       if (differentiated) starts.add(mtp.normed_TD, loss.dh_TD);
@@ -91,13 +91,13 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   const at::Tensor hidden_TD = model.forward(batch, forward);
   const HeadLoss main = head_of(model, hidden_TD, in.targets_T, in.gradients ? model.head_grad(0) : at::Tensor(), 1 / in.main_denominator,
                                 in.z_loss / in.main_denominator);
-  result.main_nll_sum = exact_sum(main.nll_T);
+  result.main_nll = tick_sum(main.nll_T);
   result.main_count = unmasked(in.targets_T);
-  result.z_sum = exact_sum(main.lse_T, [](double lse) { return lse * lse; });
+  result.z = tick_sum(main.lse_T, [](double lse) { return lse * lse; });
   BackwardStarts starts;
   starts.add(hidden_TD, main.dh_TD);
   mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T}, result, starts);
-  for (const RouterLog::Layer& layer : result.router.layers) result.balance_sum += layer.balance_loss;
+  for (const RouterLog::Layer& layer : result.router.layers) result.balance += layer.balance_loss;
   if (!in.gradients) return result;
   if (in.before_backward) in.before_backward();
   backward_from(starts.outputs, starts.doutputs);

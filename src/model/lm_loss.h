@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "model/tick_sum.h"
 #include "model/transformer.h"
 
 namespace finback {
@@ -24,12 +25,12 @@ struct LossInputs {
 };
 
 struct LossResult {
-  double main_nll_sum = 0;  // nats over the unmasked targets
+  TickSum main_nll;  // nats over the unmasked targets
   int64_t main_count = 0;
-  std::vector<double> mtp_nll_sum;  // by depth
+  std::vector<TickSum> mtp_nll;  // by depth
   std::vector<int64_t> mtp_count;
-  double z_sum = 0;                // sum of log-sum-exp^2, unweighted
-  double balance_sum = 0;          // over MoE layers and balance rows, without alpha
+  TickSum z;                       // sum of log-sum-exp^2, unweighted
+  TickSum balance;                 // over MoE layers and balance rows, without alpha
   std::vector<int64_t> mtp_agree;  // rows where MTP's greedy guess equals the main head's greedy guess for the same token
   RouterLog router;
 };

@@ -52,10 +52,10 @@ TEST_P(LmLoss, GradientsAreThoseOfThePlainModel) {
   PlainModel plain(*model);
   const at::Tensor loss = plain.loss(rows, inputs);
   loss.backward();
-  double total =
-      ours.main_nll_sum / inputs.main_denominator + inputs.z_loss * ours.z_sum / inputs.main_denominator + 0.02 * ours.balance_sum;
-  for (size_t k = 0; k < ours.mtp_nll_sum.size(); ++k) {
-    total += inputs.mtp_lambda / double(ours.mtp_nll_sum.size()) * ours.mtp_nll_sum[k] / inputs.mtp_denominators[k];
+  double total = ours.main_nll.value() / inputs.main_denominator + inputs.z_loss * ours.z.value() / inputs.main_denominator +
+                 0.02 * ours.balance.value();
+  for (size_t k = 0; k < ours.mtp_nll.size(); ++k) {
+    total += inputs.mtp_lambda / double(ours.mtp_nll.size()) * ours.mtp_nll[k].value() / inputs.mtp_denominators[k];
     EXPECT_EQ(double(ours.mtp_count[k]), inputs.mtp_denominators[k]);
   }
   EXPECT_NEAR(total, loss.item<double>(), 2e-6 * std::abs(total));
@@ -120,14 +120,14 @@ TEST_P(MicroBatches, AddUpToTheBitsOfOneBigBatch) {
       inputs.targets_T = part.targets_T;
       inputs.last = last == 6;
       const LossResult result = lm_loss(*model, part.batch, inputs);
-      nll += result.main_nll_sum, z += result.z_sum, balance += result.balance_sum;
-      for (const double sum : result.mtp_nll_sum) mtp += sum;
+      nll += result.main_nll.value(), z += result.z.value(), balance += result.balance.value();
+      for (const TickSum& sum : result.mtp_nll) mtp += sum.value();
     }
-    EXPECT_EQ(nll, whole.main_nll_sum);
-    EXPECT_EQ(z, whole.z_sum);
-    EXPECT_EQ(balance, whole.balance_sum);
+    EXPECT_EQ(nll, whole.main_nll.value());
+    EXPECT_EQ(z, whole.z.value());
+    EXPECT_EQ(balance, whole.balance.value());
     double whole_mtp = 0;
-    for (const double sum : whole.mtp_nll_sum) whole_mtp += sum;
+    for (const TickSum& sum : whole.mtp_nll) whole_mtp += sum.value();
     EXPECT_EQ(mtp, whole_mtp);
     expect_same_bits(model->parameters().grads_P(), whole_P, model->parameters());
   }
@@ -141,8 +141,8 @@ TEST(LmLossGradients, OfTheMainModelDoNotFeelMtpWithoutWeight) {
   const Rows rows = documents({20, 13}, config.vocab_size);
   LossInputs inputs = loss_inputs(rows, config, 0);
   const LossResult with = lm_loss(*model, rows.batch, inputs);
-  ASSERT_EQ(with.mtp_nll_sum.size(), 1u);
-  EXPECT_GT(with.mtp_nll_sum[0], 0);
+  ASSERT_EQ(with.mtp_nll.size(), 1u);
+  EXPECT_GT(with.mtp_nll[0].value(), 0);
   const at::Tensor with_P = model->parameters().grads_P().clone();
   model->parameters().grads_P().zero_();
   inputs.mtp_denominators.clear();
@@ -173,11 +173,11 @@ TEST(LmLossSums, ThreadsChangeNoBit) {
   const LossInputs inputs = loss_inputs(rows, config);
   const int before = threads();
   set_threads(1);
-  const double one = lm_loss(*model, rows.batch, inputs).main_nll_sum;
+  const double one = lm_loss(*model, rows.batch, inputs).main_nll.value();
   const at::Tensor one_P = model->parameters().grads_P().clone();
   model->parameters().grads_P().zero_();
   set_threads(3);
-  const double three = lm_loss(*model, rows.batch, inputs).main_nll_sum;
+  const double three = lm_loss(*model, rows.batch, inputs).main_nll.value();
   set_threads(before);
   EXPECT_EQ(one, three);
   expect_same_bits(model->parameters().grads_P(), one_P, model->parameters());
@@ -227,8 +227,8 @@ TEST(MtpAgreement, CountsGuessesThatEqualTheMainHeads) {
   EXPECT_EQ(result.mtp_count[0], 28);
   EXPECT_EQ(result.mtp_agree[0], 28);
   const double uniform = std::log(double(config.vocab_size));
-  EXPECT_NEAR(result.main_nll_sum / 29, uniform, 1e-6);
-  EXPECT_NEAR(result.mtp_nll_sum[0] / 28, uniform, 1e-6);
+  EXPECT_NEAR(result.main_nll.value() / 29, uniform, 1e-6);
+  EXPECT_NEAR(result.mtp_nll[0].value() / 28, uniform, 1e-6);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/exact_sum.h"
+#include "model/tick_sum.h"
 
 namespace finback {
 
@@ -137,7 +137,7 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
   entry.counts_E = expert_counts(routing.topk_ids_TK, experts_);
   entry.topk_ids_TK = routing.topk_ids_TK;
   if (pass.balance_starts.size() > 1) {
-    entry.balance_loss = exact_sum(sequence_balance(routing.scores_TE, routing.topk_ids_TK, pass.balance_starts, 0, {}));  // V3 eq. 17-20
+    entry.balance_loss = tick_sum(sequence_balance(routing.scores_TE, routing.topk_ids_TK, pass.balance_starts, 0, {}));  // V3 eq. 17-20
   }
   pass.log->layers.push_back(std::move(entry));
 }

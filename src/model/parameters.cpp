@@ -11,77 +11,6 @@
 namespace finback {
 namespace {
 
-// Appends specs one after the other in the flat buffer.
-struct SpecList {
-  std::vector<ParameterSpec> specs;
-  int64_t total = 0;
-
-  void add(std::string name, std::vector<int64_t> shape) {
-    int64_t numel = 1;
-    for (const int64_t size : shape) numel *= size;
-    specs.push_back({std::move(name), std::move(shape), total, numel});
-    total += numel;
-  }
-  void add_mlp(const std::string& prefix, int64_t hidden, int64_t width) {
-    add(prefix + "gate_proj.weight", {width, hidden});
-    add(prefix + "up_proj.weight", {width, hidden});
-    add(prefix + "down_proj.weight", {hidden, width});
-  }
-};
-
-void add_attention(SpecList& list, const ModelConfig& c, const std::string& p) {
-  const int64_t d = c.hidden_size, h = c.num_attention_heads, q_rows = h * c.qk_head_dim();
-  if (c.q_lora_rank) {
-    list.add(p + "q_a_proj.weight", {*c.q_lora_rank, d});
-    list.add(p + "q_a_layernorm.weight", {*c.q_lora_rank});
-    list.add(p + "q_b_proj.weight", {q_rows, *c.q_lora_rank});
-  } else {
-    list.add(p + "q_proj.weight", {q_rows, d});
-  }
-  list.add(p + "kv_a_proj_with_mqa.weight", {c.latent_dim(), d});
-  list.add(p + "kv_a_layernorm.weight", {c.kv_lora_rank});
-  list.add(p + "kv_b_proj.weight", {h * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank});
-  list.add(p + "o_proj.weight", {d, h * c.v_head_dim});
-}
-
-void add_block(SpecList& list, const ModelConfig& c, int64_t layer) {
-  const std::string p = fmt::format("model.layers.{}.", layer);
-  const int64_t d = c.hidden_size;
-  list.add(p + "input_layernorm.weight", {d});
-  add_attention(list, c, p + "self_attn.");
-  list.add(p + "post_attention_layernorm.weight", {d});
-  if (!c.is_moe_layer(layer)) return list.add_mlp(p + "mlp.", d, c.intermediate_size);
-  list.add(p + "mlp.gate.weight", {c.n_routed_experts, d});
-  for (int64_t e = 0; e < c.n_routed_experts; ++e) list.add_mlp(fmt::format("{}mlp.experts.{}.", p, e), d, c.moe_intermediate_size);
-  if (c.n_shared_experts > 0) list.add_mlp(p + "mlp.shared_experts.", d, c.n_shared_experts * c.moe_intermediate_size);
-}
-
-SpecList list_parameters(const ModelConfig& c) {
-  const int64_t d = c.hidden_size;
-  SpecList list;
-  list.add("model.embed_tokens.weight", {c.vocab_size, d});
-  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) add_block(list, c, layer);
-  list.add("model.norm.weight", {d});
-  if (!c.tie_word_embeddings) list.add("lm_head.weight", {c.vocab_size, d});
-  for (int64_t layer = c.num_hidden_layers; layer < c.total_layers(); ++layer) {
-    const std::string p = fmt::format("model.layers.{}.", layer);
-    list.add(p + "enorm.weight", {d});
-    list.add(p + "hnorm.weight", {d});
-    list.add(p + "eh_proj.weight", {d, 2 * d});  // embedding's columns first
-    add_block(list, c, layer);
-    list.add(p + "shared_head.norm.weight", {d});
-  }
-  return list;
-}
-
-SpecList list_buffers(const ModelConfig& c) {
-  SpecList list;
-  for (int64_t layer = 0; c.has_expert_bias() && layer < c.total_layers(); ++layer) {
-    if (c.is_moe_layer(layer)) list.add(fmt::format("model.layers.{}.mlp.gate.e_score_correction_bias", layer), {c.n_routed_experts});
-  }
-  return list;
-}
-
 std::unordered_map<std::string, size_t> index_of(const std::vector<ParameterSpec>& specs) {
   std::unordered_map<std::string, size_t> index;
   for (size_t i = 0; i < specs.size(); ++i) index.emplace(specs[i].name, i);
@@ -96,24 +25,16 @@ at::Tensor view_of(const at::Tensor& flat_P, const std::vector<ParameterSpec>& s
   return flat_P.narrow(0, spec.offset, spec.numel).view(spec.shape);
 }
 
-uint64_t hash_tensor(const at::Tensor& flat, uint64_t seed) {
-  const at::Tensor cpu = flat.to(at::kCPU).contiguous();
-  return xxhash64(std::span(static_cast<const std::byte*>(cpu.const_data_ptr()), size_t(cpu.nbytes())), seed);
-}
-
 }  // namespace
 
-std::vector<ParameterSpec> parameter_specs(const ModelConfig& config) { return list_parameters(config).specs; }
-std::vector<ParameterSpec> buffer_specs(const ModelConfig& config) { return list_buffers(config).specs; }
-
 Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradients) : config_(config) {
-  SpecList parameters = list_parameters(config), buffers = list_buffers(config);
+  specs_ = parameter_specs(config);
+  buffer_specs_ = buffer_specs(config);
   const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
-  values_P_ = at::zeros({parameters.total}, options);  // ATen's CPU allocations are 64-byte aligned
-  if (gradients) grads_P_ = at::zeros({parameters.total}, options);
-  buffers_ = at::zeros({buffers.total}, options);
-  specs_ = std::move(parameters.specs);
-  buffer_specs_ = std::move(buffers.specs);
+  values_P_ = at::zeros({numbers_of(specs_)}, options);  // ATen's CPU allocations are 64-byte aligned
+  if (gradients) grads_P_ = at::zeros({numbers_of(specs_)}, options);
+  buffers_ = at::zeros({numbers_of(buffer_specs_)}, options);
+  pieces_ = tensor_pieces(specs_);
   index_ = index_of(specs_);
   buffer_index_ = index_of(buffer_specs_);
 }
@@ -172,6 +93,11 @@ void Parameters::initialize(uint64_t seed, double initializer_range) {
   touch();
 }
 
-std::string Parameters::fingerprint() const { return fmt::format("{:016x}", hash_tensor(buffers_, hash_tensor(values_P_, 0))); }
+std::string Parameters::fingerprint() const {
+  std::vector<uint64_t> hashes = piece_hashes(values_P_, pieces_);
+  const std::vector<uint64_t> of_buffers = piece_hashes(buffers_, tensor_pieces(buffer_specs_));
+  hashes.insert(hashes.end(), of_buffers.begin(), of_buffers.end());
+  return hash_of_hashes(hashes);
+}
 
 }  // namespace finback

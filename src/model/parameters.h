@@ -9,23 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/model_config.h"
+#include "model/parameter_specs.h"
+#include "model/tensor_pieces.h"
 
 namespace finback {
-
-struct ParameterSpec {
-  std::string name;  // checkpoint name, "model.layers.3.mlp.experts.7.gate_proj.weight"
-  std::vector<int64_t> shape;
-  int64_t offset = 0;  // in the flat buffer, floats
-  int64_t numel = 0;
-  bool decays() const { return shape.size() >= 2; }  // matrices decay, norm weights do not
-};
-
-// Trained tensors in checkpoint order: embedding, layers 0..L-1, final norm, head (unless tied), then MTP layers L, L+1, ...
-// An MTP layer's embedding and head are the main model's and are not listed.
-std::vector<ParameterSpec> parameter_specs(const ModelConfig& config);
-// e_score_correction_bias of every MoE layer: f32 [E], not trained by gradient.
-std::vector<ParameterSpec> buffer_specs(const ModelConfig& config);
 
 class Parameters {
  public:
@@ -36,6 +23,7 @@ class Parameters {
 
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   const std::vector<ParameterSpec>& buffers() const { return buffer_specs_; }
+  const std::vector<FlatRange>& pieces() const { return pieces_; }  // of values_P and grads_P
   const at::Tensor& values_P() const { return values_P_; }
   const at::Tensor& grads_P() const { return grads_P_; }  // undefined without gradients
   bool has_gradients() const { return grads_P_.defined(); }
@@ -60,12 +48,13 @@ class Parameters {
   void touch() { ++stamp_; }
   // N(0, initializer_range) for matrices, 1 for norms, 0 for biases; element i of a tensor depends on (seed, name, i) alone.
   void initialize(uint64_t seed, double initializer_range);
-  // xxh3 of all values and buffers, in 16 hex digits: names these weights in caches, responses, rollouts.
+  // Hash of the hashes of all pieces of values and buffers, in 16 hex digits: names these weights in caches, responses, rollouts.
   std::string fingerprint() const;
 
  private:
   ModelConfig config_;
   std::vector<ParameterSpec> specs_, buffer_specs_;
+  std::vector<FlatRange> pieces_;
   std::unordered_map<std::string, size_t> index_, buffer_index_;
   at::Tensor values_P_, grads_P_, buffers_;
   std::map<std::string, std::map<int64_t, at::Tensor>> shared_grads_;

@@ -116,6 +116,20 @@ TEST(Parameters, InitialValuesHaveTheirDistribution) {
   EXPECT_TRUE(parameters.buffer("model.layers.1.mlp.gate.e_score_correction_bias").equal(at::zeros({8})));
 }
 
+TEST(Parameters, PiecesCoverEveryTensorFromItsOwnStart) {
+  const Parameters parameters(nano(), at::kCPU, false);
+  size_t piece = 0;
+  for (const ParameterSpec& spec : parameters.specs()) {
+    for (int64_t begin = spec.offset; begin < spec.offset + spec.numel; ++piece) {
+      ASSERT_LT(piece, parameters.pieces().size());
+      EXPECT_EQ(parameters.pieces()[piece].begin, begin);
+      begin = parameters.pieces()[piece].end;
+      EXPECT_TRUE(begin == spec.offset + spec.numel || begin == parameters.pieces()[piece].begin + kPieceNumbers) << spec.name;
+    }
+  }
+  EXPECT_EQ(piece, parameters.pieces().size());
+}
+
 TEST(Parameters, FingerprintSeesValuesAndBuffers) {
   Parameters parameters(nano(), at::kCPU, false);
   parameters.initialize(3, 0.02);

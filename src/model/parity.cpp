@@ -95,12 +95,12 @@ double write_parity(Transformer& model, const std::vector<std::vector<int64_t>>&
   inputs.gradients = options.gradients;
   if (options.gradients) model.parameters().grads_P().zero_();
   const LossResult loss = lm_loss(model, rows.batch, inputs);
-  const double main = loss.main_nll_sum / inputs.main_denominator;
+  const double main = loss.main_nll.value() / inputs.main_denominator;
   Named tensors;
   add_logits(tensors, model, rows.batch, int64_t(ids.size()), inputs.forward);
   tensors.emplace_back("loss", scalar(main));
   for (size_t k = 0; k < mtp_targets.size(); ++k) {
-    if (mtp_targets[k] > 0) tensors.emplace_back(fmt::format("mtp_loss.{}", k), scalar(loss.mtp_nll_sum[k] / double(mtp_targets[k])));
+    if (mtp_targets[k] > 0) tensors.emplace_back(fmt::format("mtp_loss.{}", k), scalar(loss.mtp_nll[k].value() / double(mtp_targets[k])));
   }
   if (options.gradients) {
     for (const ParameterSpec& spec : model.parameters().specs())

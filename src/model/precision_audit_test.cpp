@@ -18,7 +18,7 @@ Step step_of(Transformer& model, const Rows& given, PrecisionAudit* audit = null
   LossInputs inputs = loss_inputs(given, model.config());
   inputs.forward.audit = audit;
   const LossResult result = lm_loss(model, given.batch, inputs);
-  return {model.parameters().grads_P().clone(), result.main_nll_sum};
+  return {model.parameters().grads_P().clone(), result.main_nll.value()};
 }
 
 Rows rows() { return documents({70, 80}, 61); }

@@ -45,8 +45,10 @@ struct Transformer::Layers {
     const int64_t layer = config.num_hidden_layers + k;
     const auto on_device = at::TensorOptions().device(device);
     if (options.log != nullptr && config.is_moe_layer(layer)) {
-      options.log->layers.push_back({layer, at::zeros({config.n_routed_experts}, on_device.dtype(at::kLong)),
-                                     at::zeros({0, config.num_experts_per_tok}, on_device.dtype(at::kLong)), 0});
+      options.log->layers.push_back({layer,
+                                     at::zeros({config.n_routed_experts}, on_device.dtype(at::kLong)),
+                                     at::zeros({0, config.num_experts_per_tok}, on_device.dtype(at::kLong)),
+                                     {}});
     }
     const at::Tensor none_TD = at::zeros({0, config.hidden_size}, on_device.dtype(at::kFloat));
     return {std::move(rows.batch), rows.rows, none_TD, none_TD};

@@ -58,8 +58,8 @@ int64_t one_step(Transformer& model, Optimizer& optimizer, const RandomRows& row
   int64_t kept = 0;
   inputs.before_backward = [&] { kept = live_tensor_bytes() - before; };
   const LossResult loss = lm_loss(model, rows.batch, inputs);
-  FB_CHECK(std::isfinite(loss.main_nll_sum), "the loss of random ids is not finite");
-  optimizer.step(1e-4, step, std::sqrt(sum_of_squares(model.parameters().grads_P())), 1.0);
+  FB_CHECK(std::isfinite(loss.main_nll.value()), "the loss of random ids is not finite");
+  optimizer.step(1e-4, step, gradient_norm(model.parameters()), 1.0);
   return kept;
 }
 

@@ -1,4 +1,4 @@
-// step-000500/: a Hugging Face model folder plus what the trainer needs to go on exactly: trainer.safetensors (moments), trainer.json
+// step-000500/: a Hugging Face model folder plus what the trainer needs to go on exactly: trainer*.safetensors (moments, train/moments.h), trainer.json
 // (position of run and data, label of the kernels, the recipe), and DONE last. All of it is written under step-000500.tmp, made durable,
 // renamed, then marked; at every instant the newest folder with DONE is whole. Knows no loop.
 #pragma once
@@ -16,16 +16,16 @@ namespace finback {
 
 // trainer.json.
 struct TrainerState {
-  int64_t format_version = 2;
-  int64_t step = 0;         // optimizer steps done
-  int64_t tokens = 0;       // tokens seen
-  int64_t data_cursor = 0;  // the loader's state
+  int64_t format_version = 3;  // 2 is read too (train/checkpoint_format2.h)
+  int64_t step = 0;            // optimizer steps done
+  int64_t tokens = 0;          // tokens seen
+  int64_t data_cursor = 0;     // the loader's state
   std::string data_fingerprint;
   std::string kernels;  // label: bits are promised within it
   std::string device;
   std::string machine;              // label of the machine that saved it (machine_label)
   std::string weights_fingerprint;  // of the values beside this file
-  std::string moments_hash;         // xxh3 of m and v
+  std::string moments_hash;         // moments_hash(), train/moments.h
   uint64_t metrics_bytes = 0;       // metrics.jsonl is cut to this on resume: its lines up to this step's own, without its evaluation
   uint64_t events_bytes = 0;
   std::vector<std::string> fallen_back;  // sub-layers that FP8 training left, see PrecisionPlan

@@ -6,6 +6,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/safetensors.h"
+#include "train/checkpoint_format2.h"
+#include "train/moments.h"
 #include "train/run_folder.h"
 #include "train/step_rows.h"
 
@@ -101,11 +104,69 @@ TEST_F(Checkpointing, OtherFormatVersionIsRefused) {
   save(1);
   const fs::path path = root / "step-000001" / "trainer.json";
   std::string text = read_file(path);
-  const size_t at = text.find("\"format_version\": 2");
+  const size_t at = text.find("\"format_version\": 3");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 19, "\"format_version\": 9");
   std::ofstream(path) << text;
   EXPECT_THROW(newest_checkpoint(root), Error);
+}
+
+// Turns a checkpoint into what version 2 wrote.
+void rewrite_as_format2(const fs::path& folder, const Transformer& model, const Optimizer& optimizer) {
+  const uint64_t bytes = uint64_t(optimizer.m_P().nbytes());
+  const std::vector<int64_t> shape = {optimizer.m_P().numel()};
+  SafetensorsWriter writer(folder / "trainer.safetensors", {{"m", at::kFloat, shape, 0, bytes}, {"v", at::kFloat, shape, bytes, 2 * bytes}},
+                           {});
+  writer.write(optimizer.m_P());
+  writer.write(optimizer.v_P());
+  writer.commit();
+  Json json = read_json(folder / "trainer.json");
+  json["format_version"] = 2;
+  json["weights_fingerprint"] = format2_fingerprint(model.parameters());
+  json["moments_hash"] = format2_moments_hash(optimizer);
+  write_file_atomic(folder / "trainer.json", dump_json(json));
+}
+
+TEST_F(Checkpointing, FormatTwoIsRead) {
+  update_once(1);
+  save(1);
+  rewrite_as_format2(root / "step-000001", *model, optimizer);
+  const at::Tensor values_P = model->parameters().values_P().clone(), m_P = optimizer.m_P().clone(), v_P = optimizer.v_P().clone();
+  update_once(2);
+  EXPECT_EQ(load_error(), "");
+  EXPECT_TRUE(at::equal(model->parameters().values_P(), values_P));
+  EXPECT_TRUE(at::equal(optimizer.m_P(), m_P));
+  EXPECT_TRUE(at::equal(optimizer.v_P(), v_P));
+  damage(root / "step-000001" / "trainer.safetensors");
+  EXPECT_NE(load_error().find("expected moments"), std::string::npos) << load_error();
+}
+
+TEST_F(Checkpointing, MomentsLieInFilesOfTheirWeightsByName) {
+  update_once(1);
+  SaveOptions options;
+  options.shard_bytes = 40'000;
+  save_model(root / "m", *model, options);
+  write_moments(root / "m", *model, optimizer, options);
+  const SafetensorsFolder folder(root / "m");
+  ASSERT_GT(folder.shards().size(), 2u);
+  int64_t moments = 0;
+  for (const std::string& shard : folder.shards()) {
+    const SafetensorsFile weights(root / "m" / shard), trainer(root / "m" / ("trainer" + shard.substr(5)));
+    for (const auto& [name, entry] : trainer.entries()) {
+      EXPECT_TRUE(weights.has(name.substr(2))) << name;
+      ++moments;
+    }
+  }
+  EXPECT_EQ(moments, 2 * int64_t(model->parameters().specs().size()));
+  const at::Tensor m_P = optimizer.m_P().clone();
+  const std::string hash = moments_hash(model->parameters(), optimizer);
+  optimizer.m_P().zero_();
+  EXPECT_NE(moments_hash(model->parameters(), optimizer), hash);
+  read_moments(root / "m", model->parameters(), optimizer);
+  EXPECT_TRUE(at::equal(optimizer.m_P(), m_P));
+  EXPECT_EQ(moments_hash(model->parameters(), optimizer), hash);
+  fs::remove(root / "m" / ("trainer" + folder.shards().back().substr(5)));
+  EXPECT_THROW(read_moments(root / "m", model->parameters(), optimizer), Error);
 }
 
 TEST_F(Checkpointing, NothingToFindInAnEmptyFolder) { EXPECT_FALSE(newest_checkpoint(root)); }

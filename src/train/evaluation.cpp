@@ -13,8 +13,8 @@ Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<
   const at::NoGradGuard no_grad;
   const size_t n_mtp = size_t(model.config().num_nextn_predict_layers);
   Validation result;
-  double nll_sum = 0;
-  std::vector<double> mtp_sum(n_mtp, 0);
+  TickSum nll;
+  std::vector<TickSum> mtp_nll(n_mtp);
   std::vector<int64_t> mtp_count(n_mtp, 0), mtp_agree(n_mtp, 0);
   LossInputs inputs;
   inputs.mtp_denominators.assign(n_mtp, 1);
@@ -23,21 +23,21 @@ Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<
     inputs.targets_T = micro->targets_T;
     const LossResult part = lm_loss(model, micro->batch, inputs);
     FB_ASSERT(part.main_count == micro->valid_targets, "the loader and the loss count the same targets");
-    nll_sum += part.main_nll_sum;
+    nll += part.main_nll;
     result.targets += part.main_count;
     result.bytes += micro->target_bytes;
     for (size_t k = 0; k < n_mtp; ++k) {
-      mtp_sum[k] += part.mtp_nll_sum[k];
+      mtp_nll[k] += part.mtp_nll[k];
       mtp_count[k] += part.mtp_count[k];
       mtp_agree[k] += part.mtp_agree[k];
     }
   }
   FB_CHECK(result.bytes > 0, "validation: expected text in the validation split, got none. Hint: a larger share in the corpus recipe");
-  result.loss = nll_sum / double(result.targets);
-  result.bpb = nll_sum / std::numbers::ln2 / double(result.bytes);
+  result.loss = nll.value() / double(result.targets);
+  result.bpb = nll.value() / std::numbers::ln2 / double(result.bytes);
   for (size_t k = 0; k < n_mtp; ++k) {
     const double count = double(std::max<int64_t>(1, mtp_count[k]));
-    result.mtp_loss.push_back(mtp_sum[k] / count);
+    result.mtp_loss.push_back(mtp_nll[k].value() / count);
     result.mtp_acceptance.push_back(double(mtp_agree[k]) / count);
   }
   return result;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -22,6 +23,8 @@ std::vector<FlatRange> decayed_ranges(const std::vector<ParameterSpec>& specs) {
 }
 
 double clip_scale(double norm, double max_norm) { return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0; }
+
+double gradient_norm(const Parameters& parameters) { return std::sqrt(sum_of_squares(parameters.grads_P(), parameters.pieces())); }
 
 std::string parameter_at(const std::vector<ParameterSpec>& specs, int64_t index) {
   for (const ParameterSpec& spec : specs) {

@@ -35,6 +35,8 @@ class Optimizer {
 std::vector<FlatRange> decayed_ranges(const std::vector<ParameterSpec>& specs);
 // min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_; 1 when max_norm is 0.
 double clip_scale(double norm, double max_norm);
+// L2 norm of all gradients: the squares of each piece (model/tensor_pieces.h) in f64, the pieces added exactly, so it depends on no cut or order.
+double gradient_norm(const Parameters& parameters);
 // Name of the tensor that holds element `index` of the flat buffer.
 std::string parameter_at(const std::vector<ParameterSpec>& specs, int64_t index);
 

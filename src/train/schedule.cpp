@@ -39,9 +39,8 @@ double learning_rate(const ScheduleSection& schedule, double peak, const Age& ag
 int64_t batch_tokens(const TrainSection& train, int64_t seq_len, int64_t tokens_seen) {
   if (train.ramp_tokens <= 0 || tokens_seen >= train.ramp_tokens) return train.batch_tokens;
   const double grown = double(train.batch_tokens - train.ramp_from_tokens) * (double(tokens_seen) / double(train.ramp_tokens));
-  const int64_t unit = train.micro_batch_tokens > 0 ? train.micro_batch_tokens : seq_len;
-  const int64_t units = (train.ramp_from_tokens + int64_t(grown)) / unit;
-  return std::min(train.batch_tokens, std::max<int64_t>(1, units) * unit);
+  const int64_t rows = (train.ramp_from_tokens + int64_t(grown)) / seq_len;
+  return std::min(train.batch_tokens, std::max<int64_t>(1, rows) * seq_len);
 }
 
 int64_t tokens_of_steps(const TrainSection& train, int64_t seq_len, int64_t steps) {

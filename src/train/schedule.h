@@ -20,7 +20,8 @@ struct Age {
 // the end of the warm-up (in tokens, `warmup_tokens`) to min_share at the end.
 double learning_rate(const ScheduleSection& schedule, double peak, const Age& age, int64_t warmup_tokens = 0);
 
-// Tokens of the next step: the full batch, or, inside the ramp, linear in the tokens seen (V3 says "gradually"), in whole micro-batches.
+// Tokens of the next step: the full batch, or, inside the ramp, linear in the tokens seen (V3 says "gradually"), in whole rows of
+// seq_len: how a step is cut into micro-batches never decides what it is made of.
 int64_t batch_tokens(const TrainSection& train, int64_t seq_len, int64_t tokens_seen);
 // Tokens of the first `steps` steps: the sum of batch_tokens.
 int64_t tokens_of_steps(const TrainSection& train, int64_t seq_len, int64_t steps);

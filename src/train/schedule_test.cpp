@@ -52,16 +52,19 @@ TEST(Schedule, WsdFallsLinearlyInItsLastShare) {
   EXPECT_NEAR(learning_rate(schedule, 1, {1, 1000, 1000}), 0, 1e-15);
 }
 
-TEST(Schedule, RampGrowsInWholeMicroBatchesAndCountsItsTokens) {
+TEST(Schedule, RampGrowsInWholeRowsWhateverTheMicroBatchAndCountsItsTokens) {
   TrainSection train;
   train.batch_tokens = 1024;
   train.micro_batch_tokens = 128;
   train.ramp_from_tokens = 256;
   train.ramp_tokens = 10000;
+  TrainSection other_cut = train;
   int64_t seen = 0, before = 0;
   for (int step = 0; step < 40; ++step) {
     const int64_t now = batch_tokens(train, 64, seen);
-    EXPECT_EQ(now % 128, 0);
+    EXPECT_EQ(now % 64, 0);
+    other_cut.micro_batch_tokens = 64 * (1 + step % 5);
+    EXPECT_EQ(batch_tokens(other_cut, 64, seen), now);
     EXPECT_GE(now, before);
     EXPECT_TRUE(seen < 10000 || now == 1024);
     EXPECT_EQ(tokens_of_steps(train, 64, step), seen);
@@ -70,6 +73,8 @@ TEST(Schedule, RampGrowsInWholeMicroBatchesAndCountsItsTokens) {
   }
   EXPECT_EQ(batch_tokens(train, 64, 0), 256);
   EXPECT_EQ(batch_tokens(train, 64, 5000), 640);
+  EXPECT_EQ(batch_tokens(train, 64, 5100), 640) << "645 tokens are ten rows";
+  EXPECT_EQ(batch_tokens(train, 64, 6000), 704) << "five and a half micro-batches";
 }
 
 TEST(Schedule, TokensAreRoundedUpToAWholeStep) {

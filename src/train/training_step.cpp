@@ -15,15 +15,15 @@ namespace {
 
 // Exact sums of a step before they are divided.
 struct Totals {
-  double main = 0, z = 0, balance = 0;
+  TickSum main, z, balance;
   int64_t targets = 0, bytes = 0, balance_rows = 0;
-  std::vector<double> mtp;
+  std::vector<TickSum> mtp;
   std::vector<int64_t> mtp_targets, mtp_agree;
 };
 
 Totals denominators(const std::vector<MicroBatch>& micro_batches, int64_t n_mtp) {
   Totals totals;
-  totals.mtp.assign(size_t(n_mtp), 0);
+  totals.mtp.resize(size_t(n_mtp));
   totals.mtp_targets.assign(size_t(n_mtp), 0);
   totals.mtp_agree.assign(size_t(n_mtp), 0);
   for (const MicroBatch& micro : micro_batches) {
@@ -38,19 +38,20 @@ Totals denominators(const std::vector<MicroBatch>& micro_batches, int64_t n_mtp)
 }
 
 void add(Totals& totals, const LossResult& part) {
-  totals.main += part.main_nll_sum;
-  totals.z += part.z_sum;
-  totals.balance += part.balance_sum;
-  for (size_t k = 0; k < part.mtp_nll_sum.size(); ++k) totals.mtp[k] += part.mtp_nll_sum[k];
+  totals.main += part.main_nll;
+  totals.z += part.z;
+  totals.balance += part.balance;
+  for (size_t k = 0; k < part.mtp_nll.size(); ++k) totals.mtp[k] += part.mtp_nll[k];
   for (size_t k = 0; k < part.mtp_agree.size(); ++k) totals.mtp_agree[k] += part.mtp_agree[k];
 }
 
 double ratio(double sum, int64_t count) { return count > 0 ? sum / double(count) : 0; }
+double ratio(const TickSum& sum, int64_t count) { return ratio(sum.value(), count); }
 
 void divide(const Totals& totals, const StepWeights& weights, StepResult& result) {
   result.valid_targets = totals.targets;
   result.main_loss = ratio(totals.main, totals.targets);
-  result.bpb = ratio(totals.main / std::numbers::ln2, totals.bytes);
+  result.bpb = ratio(totals.main.value() / std::numbers::ln2, totals.bytes);
   result.z_loss = weights.z_loss * ratio(totals.z, totals.targets);
   result.balance_loss = weights.balance_alpha * ratio(totals.balance, totals.balance_rows);
   for (size_t k = 0; k < totals.mtp.size(); ++k) {
@@ -95,7 +96,7 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
     if (routes != nullptr) routes->push_back(part.router);
   }
   divide(totals, weights, result);
-  result.grad_norm = std::sqrt(sum_of_squares(model.parameters().grads_P()));
+  result.grad_norm = gradient_norm(model.parameters());
   return result;
 }
 
