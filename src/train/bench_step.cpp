@@ -12,19 +12,14 @@
 #include "base/timer.h"
 #include "cost/flops.h"
 #include "kernels/figure.h"
-#include "model/lm_loss.h"
 #include "train/live_bytes.h"
-#include "train/optimizer.h"
+#include "train/optimizer_step.h"
 
 namespace finback {
 namespace {
 
 // Random ids in rows of seq_len; the target is the next token of the row, the last one has none.
-struct RandomRows {
-  Batch batch;
-  at::Tensor targets_T;
-};
-RandomRows random_rows(const ModelConfig& config, const StepBench& options, int64_t step) {
+MicroBatch random_rows(const ModelConfig& config, const StepBench& options, int64_t step) {
   const int64_t tokens = options.batch_tokens, seq_len = options.seq_len;
   at::Tensor tokens_T = at::empty({tokens}, at::kLong), targets_T = at::empty({tokens}, at::kLong);
   int64_t* ids = tokens_T.mutable_data_ptr<int64_t>();
@@ -36,30 +31,21 @@ RandomRows random_rows(const ModelConfig& config, const StepBench& options, int6
   for (int64_t i = 0; i < tokens; ++i) targets[i] = (i + 1) % seq_len == 0 ? -1 : ids[i + 1];
   std::vector<int64_t> starts;
   for (int64_t row = 0; row <= tokens / seq_len; ++row) starts.push_back(row * seq_len);
-  RandomRows rows{packed_batch(tokens_T, at::arange(tokens).remainder(seq_len), starts), targets_T};
-  rows.batch.balance_starts = starts;
-  return rows;
+  MicroBatch micro{packed_batch(tokens_T, at::arange(tokens).remainder(seq_len), starts), targets_T, tokens - tokens / seq_len, tokens};
+  micro.batch.balance_starts = starts;
+  return micro;
 }
 
 // Returns the bytes that the forward pass left for the backward pass.
-int64_t one_step(Transformer& model, Optimizer& optimizer, const RandomRows& rows, const StepBench& options, int64_t step) {
-  LossInputs inputs;
-  inputs.targets_T = rows.targets_T;
-  inputs.main_denominator = double(rows.targets_T.ge(0).sum().item<int64_t>());
-  for (const int64_t count : mtp_target_counts(rows.batch, rows.targets_T, model.config().num_nextn_predict_layers)) {
-    inputs.mtp_denominators.push_back(double(count));
-  }
-  inputs.mtp_lambda = 0.3;
-  inputs.gradients = true;
-  inputs.forward.algebra = options.algebra;
-  inputs.forward.balance_scale = 1e-4 / double(rows.batch.balance_starts.size() - 1);
-  model.parameters().grads_P().zero_();
+int64_t one_step(Transformer& model, Optimizer& optimizer, const MicroBatch& micro, const StepBench& options, int64_t step) {
   const int64_t before = live_tensor_bytes();
   int64_t kept = 0;
-  inputs.before_backward = [&] { kept = live_tensor_bytes() - before; };
-  const LossResult loss = lm_loss(model, rows.batch, inputs);
-  FB_CHECK(std::isfinite(loss.main_nll.value()), "the loss of random ids is not finite");
-  optimizer.step(1e-4, step, gradient_norm(model.parameters()), 1.0);
+  StepSettings settings;
+  settings.step = step, settings.lr = 1e-4, settings.grad_clip = 1;
+  settings.loss = {options.algebra, 0.3, 1e-4};
+  settings.loss.before_backward = [&] { kept = live_tensor_bytes() - before; };
+  const StepRecord record = optimizer_step(model, optimizer, {micro}, settings);
+  FB_CHECK(record.not_finite.empty(), "the loss of random ids is not finite: {}", record.not_finite);
   return kept;
 }
 
@@ -78,10 +64,10 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   std::vector<double> seconds, cpu_seconds;
   int64_t kept = 0;
   for (int64_t step = 0; step < options.steps + 2; ++step) {
-    const RandomRows rows = random_rows(config, options, step);
+    const MicroBatch micro = random_rows(config, options, step);
     const Timer timer;
     const std::clock_t cpu = std::clock();
-    kept = one_step(model, optimizer, rows, options, step + 1);
+    kept = one_step(model, optimizer, micro, options, step + 1);
     if (step < 2) continue;  // the first two pay for page faults and packing buffers
     seconds.push_back(timer.seconds());
     cpu_seconds.push_back(double(std::clock() - cpu) / CLOCKS_PER_SEC);

@@ -10,6 +10,7 @@
 #include "model/precision_audit.h"
 #include "train/checkpointing.h"
 #include "train/evaluation.h"
+#include "train/optimizer_step.h"
 #include "train/peak_memory.h"
 #include "train/preflight.h"
 #include "train/row_feed.h"
@@ -33,14 +34,12 @@ struct Stage {
   Transformer model;
   Optimizer optimizer;
   int64_t step = 0;
-  MlaAlgebra algebra;
 
   explicit Stage(const TrainConfig& c)
       : config(c),
         feed(c, at::kCPU),
         model(resolve_model_config(c, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id()), at::kCPU, /*trainable=*/true),
-        optimizer(model.parameters(), c.optimizer),
-        algebra(c.train.mla_algebra == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded) {
+        optimizer(model.parameters(), c.optimizer) {
     model.parameters().initialize(uint64_t(c.run.seed), model.config().initializer_range);
     model.set_precision(precision_plan(c.train, {}));
   }
@@ -53,47 +52,41 @@ int64_t rehearsed_tokens(const TrainConfig& config, double rough_token_s) {
   return std::clamp<int64_t>(int64_t(2 / rough_token_s) / micro * micro, micro, batch);
 }
 
-struct StepSeconds {
-  double gradients = 0, update = 0;
-};
-
-StepSeconds timed_step(Stage& stage, int64_t tokens, PrecisionAudit* audit) {
-  const TrainSection& train = stage.config.train;
-  const double lambda = stage.model.config().num_nextn_predict_layers > 0 ? train.mtp_lambda : 0;
-  StepSeconds took;
-  const Timer gradients;
+// The run's first step, at a learning rate that moves the weights.
+StepRecord timed_step(Stage& stage, int64_t tokens, PrecisionAudit* audit) {
+  StepSettings settings = scheduled_step(stage.config, stage.model.config(), {stage.step++, 0, 1}, 0);
+  settings.lr = kRehearsedLr;
+  settings.loss.audit = audit;
+  const Timer rows;
   const std::vector<MicroBatch> micro_batches = stage.feed.next_step(tokens);
-  const StepResult result =
-      accumulate_gradients(stage.model, micro_batches, {stage.algebra, lambda, train.balance_alpha, train.z_loss, audit});
-  took.gradients = gradients.seconds();
-  const Timer update;
-  stage.optimizer.step(kRehearsedLr, ++stage.step, result.grad_norm, train.grad_clip);
-  if (stage.model.config().has_expert_bias()) update_expert_bias(stage.model.parameters(), result.loads, train.bias_update_speed);
-  took.update = update.seconds();
-  return took;
+  const double rows_s = rows.seconds();
+  StepRecord record = optimizer_step(stage.model, stage.optimizer, micro_batches, settings);
+  record.gradients_s += rows_s;
+  return record;
 }
 
 void time_steps(Stage& stage, LocalRun& run, double budget_s, int64_t tokens, const std::function<bool()>& stop) {
   // The first two pay for page faults and buffers of packing; where steps are long, one must do.
-  const StepSeconds first = timed_step(stage, tokens, nullptr);
-  if (first.gradients < budget_s / 2 && !stop()) timed_step(stage, tokens, nullptr);
-  StepSeconds sum;
-  while (sum.gradients + sum.update < budget_s) {
+  const StepRecord first = timed_step(stage, tokens, nullptr);
+  if (first.gradients_s < budget_s / 2 && !stop()) timed_step(stage, tokens, nullptr);
+  double gradients_s = 0, update_s = 0;
+  while (gradients_s + update_s < budget_s) {
     if (stop()) return;
-    const StepSeconds took = timed_step(stage, tokens, nullptr);
-    sum.gradients += took.gradients, sum.update += took.update, ++run.rehearsed_steps;
+    const StepRecord record = timed_step(stage, tokens, nullptr);
+    gradients_s += record.gradients_s, update_s += record.update_s, ++run.rehearsed_steps;
   }
   // The mean, not the median: the run pays for slow steps too.
-  run.token_s = sum.gradients / (run.rehearsed_steps * double(tokens));
-  run.update_s = sum.update / run.rehearsed_steps;
+  run.token_s = gradients_s / (run.rehearsed_steps * double(tokens));
+  run.update_s = update_s / run.rehearsed_steps;
   if (run.audits == 0) return;
   PrecisionAudit audit;
-  run.audit_s = std::max(0.0, timed_step(stage, tokens, &audit).gradients - run.token_s * double(tokens));
+  run.audit_s = std::max(0.0, timed_step(stage, tokens, &audit).gradients_s - run.token_s * double(tokens));
 }
 
 void time_evaluation(Stage& stage, LocalRun& run) {
   const Timer timer;
-  const Validation validation = evaluate(stage.model, stage.algebra, stage.feed.validation(kEvaluatedTokens));
+  const Validation validation =
+      evaluate(stage.model, parse_mla_algebra(stage.config.train.mla_algebra), stage.feed.validation(kEvaluatedTokens));
   run.evaluated_token_s = timer.seconds() / double(std::max<int64_t>(1, validation.targets));
 }
 

@@ -68,4 +68,16 @@ double bias_update_speed(const TrainSection& train, const Age& age) {
   return age.share() < train.bias_update_stop ? train.bias_update_speed : 0;
 }
 
+StepSettings scheduled_step(const TrainConfig& config, const ModelConfig& shape, const Age& age, int64_t warmup_tokens) {
+  const TrainSection& train = config.train;
+  StepSettings settings;
+  settings.step = age.step + 1;
+  settings.lr = learning_rate(config.schedule, config.optimizer.lr, age, warmup_tokens);
+  settings.grad_clip = train.grad_clip;
+  settings.bias_update_speed = shape.has_expert_bias() ? bias_update_speed(train, age) : 0;
+  settings.loss = {parse_mla_algebra(train.mla_algebra), shape.num_nextn_predict_layers > 0 ? mtp_lambda(train, age) : 0,
+                   train.balance_alpha, train.z_loss};
+  return settings;
+}
+
 }  // namespace finback

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "train/optimizer_step.h"
 #include "train/train_config.h"
 
 namespace finback {
@@ -34,5 +35,8 @@ RunLength run_length(const TrainSection& train, int64_t seq_len);
 // V3 section 4.2: 0.3 for the first 10T of 14.8T tokens, then 0.1; gamma 0.001 up to 14.3T, then 0.
 double mtp_lambda(const TrainSection& train, const Age& age);
 double bias_update_speed(const TrainSection& train, const Age& age);
+
+// Everything above for the next step of a model of this shape; no audit.
+StepSettings scheduled_step(const TrainConfig& config, const ModelConfig& shape, const Age& age, int64_t warmup_tokens);
 
 }  // namespace finback

@@ -6,11 +6,13 @@
 
 namespace finback {
 
-Json step_line(const StepSettings& settings, const StepResult& result, const std::vector<RouterStats>& router, const StepClock& clock) {
+Json step_line(const StepRecord& record, const StepPlace& place, const std::vector<RouterStats>& router, const StepClock& clock) {
+  const StepSettings& settings = record.settings;
+  const StepResult& result = record.result;
   return {{"kind", "step"},
           {"step", settings.step},
-          {"tokens", settings.tokens},
-          {"batch_tokens", settings.batch_tokens},
+          {"tokens", place.tokens},
+          {"batch_tokens", place.batch_tokens},
           {"valid_targets", result.valid_targets},
           {"loss", result.loss},
           {"main_loss", result.main_loss},
@@ -20,10 +22,10 @@ Json step_line(const StepSettings& settings, const StepResult& result, const std
           {"bpb", result.bpb},
           {"mtp_acceptance", result.mtp_acceptance},
           {"lr", settings.lr},
-          {"mtp_lambda", settings.mtp_lambda},
+          {"mtp_lambda", settings.loss.mtp_lambda},
           {"bias_update_speed", settings.bias_update_speed},
           {"grad_norm", result.grad_norm},
-          {"clip_scale", settings.clip_scale},
+          {"clip_scale", record.clip_scale},
           {"router", router_json(router)},
           {"time", utc_now()},
           {"elapsed_s", clock.elapsed_s},
@@ -90,15 +92,16 @@ Json sample_line(int64_t step, const std::string& prompt, const std::string& tex
   return {{"kind", "sample"}, {"step", step}, {"prompt", prompt}, {"text", text}, {"time", utc_now()}, {"elapsed_s", elapsed_s}};
 }
 
-std::vector<std::pair<std::string, double>> step_scalars(const StepSettings& settings, const StepResult& result,
+std::vector<std::pair<std::string, double>> step_scalars(const StepRecord& record, const StepPlace& place,
                                                          const std::vector<RouterStats>& router, const StepClock& clock) {
+  const StepResult& result = record.result;
   std::vector<std::pair<std::string, double>> scalars = {{"train/loss", result.loss},
                                                          {"train/main_loss", result.main_loss},
                                                          {"train/balance_loss", result.balance_loss},
                                                          {"train/bpb", result.bpb},
-                                                         {"train/lr", settings.lr},
+                                                         {"train/lr", record.settings.lr},
                                                          {"train/grad_norm", result.grad_norm},
-                                                         {"train/tokens", double(settings.tokens)},
+                                                         {"train/tokens", double(place.tokens)},
                                                          {"speed/tokens_per_s", clock.tokens_per_s},
                                                          {"speed/peak_share", clock.peak_share},
                                                          {"cost/usd", clock.usd}};

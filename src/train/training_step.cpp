@@ -48,7 +48,7 @@ void add(Totals& totals, const LossResult& part) {
 double ratio(double sum, int64_t count) { return count > 0 ? sum / double(count) : 0; }
 double ratio(const TickSum& sum, int64_t count) { return ratio(sum.value(), count); }
 
-void divide(const Totals& totals, const StepWeights& weights, StepResult& result) {
+void divide(const Totals& totals, const LossWeights& weights, StepResult& result) {
   result.valid_targets = totals.targets;
   result.main_loss = ratio(totals.main, totals.targets);
   result.bpb = ratio(totals.main.value() / std::numbers::ln2, totals.bytes);
@@ -64,13 +64,18 @@ void divide(const Totals& totals, const StepWeights& weights, StepResult& result
 
 }  // namespace
 
+MlaAlgebra parse_mla_algebra(const std::string& name) {
+  FB_CHECK(name == "expanded" || name == "absorbed", "train.mla_algebra: expected expanded or absorbed, got \"{}\"", name);
+  return name == "absorbed" ? MlaAlgebra::kAbsorbed : MlaAlgebra::kExpanded;
+}
+
 PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back) {
   const Precision precision = parse_precision(train.precision, "train.precision");
   return {precision, train.wgrad_precision.empty() ? precision : parse_precision(train.wgrad_precision, "train.wgrad_precision"),
           fallen_back};
 }
 
-StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights,
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const LossWeights& weights,
                                 std::vector<RouterLog>* routes) {
   const int64_t n_mtp = weights.mtp_lambda > 0 ? model.config().num_nextn_predict_layers : 0;
   Totals totals = denominators(micro_batches, n_mtp);
@@ -84,6 +89,7 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
   inputs.z_loss = weights.z_loss;
   inputs.forward.algebra = weights.algebra;
   inputs.forward.balance_scale = totals.balance_rows > 0 ? weights.balance_alpha / double(totals.balance_rows) : 0;
+  inputs.before_backward = weights.before_backward;
   inputs.gradients = true;
   StepResult result;
   for (size_t i = 0; i < micro_batches.size(); ++i) {

@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "model/lm_loss.h"
@@ -20,12 +22,14 @@ struct MicroBatch {
   int64_t target_bytes = 0;   // raw UTF-8 bytes of the valid targets
 };
 
-struct StepWeights {
+// What a step's loss is made of: V3 eq. 25 and 17, and the z-loss.
+struct LossWeights {
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
   double mtp_lambda = 0;  // 0: MTP is not run
   double balance_alpha = 0;
   double z_loss = 0;
-  PrecisionAudit* audit = nullptr;  // hears the first micro-batch; may be null
+  PrecisionAudit* audit = nullptr;          // hears the first micro-batch; may be null
+  std::function<void()> before_backward{};  // called when a micro-batch's forward pass is done; may be empty
 };
 
 // Means over the step, in nats a target where not said otherwise.
@@ -41,12 +45,15 @@ struct StepResult {
   std::vector<LayerLoad> loads;
 };
 
+// "expanded" or "absorbed", the values of train.mla_algebra.
+MlaAlgebra parse_mla_algebra(const std::string& name);
+
 // Precisions of a run's linears, those of the sub-layers that fell back included.
 PrecisionPlan precision_plan(const TrainSection& train, const std::vector<std::string>& fallen_back);
 
 // Clears the gradients, then adds those of all micro-batches. Throws nothing for non-finite numbers: see nonfinite_report.
 // routes, where given, receives what the routers chose, one entry a micro-batch.
-StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const StepWeights& weights,
+StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch>& micro_batches, const LossWeights& weights,
                                 std::vector<RouterLog>* routes = nullptr);
 
 // What is wrong with the step, naming the first tensor in checkpoint order ("gradient of model.layers.3...: nan"); empty when all is finite.

@@ -14,7 +14,7 @@ using namespace test;
 namespace {
 
 constexpr int64_t kSeqLen = 16;
-const StepWeights kWeights = {MlaAlgebra::kExpanded, 0.3, 1e-2, 1e-3};
+const LossWeights kWeights = {MlaAlgebra::kExpanded, 0.3, 1e-2, 1e-3};
 
 // The promise of the numerics contract: how a step is cut into micro-batches changes no bit of its losses, loads or gradients.
 TEST(TrainingStep, MicroBatchesGiveTheBitsOfOneBigBatch) {
@@ -26,7 +26,7 @@ TEST(TrainingStep, MicroBatchesGiveTheBitsOfOneBigBatch) {
                                                   {MlaAlgebra::kAbsorbed, kFp8, kFp8},
                                                   {MlaAlgebra::kExpanded, kFp8, kF32}}) {
     SCOPED_TRACE(fmt::format("{} {} {}", int(algebra), precision_name(precision), precision_name(wgrad)));
-    StepWeights weights = kWeights;
+    LossWeights weights = kWeights;
     weights.algebra = algebra;
     const auto model = lively_model(small_config(), true, 5);
     model->set_precision({precision, wgrad, {"model.layers.2.mlp"}});
@@ -62,7 +62,7 @@ TEST(TrainingStep, AnAuditSeesTheFirstRowWhateverTheCut) {
   const MicroBatch big = random_micro_batch(4, kSeqLen, 1);
   const auto figures = [&](const std::vector<MicroBatch>& parts) {
     PrecisionAudit audit;
-    StepWeights weights = kWeights;
+    LossWeights weights = kWeights;
     weights.audit = &audit;
     accumulate_gradients(*model, parts, weights);
     std::string text;
@@ -99,7 +99,7 @@ TEST(TrainingStep, LossIsTheWeightedSumOfItsParts) {
 
 TEST(TrainingStep, WithoutMtpWeightTheModuleIsNotRun) {
   const auto model = lively_model(small_config(), true, 5);
-  StepWeights weights = kWeights;
+  LossWeights weights = kWeights;
   weights.mtp_lambda = 0;
   const StepResult result = accumulate_gradients(*model, {random_micro_batch(2, kSeqLen, 2)}, weights);
   EXPECT_TRUE(result.mtp_loss.empty());

@@ -12,8 +12,7 @@
 #include "base/file.h"
 #include "kernels/op_check.h"
 #include "model/checkpoint.h"
-#include "train/expert_balance.h"
-#include "train/optimizer.h"
+#include "train/optimizer_step.h"
 #include "train/step_rows.h"
 
 namespace finback {
@@ -91,10 +90,9 @@ Json trajectory(Precision precision, const std::vector<int64_t>& cut, int64_t co
       first += rows;
     }
     if (routes != nullptr) routes->emplace_back();
-    const StepResult result = accumulate_gradients(*model, micro_batches, {MlaAlgebra::kExpanded, 0.3, 1e-3, 1e-4},
-                                                   routes != nullptr ? &routes->back() : nullptr);
-    optimizer.step(kLr, step, result.grad_norm, kClip);
-    update_expert_bias(model->parameters(), result.loads, kGamma);
+    const StepSettings settings = {step, kLr, kClip, kGamma, {MlaAlgebra::kExpanded, 0.3, 1e-3, 1e-4}};
+    const StepResult result =
+        optimizer_step(*model, optimizer, micro_batches, settings, routes != nullptr ? &routes->back() : nullptr).result;
     steps.push_back({{"loss", hex_of(result.loss)},
                      {"main_loss", hex_of(result.main_loss)},
                      {"mtp_loss", hex_of(result.mtp_loss[0])},

@@ -1,0 +1,28 @@
+// What happens before a run's first step: the state before it or the newest checkpoint's, and the run's plan. Knows no loop.
+#pragma once
+#include <optional>
+
+#include "cost/local_plan.h"
+#include "kernels/bench.h"
+#include "train/checkpointing.h"
+#include "train/row_feed.h"
+#include "train/stop_signal.h"
+#include "train/train.h"
+
+namespace finback {
+
+struct OpenedRun {
+  TrainerState state;
+  bool resumed = false;
+};
+
+// Brings model, optimizer and feed to the start or to the newest checkpoint. Throws Error when the run cannot go on exactly.
+OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
+                   Optimizer& optimizer);
+
+// The plan that an earlier attempt made, or a new one before the first step of a run that is worth it; none for short runs, and none when the
+// rehearsal is stopped: the next attempt makes it.
+std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
+                                           const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop);
+
+}  // namespace finback
