@@ -117,10 +117,10 @@ class ScoredRun {
     if (way.cached) options.cache = &cache;
     for (const Call& call : way.calls) {
       const auto [batch, targets_T, rows] = batch_of(call, way.cached);
-      const HeadLoss loss = head_loss(forward(batch, options), model_.head(), targets_T, {}, 1, 0);
+      const HeadLoss loss = head_loss(forward(batch, options), model_.head(), targets_T);
       for (size_t i = 0; i < rows.size(); ++i) {
         if (rows[i] < 0) continue;
-        scores_.nll[size_t(rows[i])] = loss.nll_T.const_data_ptr<float>()[i];
+        scores_.nll[size_t(rows[i])] = -loss.logprob_T.const_data_ptr<float>()[i];
         scores_.lse[size_t(rows[i])] = loss.lse_T.const_data_ptr<float>()[i];
       }
       if (after_call) after_call(cache);

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -15,64 +17,91 @@
 namespace finback {
 namespace {
 
-// Rows whose logits exist at one time. Each chunk reads and writes the head's gradient once, so fewer are slower; at 8,192 words 256 rows
+// Rows whose logits exist at one time. Each chunk reads and writes the head's gradient once, so fewer are slower; at a vocab of 8,192, 256 rows
 // are 8 MiB, which the last cache holds.
 constexpr int64_t kRowsAChunk = 256;
 
-// Logits of the rows of h become the rows' losses, and d_logits where gradients are wanted (zero rows where masked).
-void reduce_rows(const at::Tensor& logits_CW, const int64_t* targets, bool gradients, double nll_scale, double z_scale, HeadLoss& loss,
-                 int64_t first) {
-  const int64_t words = logits_CW.size(1);
+constexpr int64_t kRowsATask = 4;
+
+// What reduce_rows writes, of a chunk.
+struct ChunkOutput {
+  const int64_t* targets;
+  float *logprob, *lse;
+  int64_t* argmax;
+};
+
+// The weights of rows [begin, end) of a chunk that begins at row `first`; their log-probs are there.
+void weigh(const HeadGradient& wanted, int64_t first, int64_t begin, int64_t end, const float* logprob,
+           std::span<float, kRowsATask> weights) {
+  const size_t rows = size_t(end - begin);
+  if (wanted.weigh) return wanted.weigh(first + begin, {logprob + begin, rows}, weights.subspan(0, rows));
+  for (size_t r = 0; r < rows; ++r) {
+    weights[r] = wanted.weights_T.defined() ? wanted.weights_T.const_data_ptr<float>()[first + begin + int64_t(r)] : 1.0f;
+  }
+}
+
+// Logits of a chunk's rows become their log-probs, and d_logits where gradients are wanted (zero rows where masked).
+void reduce_rows(const at::Tensor& logits_CW, const HeadGradient& wanted, int64_t first, const ChunkOutput& out) {
+  const int64_t vocab = logits_CW.size(1);
   float* logits = logits_CW.mutable_data_ptr<float>();
-  float *nll = loss.nll_T.mutable_data_ptr<float>() + first, *lse = loss.lse_T.mutable_data_ptr<float>() + first;
-  int64_t* argmax = loss.argmax_T.mutable_data_ptr<int64_t>() + first;
-  parallel_ranges(logits_CW.size(0), 4, [&](int64_t begin, int64_t end) {
+  parallel_ranges(logits_CW.size(0), kRowsATask, [&](int64_t begin, int64_t end) {
+    std::array<HeadLossRows::Row, kRowsATask> rows;
     for (int64_t t = begin; t < end; ++t) {
-      if (targets[t] < 0) {
-        nll[t] = lse[t] = 0, argmax[t] = -1;
-        if (gradients) std::fill_n(logits + t * words, words, 0.0f);
+      HeadLossRows::Row& row = rows[size_t(t - begin)];
+      row = {0, 0, 1, -1};
+      FB_ASSERT(out.targets[t] < vocab, "a target is a token id");
+      if (out.targets[t] >= 0) row = head_loss_rows().row(vocab, logits + t * vocab, out.targets[t]);
+      out.logprob[t] = row.logprob, out.lse[t] = row.lse, out.argmax[t] = row.argmax;
+    }
+    if (!wanted.d_head_WD.defined()) return;
+    std::array<float, kRowsATask> weights;
+    weigh(wanted, first, begin, end, out.logprob, weights);
+    for (int64_t t = begin; t < end; ++t) {
+      if (out.targets[t] < 0) {
+        std::fill_n(logits + t * vocab, vocab, 0.0f);
         continue;
       }
-      FB_ASSERT(targets[t] < words, "a target is a word");
-      const HeadLossRows::Row row =
-          head_loss_rows().row(words, logits + t * words, targets[t], gradients, float(nll_scale), float(z_scale));
-      nll[t] = row.nll, lse[t] = row.lse, argmax[t] = row.argmax;
+      head_loss_rows().gradient(vocab, logits + t * vocab, out.targets[t], rows[size_t(t - begin)],
+                                float(wanted.scale) * weights[size_t(t - begin)], float(wanted.z_scale));
     }
   });
 }
 
 }  // namespace
 
-HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
-                   double nll_scale, double z_scale) {
-  if (use_ref(h_TD)) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, d_head_WD, nll_scale, z_scale);
+HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted) {
+  FB_ASSERT(!wanted.weights_T.defined() || (wanted.weights_T.is_contiguous() && wanted.weights_T.numel() == targets_T.numel()),
+            "a weight for every row");
+  if (use_ref(h_TD)) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, wanted);
   const Rows h = rows_of(h_TD);
-  const int64_t words = head_WD.n();
-  const bool gradients = d_head_WD.defined();
+  const int64_t vocab = head_WD.n();
+  const bool gradients = wanted.d_head_WD.defined();
   const at::Tensor ids_T = targets_T.contiguous();
   HeadLoss loss{at::empty({h.count}, h_TD.options()), at::empty({h.count}, h_TD.options()), at::empty({h.count}, ids_T.options()), {}};
   if (gradients) loss.dh_TD = at::empty({h.count, h.columns}, h_TD.options());
-  const at::Tensor logits = at::empty({std::min(kRowsAChunk, h.count), words}, h_TD.options());
+  const at::Tensor logits = at::empty({std::min(kRowsAChunk, h.count), vocab}, h_TD.options());
   for (int64_t first = 0; first < h.count; first += kRowsAChunk) {
     const int64_t rows = std::min(kRowsAChunk, h.count - first);
     const at::Tensor logits_CW = logits.slice(0, 0, rows);
     float* data = logits_CW.mutable_data_ptr<float>();
-    gemm_packed(rows, words, h.columns, {h.at(first), h.stride, 1}, head_WD.forward_operand(), data, words, false);
-    reduce_rows(logits_CW, ids_T.const_data_ptr<int64_t>() + first, gradients, nll_scale, z_scale, loss, first);
+    gemm_packed(rows, vocab, h.columns, {h.at(first), h.stride, 1}, head_WD.forward_operand(), data, vocab, false);
+    reduce_rows(logits_CW, wanted, first,
+                {ids_T.const_data_ptr<int64_t>() + first, loss.logprob_T.mutable_data_ptr<float>() + first,
+                 loss.lse_T.mutable_data_ptr<float>() + first, loss.argmax_T.mutable_data_ptr<int64_t>() + first});
     if (!gradients) continue;
-    gemm_packed(rows, h.columns, words, {data, words, 1}, head_WD.backward_operand(),
+    gemm_packed(rows, h.columns, vocab, {data, vocab, 1}, head_WD.backward_operand(),
                 loss.dh_TD.mutable_data_ptr<float>() + first * h.columns, h.columns, false);
-    linear_wgrad_(d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
+    linear_wgrad_(wanted.d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
   }
   return loss;
 }
 
 float token_logprob(std::span<const float> logits_W, int64_t id) {
-  const int64_t words = int64_t(logits_W.size());
-  FB_ASSERT(id >= 0 && id < words, "a token is a word");
+  const int64_t vocab = int64_t(logits_W.size());
+  FB_ASSERT(id >= 0 && id < vocab, "a token id");
   std::vector<float> row(logits_W.begin(), logits_W.end());  // the kernel overwrites it
-  if (kernel_variant() == Variant::kRef) return row[size_t(id)] - at::logsumexp(at::from_blob(row.data(), {words}), {0}).item<float>();
-  return -head_loss_rows().row(words, row.data(), id, false, 1.0f, 0.0f).nll;
+  if (kernel_variant() == Variant::kRef) return row[size_t(id)] - at::logsumexp(at::from_blob(row.data(), {vocab}), {0}).item<float>();
+  return head_loss_rows().row(vocab, row.data(), id).logprob;
 }
 
 }  // namespace finback

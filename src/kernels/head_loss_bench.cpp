@@ -14,11 +14,10 @@ void bench_head_loss(Bench& bench) {
   const PackedWeight head(head_WD, &stamp);
   const double flops = 2.0 * double(tokens * d * words);
   bench.row(
-      "head_loss 2048x256x8192", flops, 0, [&] { head_loss(h_TD, head, targets_T, {}, 1, 0); },
-      [&] { head_loss_ref(h_TD, head_WD, targets_T, {}, 1, 0); });
+      "head_loss 2048x256x8192", flops, 0, [&] { head_loss(h_TD, head, targets_T); }, [&] { head_loss_ref(h_TD, head_WD, targets_T); });
   bench.row(
-      "head_loss 2048x256x8192 with gradients", 3 * flops, 0, [&] { head_loss(h_TD, head, targets_T, d_head_WD, 1, 0); },
-      [&] { head_loss_ref(h_TD, head_WD, targets_T, d_head_WD, 1, 0); });
+      "head_loss 2048x256x8192 with gradients", 3 * flops, 0, [&] { head_loss(h_TD, head, targets_T, {d_head_WD}); },
+      [&] { head_loss_ref(h_TD, head_WD, targets_T, {d_head_WD}); });
 }
 
 }  // namespace finback

@@ -39,30 +39,32 @@ HWY_ATTR int64_t first_highest(int64_t w, const float* HWY_RESTRICT logits) {
   return best_id;
 }
 
-HWY_ATTR HeadLossRows::Row row(int64_t w, float* HWY_RESTRICT logits, int64_t target, bool gradient, float nll_scale, float z_scale) {
+HWY_ATTR HeadLossRows::Row row(int64_t w, float* HWY_RESTRICT logits, int64_t target) {
   HeadLossRows::Row result;
   result.argmax = first_highest(w, logits);
   const float highest = logits[result.argmax], chosen = logits[target];
   const auto shift = hn::Set(kF, highest);
-  const float sum = row_sum(w, [&](int64_t j, int64_t left) HWY_ATTR {
+  result.sum = row_sum(w, [&](int64_t j, int64_t left) HWY_ATTR {
     auto e = vector_exp(kF, hn::Sub(load_some(logits + j, left), shift));
     if (left < lanes()) e = hn::IfThenElseZero(hn::FirstN(kF, size_t(left)), e);
     store_some(e, logits + j, left);
     return e;
   });
-  const float log_sum = hn::GetLane(vector_log(kF, hn::Set(kF, sum)));
+  const float log_sum = hn::GetLane(vector_log(kF, hn::Set(kF, result.sum)));
   result.lse = highest + log_sum;
-  result.nll = log_sum - (chosen - highest);
-  if (!gradient) return result;
-  // d nll = softmax - onehot; d lse^2 = 2 lse softmax.
-  const auto scale = hn::Set(kF, (nll_scale + 2.0f * z_scale * result.lse) / sum);
-  for (int64_t j = 0; j < w; j += lanes()) store_some(hn::Mul(load_some(logits + j, w - j), scale), logits + j, w - j);
-  logits[target] -= nll_scale;
+  result.logprob = (chosen - highest) - log_sum;
   return result;
 }
 
+// d (-log p) = softmax - onehot; d lse^2 = 2 lse softmax.
+HWY_ATTR void gradient(int64_t w, float* HWY_RESTRICT exps, int64_t target, const HeadLossRows::Row& row, float scale, float z_scale) {
+  const auto factor = hn::Set(kF, (scale + 2.0f * z_scale * row.lse) / row.sum);
+  for (int64_t j = 0; j < w; j += lanes()) store_some(hn::Mul(load_some(exps + j, w - j), factor), exps + j, w - j);
+  exps[target] -= scale;
+}
+
 HWY_ATTR const HeadLossRows* get_head_loss_rows() {
-  static const HeadLossRows table = {row};
+  static const HeadLossRows table = {row, gradient};
   return &table;
 }
 

@@ -6,11 +6,14 @@ namespace finback {
 
 struct HeadLossRows {
   struct Row {
-    float nll, lse;
+    float logprob, lse;
+    float sum;       // of exp(logit - highest)
     int64_t argmax;  // the lowest id among equals; of a NaN row, 0
   };
-  // logits [w] may be overwritten. gradient: they become d(nll_scale nll + z_scale lse^2)/d(logits).
-  Row (*row)(int64_t w, float* logits, int64_t target, bool gradient, float nll_scale, float z_scale);
+  // logits [w] become exp(logit - highest).
+  Row (*row)(int64_t w, float* logits, int64_t target);
+  // From what row() left: d(-scale logprob + z_scale lse^2) / d(logits).
+  void (*gradient)(int64_t w, float* exps, int64_t target, const Row& row, float scale, float z_scale);
 };
 const HeadLossRows& head_loss_rows();
 

@@ -20,13 +20,13 @@ at::Tensor targets(const Case& c) {
   return c.tokens > 2 ? ids.masked_fill(at::arange(c.tokens).remainder(3).eq(1), -1) : ids;
 }
 
-// in: h, head, d_head before. Out: nll, lse, argmax, dh, d_head after.
-TensorOp loss(const at::Tensor& targets_T, bool reference) {
+// in: h, head, d_head before. Out: log-probs, lse, argmax, dh, d_head after.
+TensorOp loss(const at::Tensor& targets_T, bool reference, const at::Tensor& weights = {}) {
   return [=](const Tensors& in) {
     const at::Tensor d_head = in[2].clone();
-    const HeadLoss l = reference ? head_loss_ref(in[0], in[1], targets_T, d_head, 0.37, 0.01)
-                                 : head_loss(in[0], PackedWeight(in[1], &kStamp), targets_T, d_head, 0.37, 0.01);
-    return Tensors{l.nll_T, l.lse_T, l.argmax_T, l.dh_TD, d_head};
+    const HeadLoss l = reference ? head_loss_ref(in[0], in[1], targets_T, {d_head, 0.37, 0.01, weights})
+                                 : head_loss(in[0], PackedWeight(in[1], &kStamp), targets_T, {d_head, 0.37, 0.01, weights});
+    return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD, d_head};
   };
 }
 
@@ -55,15 +55,61 @@ TEST(HeadLoss, GradientIsThatOfTheLoss) {
   expect_close(out[4], head.grad(), c.tokens);
 }
 
+// A weight a row, given or computed from the log-probs; autograd is the judge.
+TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
+  const Case c = {261, 8, 11};
+  const at::Tensor targets_T = targets(c), valid = targets_T.ge(0), weights_T = normal({c.tokens}, 7);
+  const at::Tensor h_TD = normal({c.tokens, c.d}, 1), head_WD = normal({c.words, c.d}, 2);
+  // A policy's weight: exp(logprob - old), cut off at 1.2, times an advantage.
+  const auto policy = [&](const at::Tensor& logprob_T) {
+    return at::exp(logprob_T + 2).clamp_max(1.2) * weights_T.to(logprob_T.scalar_type());
+  };
+  const WeighRows weigh = [&](int64_t first, std::span<const float> logprobs, std::span<float> weights) {
+    for (size_t i = 0; i < logprobs.size(); ++i) {
+      weights[i] = std::min(1.2f, std::exp(logprobs[i] + 2)) * weights_T.const_data_ptr<float>()[first + int64_t(i)];
+    }
+  };
+  for (const bool by_logprob : {false, true}) {
+    const at::Tensor h = h_TD.to(at::kDouble).requires_grad_(true), head = head_WD.to(at::kDouble).requires_grad_(true);
+    {
+      const at::AutoGradMode enable(true);
+      const at::Tensor logprob_T = at::log_softmax(at::matmul(h, head.t()), 1).gather(1, targets_T.clamp_min(0).unsqueeze(1)).squeeze(1);
+      const at::Tensor w_T = by_logprob ? policy(logprob_T.detach()) : weights_T.to(at::kDouble);
+      (-0.37 * (w_T * logprob_T).masked_select(valid).sum()).backward();
+    }
+    const auto check = [&] {
+      const at::Tensor d_head = at::zeros_like(head_WD);
+      const HeadGradient wanted = {d_head, 0.37, 0, by_logprob ? at::Tensor() : weights_T, by_logprob ? weigh : WeighRows()};
+      const HeadLoss loss = head_loss(h_TD, PackedWeight(head_WD, &kStamp), targets_T, wanted);
+      expect_close(loss.dh_TD, h.grad(), c.words);
+      expect_close(d_head, head.grad(), c.tokens);
+    };
+    for_each_variant(check);
+    select_kernels("ref");
+    check();
+    select_kernels("auto");
+  }
+}
+
+TEST(HeadLoss, AWeightOfOneIsNoWeight) {
+  const Case c = {70, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
+  for_each_variant([&] {
+    const Tensors in = {h, head, at::zeros_like(head)}, plain = loss(targets(c), false)(in),
+                  weighed = loss(targets(c), false, at::ones({c.tokens}))(in);
+    for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(same_bits(plain[i], weighed[i])) << i;
+  });
+}
+
 TEST(HeadLoss, OfOneTokenHasTheBitsOfTheOp) {
   const at::Tensor h = normal({70, 12}, 1), head = normal({257, 12}, 2), targets_T = random_ids({70}, 257, 5);
   for_each_variant([&] {
     const PackedWeight packed(head, &kStamp);
-    const HeadLoss loss = head_loss(h, packed, targets_T, {}, 1, 0);
+    const HeadLoss loss = head_loss(h, packed, targets_T);
     const at::Tensor logits = linear(h, packed);
     for (int64_t t = 0; t < 70; ++t) {
       const std::span<const float> row(logits[t].const_data_ptr<float>(), 257);
-      EXPECT_EQ(token_logprob(row, targets_T[t].item<int64_t>()), -loss.nll_T[t].item<float>());
+      EXPECT_EQ(token_logprob(row, targets_T[t].item<int64_t>()), loss.logprob_T[t].item<float>());
     }
   });
 }
@@ -76,11 +122,11 @@ TEST(HeadLoss, OfAStoredHeadIsThatOfItsLogits) {
     const auto check = [&] {
       PackedWeight stored(head, &kStamp);
       stored.store(storage);
-      const HeadLoss loss = head_loss(h, stored, targets_T, {}, 1, 0);
+      const HeadLoss loss = head_loss(h, stored, targets_T);
       const at::Tensor logits = linear(h, stored);
       for (int64_t t = 0; t < 20; ++t) {
         const std::span<const float> row(logits[t].const_data_ptr<float>(), 257);
-        EXPECT_NEAR(token_logprob(row, targets_T[t].item<int64_t>()), -loss.nll_T[t].item<float>(), 1e-4);
+        EXPECT_NEAR(token_logprob(row, targets_T[t].item<int64_t>()), loss.logprob_T[t].item<float>(), 1e-4);
       }
     };
     for_each_variant(check);
@@ -107,20 +153,21 @@ TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
   const Case c = {70, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
   for_each_variant([&] {
-    const HeadLoss plain = head_loss(h, PackedWeight(head, &kStamp), targets(c), {}, 1, 0);
-    const HeadLoss full = head_loss(h, PackedWeight(head, &kStamp), targets(c), at::zeros_like(head), 1, 0);
+    const HeadLoss plain = head_loss(h, PackedWeight(head, &kStamp), targets(c));
+    const HeadLoss full = head_loss(h, PackedWeight(head, &kStamp), targets(c), {at::zeros_like(head)});
     EXPECT_FALSE(plain.dh_TD.defined());
-    EXPECT_TRUE(same_bits(plain.nll_T, full.nll_T) && same_bits(plain.lse_T, full.lse_T) && same_bits(plain.argmax_T, full.argmax_T));
+    EXPECT_TRUE(same_bits(plain.logprob_T, full.logprob_T) && same_bits(plain.lse_T, full.lse_T) &&
+                same_bits(plain.argmax_T, full.argmax_T));
   });
 }
 
 TEST(HeadLoss, LowestIdWinsTiesOfTheArgmax) {
   for_each_variant([&] {
     at::Tensor head = at::zeros({100, 2});
-    const HeadLoss level = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong), {}, 1, 0);
+    const HeadLoss level = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(level.argmax_T.item<int64_t>(), 0);
     for (const int64_t id : {41, 57, 99}) head[id].fill_(1.0f);
-    const HeadLoss tied = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong), {}, 1, 0);
+    const HeadLoss tied = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(tied.argmax_T.item<int64_t>(), 41);
   });
 }
@@ -129,8 +176,8 @@ TEST(HeadLoss, RowDependsOnItselfAlone) {
   const Case c = {300, 12, 40};
   const at::Tensor head = normal({c.words, c.d}, 2);
   check_rows_alone({normal({c.tokens, c.d}, 1), targets(c)}, [&](const Tensors& in) {
-    const HeadLoss l = head_loss(in[0], PackedWeight(head, &kStamp), in[1], at::zeros_like(head), 0.5, 0.1);
-    return Tensors{l.nll_T, l.lse_T, l.argmax_T, l.dh_TD};
+    const HeadLoss l = head_loss(in[0], PackedWeight(head, &kStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
+    return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD};
   });
 }
 
@@ -138,7 +185,7 @@ TEST(HeadLoss, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   const Case c = {600, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2), ids = targets(c);
   check_micro_batches(normal({c.words, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
-    head_loss(h.slice(0, first, end), PackedWeight(head, &kStamp), ids.slice(0, first, end), sum, 0.5, 0.1);
+    head_loss(h.slice(0, first, end), PackedWeight(head, &kStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
   });
 }
 

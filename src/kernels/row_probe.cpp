@@ -67,7 +67,7 @@ void visit_linears(const Visit& visit) {
   visit("heads_linear", [&](int64_t first, int64_t rows) { return heads_linear(rows_of(x_THK, first, rows), heads); });
   visit("heads_linear_t", [&](int64_t first, int64_t rows) { return heads_linear_t(rows_of(x_THK, first, rows), heads); });
   visit("head_loss", [&](int64_t first, int64_t rows) {
-    return head_loss(rows_of(x_TD, first, rows), weight, rows_of(targets_T, first, rows), none, 1, 0).nll_T;
+    return head_loss(rows_of(x_TD, first, rows), weight, rows_of(targets_T, first, rows)).logprob_T;
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
     const PackedWeight narrow(w_WD, &kStamp, precision);

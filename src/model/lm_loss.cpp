@@ -24,6 +24,7 @@ struct Depth {
   Batch batch;
   at::Tensor hidden_TD;
   at::Tensor targets_T, guesses_T;  // guesses: the main head's greedy guess for each target
+  at::Tensor weights_T;             // f32, of each target; undefined: 1
 };
 
 // What the backward pass begins with.
@@ -34,11 +35,15 @@ struct BackwardStarts {
 
 int64_t unmasked(const at::Tensor& targets_T) { return targets_T.ge(0).sum().item<int64_t>(); }
 
-// d_head_WD: undefined without gradients.
-HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Tensor& targets_T, const at::Tensor& d_head_WD,
-                 double nll_scale, double z_scale) {
+HeadLoss head_of(const Transformer& model, const at::Tensor& h_TD, const at::Tensor& targets_T, const HeadGradient& wanted) {
   const at::NoGradGuard no_grad;
-  return head_loss(h_TD.detach(), model.head(), targets_T, d_head_WD, nll_scale, z_scale);
+  return head_loss(h_TD.detach(), model.head(), targets_T, wanted);
+}
+
+// -sum of weight * logprob; weights_T undefined: 1.
+TickSum nll_of(const HeadLoss& loss, const at::Tensor& weights_T) {
+  return tick_sum(weights_T.defined() ? loss.logprob_T * weights_T.to(loss.logprob_T.device()) : loss.logprob_T,
+                  [](double x) { return -x; });
 }
 
 // Once, before any work: every depth's targets are some of these.
@@ -58,15 +63,16 @@ void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& 
     Transformer::Mtp mtp = model.mtp_forward(k, depth.batch, depth.hidden_TD, forward);
     depth.targets_T = next_in_sequence(depth.targets_T, mtp.rows);
     depth.guesses_T = next_in_sequence(depth.guesses_T, mtp.rows);
+    if (depth.weights_T.defined()) depth.weights_T = next_in_sequence(depth.weights_T, mtp.rows);
     const double denominator = in.mtp_denominators[size_t(k)];
     const bool differentiated = gradients && denominator > 0 && mtp.batch.tokens() > 0;
     // V3 eq. 24-25. Differs from eq. 24: the mean is over the targets that exist, not over T.
     const double scale = differentiated ? in.mtp_lambda / double(depths) / denominator : 0;
     result.mtp_nll.emplace_back(), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
     if (mtp.batch.tokens() > 0) {
-      const HeadLoss loss =
-          head_of(model, mtp.normed_TD, depth.targets_T, differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0);
-      result.mtp_nll.back() = tick_sum(loss.nll_T);
+      const HeadLoss loss = head_of(model, mtp.normed_TD, depth.targets_T,
+                                    {differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0, depth.weights_T});
+      result.mtp_nll.back() = nll_of(loss, depth.weights_T);
       result.mtp_count.back() = unmasked(depth.targets_T);
       result.mtp_agree.back() = (loss.argmax_T.eq(depth.guesses_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
       if (differentiated) starts.add(mtp.normed_TD, loss.dh_TD);
@@ -89,14 +95,17 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   ForwardOptions forward = in.forward;
   forward.log = &result.router;
   const at::Tensor hidden_TD = model.forward(batch, forward);
-  const HeadLoss main = head_of(model, hidden_TD, in.targets_T, in.gradients ? model.head_grad(0) : at::Tensor(), 1 / in.main_denominator,
-                                in.z_loss / in.main_denominator);
-  result.main_nll = tick_sum(main.nll_T);
+  const HeadLoss main = head_of(
+      model, hidden_TD, in.targets_T,
+      {in.gradients ? model.head_grad(0) : at::Tensor(), 1 / in.main_denominator, in.z_loss / in.main_denominator, in.weights_T, in.weigh});
+  result.main_nll = nll_of(main, {});
+  result.weighted_nll = in.weights_T.defined() ? nll_of(main, in.weights_T) : result.main_nll;
+  result.logprobs_T = main.logprob_T;
   result.main_count = unmasked(in.targets_T);
   result.z = tick_sum(main.lse_T, [](double lse) { return lse * lse; });
   BackwardStarts starts;
   starts.add(hidden_TD, main.dh_TD);
-  mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T}, result, starts);
+  mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T, in.weights_T}, result, starts);
   for (const RouterLog::Layer& layer : result.router.layers) result.balance += layer.balance_loss;
   if (!in.gradients) return result;
   if (in.before_backward) in.before_backward();

@@ -15,7 +15,7 @@ namespace {
 
 // Exact sums of a step before they are divided.
 struct Totals {
-  TickSum main, z, balance;
+  TickSum main, weighted, z, balance;
   int64_t targets = 0, bytes = 0, balance_rows = 0;
   std::vector<TickSum> mtp;
   std::vector<int64_t> mtp_targets, mtp_agree;
@@ -39,6 +39,7 @@ Totals denominators(const std::vector<MicroBatch>& micro_batches, int64_t n_mtp)
 
 void add(Totals& totals, const LossResult& part) {
   totals.main += part.main_nll;
+  totals.weighted += part.weighted_nll;
   totals.z += part.z;
   totals.balance += part.balance;
   for (size_t k = 0; k < part.mtp_nll.size(); ++k) totals.mtp[k] += part.mtp_nll[k];
@@ -58,7 +59,7 @@ void divide(const Totals& totals, const LossWeights& weights, StepResult& result
     result.mtp_loss.push_back(ratio(totals.mtp[k], totals.mtp_targets[k]));
     result.mtp_acceptance.push_back(ratio(double(totals.mtp_agree[k]), totals.mtp_targets[k]));
   }
-  result.loss = result.main_loss + result.balance_loss + result.z_loss;
+  result.loss = ratio(totals.weighted, totals.targets) + result.balance_loss + result.z_loss;
   for (const double mtp : result.mtp_loss) result.loss += weights.mtp_lambda * mtp / double(result.mtp_loss.size());  // V3 eq. 25
 }
 
@@ -94,6 +95,7 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
   StepResult result;
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     inputs.targets_T = micro_batches[i].targets_T;
+    inputs.weights_T = micro_batches[i].weights_T;
     inputs.forward.audit = i == 0 ? weights.audit : nullptr;
     inputs.last = i + 1 == micro_batches.size();
     const LossResult part = lm_loss(model, micro_batches[i].batch, inputs);

@@ -20,6 +20,7 @@ struct MicroBatch {
   at::Tensor targets_T;       // i64, -1 = masked
   int64_t valid_targets = 0;  // those that are not masked
   int64_t target_bytes = 0;   // raw UTF-8 bytes of the valid targets
+  at::Tensor weights_T{};     // f32, a factor on each target's loss; undefined: 1. Denominators count targets, whatever they weigh
 };
 
 // What a step's loss is made of: V3 eq. 25 and 17, and the z-loss.
@@ -34,8 +35,8 @@ struct LossWeights {
 
 // Means over the step, in nats a target where not said otherwise.
 struct StepResult {
-  double loss = 0;  // what was differentiated: main + lambda * mean(mtp) + balance + z
-  double main_loss = 0;
+  double loss = 0;                      // what was differentiated: weighted main + lambda * mean(mtp) + balance + z
+  double main_loss = 0;                 // unweighted
   std::vector<double> mtp_loss;         // by depth, unweighted
   double balance_loss = 0, z_loss = 0;  // weighted
   double bpb = 0;                       // main loss in bits a byte of the batch

@@ -55,6 +55,31 @@ TEST(TrainingStep, MicroBatchesGiveTheBitsOfOneBigBatch) {
   }
 }
 
+// Weights are linear: a target of weight 2 counts like two, one of weight 0 like a masked one that the denominators still count.
+TEST(TrainingStep, WeightsMultiplyEachTargetsLossAndGradient) {
+  const auto model = lively_model(small_config(), true, 5);
+  MicroBatch micro = random_micro_batch(3, kSeqLen, 2);
+  const LossWeights weights = {MlaAlgebra::kExpanded, 0.3, 0, 0};
+  const auto grads = [&](const at::Tensor& weights_T) {
+    micro.weights_T = weights_T;
+    const StepResult result = accumulate_gradients(*model, {micro}, weights);
+    return std::pair(model->parameters().grads_P().clone(), result.loss);
+  };
+  const at::Tensor first_T = at::arange(3 * kSeqLen).lt(20).to(at::kFloat);
+  const auto [all, all_loss] = grads({});
+  const auto [ones, ones_loss] = grads(at::ones({3 * kSeqLen}));
+  EXPECT_TRUE(at::equal(all, ones));
+  EXPECT_EQ(all_loss, ones_loss);
+  const auto [head, head_loss] = grads(first_T);
+  const auto [tail, tail_loss] = grads(1 - first_T);
+  const auto [twice, twice_loss] = grads(1 + first_T);
+  EXPECT_NEAR(head_loss + tail_loss, all_loss, 1e-6);
+  EXPECT_NEAR(all_loss + head_loss, twice_loss, 1e-6);
+  EXPECT_GT(head_loss, 0.1);
+  EXPECT_TRUE(at::allclose(head + tail, all, 1e-4, 1e-6));
+  EXPECT_TRUE(at::allclose(all + head, twice, 1e-4, 1e-6));
+}
+
 // An audit looks at a step's first row alone, so a cut into micro-batches changes none of its figures, and it changes nothing of the step.
 TEST(TrainingStep, AnAuditSeesTheFirstRowWhateverTheCut) {
   const auto model = lively_model(small_config(), true, 5);

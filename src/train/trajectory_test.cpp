@@ -20,7 +20,7 @@ using namespace test;
 namespace {
 namespace fs = std::filesystem;
 
-constexpr int64_t kSteps = 20, kPortableSteps = 2, kRows = 4, kSeqLen = 64, kIds = 96;
+constexpr int64_t kSteps = 20, kPortableSteps = 2, kAccumulatedSteps = 6, kRows = 4, kSeqLen = 64, kIds = 96;
 constexpr double kLr = 1e-3, kClip = 1.0, kGamma = 1e-3;
 // Largest difference of losses (seen: 2e-6) and of gradient norms (relative) to transformers and torch.optim.AdamW over the 20 steps.
 constexpr double kOracleLoss = 1e-5, kOracleNorm = 3e-4;
@@ -147,7 +147,8 @@ TEST(Trajectory, IsTheGoldenOneToTheBit) {
         continue;
       }
       EXPECT_EQ(first_difference(trajectory(precision, kWhole), expected), "");
-      EXPECT_EQ(first_difference(trajectory(precision, {1, 3}), expected), "") << "in micro-batches";
+      expected.erase(expected.begin() + kAccumulatedSteps, expected.end());
+      EXPECT_EQ(first_difference(trajectory(precision, {1, 3}, kAccumulatedSteps), expected), "") << "in micro-batches";
     }
   });
 }
