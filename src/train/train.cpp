@@ -88,14 +88,6 @@ Bill make_bill(const TrainConfig& config, const TrainerState& state, const Meter
 
 bool due(int64_t step, int64_t every) { return every > 0 && step > 0 && step % every == 0; }
 
-void set_deterministic(bool wanted) {
-  if (!wanted || at::globalContext().deterministicAlgorithms()) return;
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8",
-           /*overwrite=*/0);  // what cuBLAS asks of those who want the same bits again; read at its first product
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);  // that part is --poison's
-}
-
 struct Position {
   TrainerState state;
   bool resumed = false;
@@ -150,7 +142,7 @@ std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const Trai
 TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const StopSignal stop;  // first: a signal while data and model are opened ends the run orderly too
   const Timer begun;
-  set_deterministic(config.run.deterministic);
+  if (config.run.deterministic) make_deterministic();
   const at::Device device = parse_device(config.run.device, "run.device");
   const fs::path root = fs::path(config.run.dir) / config.run.name;
   RowFeed feed(config, device);
