@@ -78,7 +78,7 @@ Answer answer(Engine& engine, const Tokenizer* tokenizer, Request request, const
   Answer result;
   std::optional<StreamDecoder> decoder;
   if (tokenizer) decoder.emplace(*tokenizer, /*skip_special=*/true);
-  StopText stopper(stop);
+  StopText stopper({stop});
   const auto emit = [&](const std::string& text) {
     result.text += text;
     if (stream) std::fwrite(text.data(), 1, text.size(), stdout), std::fflush(stdout);
@@ -193,7 +193,7 @@ std::vector<int32_t> prompt_ids(const Args& args, Session& session, const std::s
   const Tokenizer& tokenizer = *session.tokenizer;
   if (session.chat) {
     session.messages.push_back({"user", text});
-    return encode_chat(tokenizer, session.messages, session.format);
+    return encode_chat(tokenizer, session.messages, session.format).ids;
   }
   std::vector<int32_t> ids = tokenizer.encode(text, /*add_special=*/true);
   // An empty prompt starts a new document, as the training data did.
