@@ -1,17 +1,34 @@
 #include "cli/args.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <utility>
 
 #include "base/fields.h"
+#include "cli/process_flags.h"
 
 namespace finback {
+namespace {
+
+bool is_flag(const std::string& word) { return word.size() > 2 && word.starts_with("--"); }
+// "-" is standard input and "-5" a number; any other single dash is a flag that nobody declares.
+bool is_short_flag(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && word[1] != '-' && !(word[1] >= '0' && word[1] <= '9');
+}
+// --name=value without the dashes and the value.
+std::string flag_name(const std::string& word) { return word.substr(2, word.find('=') - 2); }
+
+}  // namespace
 
 Args::Args(std::string usage, std::string about, std::string example)
-    : usage_(std::move(usage)), about_(std::move(about)), example_(std::move(example)) {}
+    : usage_(std::move(usage)), about_(std::move(about)), example_(std::move(example)) {
+  declare_process_flags(*this);
+  of_every_verb_ = declared_.size();
+}
 
 Args& Args::flag(const std::string& name, const std::string& value_name, const std::string& help) {
+  FB_ASSERT(!find(name), "a flag is declared once");
   declared_.push_back({name, value_name, help});
   return *this;
 }
@@ -24,45 +41,69 @@ Args& Args::accept_overrides(const std::string& help_text) {
   return *this;
 }
 
+const Args::Declared* Args::find(const std::string& name) const {
+  for (const Declared& declared : declared_) {
+    if (declared.name == name) return &declared;
+  }
+  return nullptr;
+}
+
 bool Args::parse(std::span<const std::string> words) {
-  for (size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (word == "--help" || word == "-h") {
+  bool flags = true;  // until "--"
+  while (!words.empty()) {
+    const std::string& word = words.front();
+    size_t taken = 1;
+    if (flags && word == "--") {
+      flags = false;
+    } else if (flags && (word == "--help" || word == "-h")) {
       fmt::print("{}", help());
       return false;
-    }
-    // "-" is standard input and "-5" a number; any other single dash is a flag that nobody declared.
-    const bool short_flag = word.size() > 1 && word[0] == '-' && word[1] != '-' && !(word[1] >= '0' && word[1] <= '9');
-    if (short_flag) throw UsageError(fmt::format("unknown flag {}. Hint: flags have two dashes; finback {} --help", word, verb()));
-    if (word.size() < 3 || word.substr(0, 2) != "--") {
+    } else if (flags && is_short_flag(word)) {
+      throw UsageError(fmt::format("unknown flag {}. Hint: flags have two dashes; finback {} --help", word, verb()));
+    } else if (flags && is_flag(word)) {
+      taken = take_flag(words);
+    } else {
       positional_.push_back(word);
-      continue;
     }
-    const size_t equals = word.find('=');
-    const std::string name = word.substr(2, equals == std::string::npos ? std::string::npos : equals - 2);
-    const Declared* declared = nullptr;
-    std::vector<std::string> known;
-    for (const Declared& candidate : declared_) {
-      known.push_back(candidate.name);
-      if (candidate.name == name) declared = &candidate;
-    }
-    const bool override_shaped = accepts_overrides_ && !declared && equals != std::string::npos;
-    if (!declared && !override_shaped) {
-      const std::string near = nearest_word(name, known);
-      throw UsageError(
-          fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
-    }
-    std::string value;
-    if (equals != std::string::npos) {
-      value = word.substr(equals + 1);
-      if (declared && declared->value_name.empty()) throw UsageError(fmt::format("--{} takes no value, got \"{}\"", name, value));
-    } else if (declared && !declared->value_name.empty()) {
-      if (i + 1 >= words.size()) throw UsageError(fmt::format("--{} expects a value: {}", name, declared->value_name));
-      value = words[++i];
-    }
-    (declared ? given_ : overrides_).emplace_back(name, value);
+    words = words.subspan(taken);
   }
+  apply_process_flags(*this);
   return true;
+}
+
+// The flag in front; how many words it took.
+size_t Args::take_flag(std::span<const std::string> words) {
+  const std::string& word = words.front();
+  const std::string name = flag_name(word);
+  const size_t equals = word.find('=');
+  const Declared* declared = find(name);
+  if (!declared && !(accepts_overrides_ && equals != std::string::npos)) {
+    std::vector<std::string> known;
+    for (const Declared& candidate : declared_) known.push_back(candidate.name);
+    const std::string near = nearest_word(name, known);
+    throw UsageError(
+        fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
+  }
+  const bool valued = !declared || !declared->value_name.empty();
+  if (equals != std::string::npos) {
+    if (!valued) throw UsageError(fmt::format("--{} takes no value, got \"{}\"", name, word.substr(equals + 1)));
+    (declared ? given_ : overrides_).emplace_back(name, word.substr(equals + 1));
+    return 1;
+  }
+  if (valued && words.size() < 2) throw UsageError(fmt::format("--{} expects a value: {}", name, declared->value_name));
+  given_.emplace_back(name, valued ? words[1] : "");
+  return valued ? 2 : 1;
+}
+
+size_t Args::leading_flags(std::span<const std::string> words) const {
+  size_t count = 0;
+  while (count < words.size() && is_flag(words[count])) {
+    const Declared* declared = find(flag_name(words[count]));
+    if (!declared) break;
+    const bool value_follows = !declared->value_name.empty() && words[count].find('=') == std::string::npos;
+    count = std::min(words.size(), count + (value_follows ? 2 : 1));
+  }
+  return count;
 }
 
 std::string Args::verb() const { return usage_.substr(0, usage_.find(' ')); }
@@ -83,6 +124,14 @@ std::optional<std::string> Args::get(const std::string& name) const {
     if (it->first == name) return it->second;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> Args::all(const std::string& name) const {
+  std::vector<std::string> values;
+  for (const auto& [given, value] : given_) {
+    if (given == name) values.push_back(value);
+  }
+  return values;
 }
 
 std::string Args::get_or(const std::string& name, const std::string& fallback) const { return get(name).value_or(fallback); }
@@ -107,17 +156,16 @@ int64_t Args::integer(const std::string& name, int64_t fallback, int64_t low, in
 
 std::string Args::help() const {
   std::string text = "usage: finback " + usage_ + "\n\n" + about_ + "\n";
-  if (!declared_.empty()) text += "\nflags\n";
-  for (const Declared& flag : declared_) {
-    text += fmt::format("  {:<28} {}\n", "--" + flag.name + (flag.value_name.empty() ? "" : " " + flag.value_name), flag.help);
-  }
+  const auto add = [&](const char* title, auto begin, auto end) {
+    if (begin != end) text += title;
+    for (auto flag = begin; flag != end; ++flag) {
+      text += fmt::format("  {:<28} {}\n", "--" + flag->name + (flag->value_name.empty() ? "" : " " + flag->value_name), flag->help);
+    }
+  };
+  const auto own = declared_.begin() + ptrdiff_t(of_every_verb_);
+  add("\nflags\n", own, declared_.end());
   if (accepts_overrides_) text += "\nrecipe keys, each also a flag --section.key=value\n" + override_help_;
-  text +=
-      "\nevery verb also takes\n"
-      "  --threads N                  threads of the kernel pool (default: the cores of this process)\n"
-      "  --kernels NAME               auto, ref, portable, avx2, avx512, avx512_bf16 or avx512_fp16\n"
-      "  --poison                     tests: memory not yet written reads as NaN\n"
-      "  --failpoint NAME:COUNT:WHAT  tests: at passage COUNT of NAME, WHAT is kill, full or short\n";
+  add("\nevery verb also takes\n", declared_.begin(), own);
   return text + "\nexample\n  " + example_ + "\n";
 }
 

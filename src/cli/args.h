@@ -1,5 +1,6 @@
-// The arguments of one verb: positional words, --flag=value, --flag value, --switch. Unknown flags are a UsageError that names the
-// nearest one. A verb declares what it takes, then asks; --help prints what was declared and the example.
+// The arguments of one verb: positional words, --flag=value, --flag value, --switch; behind "--" all words are positional. Unknown flags are a
+// UsageError that names the nearest one. A verb declares what it takes, then asks; --help prints what was declared and the example. The flags
+// that every verb takes (cli/process_flags.h) stand in the same table: only it knows which words are values of other flags.
 #pragma once
 #include <optional>
 #include <span>
@@ -16,8 +17,11 @@ class Args {
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
   Args& accept_overrides(const std::string& help_text);
-  // Parses; prints the help on stdout and returns false when --help is among the words.
+  // Parses, then does to the process what the flags of every verb ask. When --help is among the words it only prints the help on stdout and
+  // returns false.
   [[nodiscard]] bool parse(std::span<const std::string> words);
+  // How many words at the start are flags of this table and their values.
+  size_t leading_flags(std::span<const std::string> words) const;
 
   const std::vector<std::string>& positional() const { return positional_; }
   // The positional word at `index`, or a UsageError that names it.
@@ -25,7 +29,8 @@ class Args {
   // At most this many positional words, else a UsageError.
   void at_most(size_t count) const;
   bool has(const std::string& name) const;
-  std::optional<std::string> get(const std::string& name) const;
+  std::optional<std::string> get(const std::string& name) const;  // the last one given
+  std::vector<std::string> all(const std::string& name) const;
   std::string get_or(const std::string& name, const std::string& fallback) const;
   // Numbers are read whole and checked against [low, high]; "1e6" is an integer too.
   int64_t integer(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
@@ -36,14 +41,16 @@ class Args {
   struct Declared {
     std::string name, value_name, help;
   };
+  const Declared* find(const std::string& name) const;
+  size_t take_flag(std::span<const std::string> words);
   std::string help() const;
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;
   bool accepts_overrides_ = false;
-  std::vector<Declared> declared_;
+  std::vector<Declared> declared_;  // those of every verb first
+  size_t of_every_verb_ = 0;
   std::vector<std::string> positional_;
   std::vector<std::pair<std::string, std::string>> given_, overrides_;
 };
 
-// Flags that every verb takes (main.cpp strips them before the verb sees its words): --threads N, --kernels NAME, --poison, --failpoint.
 }  // namespace finback

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/pool.h"
+#include "kernels/variant.h"
 
 namespace finback {
 namespace {
@@ -39,6 +43,62 @@ TEST(Args, BothSpellingsOfAValueAndTheLastOneCounts) {
 }
 
 TEST(Args, AValueMayLookLikeAFlag) { EXPECT_EQ(parsed({"--name", "--json"}).get_or("name", ""), "--json"); }
+
+// The flags of every verb are flags like others: what stands where a value belongs is a value.
+TEST(Args, AValueMayLookLikeAFlagOfEveryVerb) {
+  for (const char* value :
+       {"--poison", "--threads", "--threads=3", "--kernels", "--kernels=ref", "--failpoint", "--failpoint=write:1:full"}) {
+    const Args args = parsed({"--name", value, "a"});
+    EXPECT_EQ(args.get_or("name", ""), value);
+    EXPECT_EQ(args.positional(), std::vector<std::string>{"a"}) << value;
+    for (const char* flag : {"poison", "threads", "kernels", "failpoint"}) EXPECT_FALSE(args.has(flag)) << value;
+  }
+  EXPECT_EQ(parsed({"--name=--poison"}).get_or("name", ""), "--poison");
+}
+
+TEST(Args, BehindTwoDashesAllWordsArePositional) {
+  const Args args = parsed({"a", "--json", "--", "--poison", "--threads", "0", "-x", "--help", "--"});
+  EXPECT_TRUE(args.has("json"));
+  EXPECT_FALSE(args.has("poison"));
+  EXPECT_EQ(args.positional(), (std::vector<std::string>{"a", "--poison", "--threads", "0", "-x", "--help", "--"}));
+}
+
+TEST(Args, FlagsOfEveryVerbActOnTheProcessInBothSpellings) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--threads", "3", "x", "--kernels", "ref"}, {"x", "--kernels=ref", "--threads=3"}}) {
+    EXPECT_EQ(parsed(words).positional(), std::vector<std::string>{"x"});
+    EXPECT_EQ(threads(), 3);
+    EXPECT_EQ(kernel_label(), "ref");
+    (void)parsed({});  // back to the defaults
+    EXPECT_EQ(threads(), available_cores());
+    EXPECT_NE(kernel_label(), "ref");
+  }
+  for (const char* bad : {"--threads=0", "--threads=2x", "--threads=1025", "--kernels=fast", "--failpoint=write"})
+    EXPECT_THROW(parsed({bad}), Error) << bad;
+  EXPECT_EQ(usage_error_of({"--threads"}), "--threads expects a value: N");
+  EXPECT_EQ(usage_error_of({"--poison=1"}), "--poison takes no value, got \"1\"");
+}
+
+// --poison asks for all that --deterministic does.
+TEST(Args, PoisonSetsTheWorkspaceOfCublas) {
+  ::unsetenv("CUBLAS_WORKSPACE_CONFIG");
+  (void)parsed({"--poison"});
+  EXPECT_NE(std::getenv("CUBLAS_WORKSPACE_CONFIG"), nullptr);
+}
+
+TEST(Args, CountsTheFlagsInFront) {
+  const auto leading = [](const std::vector<std::string>& words) { return declared().leading_flags(words); };
+  EXPECT_EQ(leading({"--threads", "2", "--json", "--count=3", "step", "--poison"}), 4u);
+  EXPECT_EQ(leading({"step", "--json"}), 0u);
+  EXPECT_EQ(leading({"--name", "step"}), 2u);
+  EXPECT_EQ(leading({"--name"}), 1u);
+  EXPECT_EQ(leading({"--other", "step"}), 0u);
+}
+
+TEST(Args, AllValuesOfARepeatedFlag) {
+  EXPECT_EQ(parsed({"--name", "a", "--count=1", "--name=b"}).all("name"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(parsed({}).all("name"), std::vector<std::string>{});
+}
 
 TEST(Args, UnknownFlagsNameTheNearestAndTheVerb) {
   EXPECT_EQ(usage_error_of({"--cuont", "3"}), "unknown flag --cuont (did you mean --count?). Hint: finback verb --help");
@@ -79,7 +139,8 @@ TEST(Args, HelpShowsFlagsAndTheExample) {
   testing::internal::CaptureStdout();
   EXPECT_FALSE(args.parse(std::vector<std::string>{"x", "--help"}));
   const std::string help = testing::internal::GetCapturedStdout();
-  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads", "example\n  finback verb x --count 3"}) {
+  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads N", "--kernels NAME", "--poison",
+                           "--failpoint NAME:COUNT:WHAT", "example\n  finback verb x --count 3"}) {
     EXPECT_NE(help.find(text), std::string::npos) << text;
   }
 }

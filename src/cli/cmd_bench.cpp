@@ -119,9 +119,12 @@ int bench_ops(Words words) {
 }  // namespace
 
 int cmd_bench(Words words) {
-  if (!words.empty() && words[0] == "step") return bench_step(words.subspan(1));
-  if (!words.empty() && words[0] == "decode") return bench_decode_verb(words.subspan(1));
-  return bench_ops(words);
+  // Flags of every verb may stand before the name of what is timed.
+  const size_t at = Args("bench", "", "").leading_flags(words);
+  if (at == words.size() || (words[at] != "step" && words[at] != "decode")) return bench_ops(words);
+  std::vector<std::string> rest(words.begin(), words.end());
+  rest.erase(rest.begin() + ptrdiff_t(at));
+  return words[at] == "step" ? bench_step(rest) : bench_decode_verb(rest);
 }
 
 }  // namespace finback

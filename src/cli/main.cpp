@@ -1,9 +1,7 @@
-// finback: finds the verb, applies the flags that every verb takes, and is one of the three places that catch errors.
-#include <ATen/ATen.h>
+// finback: finds the verb, and is one of the three places that catch errors.
 #include <ATen/Parallel.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -12,10 +10,7 @@
 #include <vector>
 
 #include "base/fields.h"
-#include "base/file.h"
-#include "base/pool.h"
 #include "cli/verbs.h"
-#include "kernels/variant.h"
 #include "model/tensor_memory.h"
 
 namespace finback {
@@ -51,42 +46,6 @@ void print_help() {
       "  finback generate runs/quickstart/latest --prompt \"It was\"\n");
 }
 
-// Takes --threads, --kernels, --poison and --failpoint (both spellings of a value) out of the words.
-std::vector<std::string> apply_global_flags(const std::vector<std::string>& words) {
-  std::vector<std::string> rest;
-  std::string kernels = "auto";
-  int thread_count = available_cores();
-  for (size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    const size_t equals = word.find('=');
-    const std::string name = word.substr(0, equals);
-    const bool valued = name == "--threads" || name == "--kernels" || name == "--failpoint";
-    if (!valued && word != "--poison") {
-      rest.push_back(word);
-      continue;
-    }
-    if (word == "--poison") {  // every uninitialised tensor is NaN
-      at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-      at::globalContext().setDeterministicFillUninitializedMemory(true);
-      continue;
-    }
-    if (equals == std::string::npos && i + 1 >= words.size()) throw UsageError(name + " expects a value");
-    const std::string value = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
-    if (name == "--kernels") kernels = value;
-    if (name == "--failpoint") arm_failpoint(value);
-    if (name == "--threads") {
-      const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), thread_count);
-      const bool whole = error == std::errc() && stop == value.data() + value.size();
-      FB_CHECK(whole && thread_count >= 1 && thread_count <= 1024, "--threads: expected 1 to 1024, got \"{}\"", value);
-    }
-  }
-  keep_tensor_memory();
-  at::set_num_threads(1);  // all parallelism is our pool's
-  set_threads(thread_count);
-  select_kernels(kernels);
-  return rest;
-}
-
 int run(const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help();
@@ -94,8 +53,9 @@ int run(const std::vector<std::string>& words) {
   }
   for (const Verb& verb : kVerbs) {
     if (words[0] != verb.name) continue;
-    const std::vector<std::string> rest = apply_global_flags({words.begin() + 1, words.end()});
-    return verb.run(rest);
+    keep_tensor_memory();
+    at::set_num_threads(1);  // all parallelism is our pool's
+    return verb.run(Words(words).subspan(1));
   }
   std::vector<std::string> names;
   for (const Verb& verb : kVerbs) names.push_back(verb.name);

@@ -1,5 +1,5 @@
-// DeepSeek's chat formats: a conversation as token ids, ending in the prompt for the assistant's turn. For tokenizers with DeepSeek's chat
-// tokens only. Pure functions, any thread.
+// DeepSeek's chat formats: a conversation as token ids, ending in the prompt for the assistant's turn, and which of those ids the assistant
+// wrote. For tokenizers with DeepSeek's chat tokens only. Pure functions, any thread.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,6 +13,10 @@ namespace finback {
 enum class ChatFormat { kV3, kR1 };
 ChatFormat parse_chat_format(const std::string& name);  // "v3" or "r1"; throws Error
 
+// The tags around R1's reasoning.
+inline constexpr const char* kThinkOpen = "<think>";
+inline constexpr const char* kThinkClose = "</think>";
+
 struct ChatMessage {
   std::string role, content;  // role: system, user or assistant
 };
@@ -20,8 +24,20 @@ struct ChatMessage {
 // The text of a conversation, without the beginning-of-sentence token: all system messages first, two newlines between them, then the
 // turns with nothing between. Throws Error for another role.
 std::string format_chat(const std::vector<ChatMessage>& messages, ChatFormat format);
-// bos once, then the text's ids. Markers within a message's content are read as markers, as the published templates do.
-// Throws Error if the tokenizer lacks bos or a chat token.
-std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, ChatFormat format);
+
+// Tokens [begin, end) of a list of ids.
+struct TokenSpan {
+  int64_t begin = 0, end = 0;
+  bool operator==(const TokenSpan&) const = default;
+};
+
+struct EncodedChat {
+  std::vector<int32_t> ids;
+  std::vector<TokenSpan> assistant;  // of each assistant message, in order: its text and its end-of-sentence token, not its role marker
+};
+// bos once, then the text's ids. Markers within a message's content are read as markers, as the published templates do. Behind the last span
+// of a conversation that ends with the assistant there is only the prompt for another turn.
+// Throws Error if the tokenizer lacks bos or a chat token, or does not cut every text at its chat tokens.
+EncodedChat encode_chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, ChatFormat format);
 
 }  // namespace finback

@@ -3,8 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "tokenizer/random_text.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/tokenizer_json.h"
 
 namespace finback {
 namespace {
@@ -24,12 +29,85 @@ TEST(ChatFormat, R1DropsEarlierReasoningAndOpensItsOwn) {
 
 TEST(ChatFormat, EncodesBosOnceAndMarkersAsSingleTokens) {
   const Tokenizer tokenizer = Tokenizer::load(FINBACK_SOURCE_DIR "/tests/golden/tokenizer/deepseek.json");
-  const std::vector<int32_t> ids = encode_chat(tokenizer, {{"user", "It was"}}, ChatFormat::kV3);
+  const std::vector<int32_t> ids = encode_chat(tokenizer, {{"user", "It was"}}, ChatFormat::kV3).ids;
   std::vector<int32_t> expected = {*tokenizer.bos_id(), *tokenizer.token_id("<｜User｜>")};
   for (const int32_t id : tokenizer.encode("It was")) expected.push_back(id);
   expected.push_back(*tokenizer.token_id("<｜Assistant｜>"));
   EXPECT_EQ(ids, expected);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), *tokenizer.bos_id()), 1);
+}
+
+Tokenizer deepseek() { return Tokenizer::load(FINBACK_SOURCE_DIR "/tests/golden/tokenizer/deepseek.json"); }
+
+// The text that each span of assistant tokens stands for.
+std::vector<std::string> assistant_texts(const Tokenizer& tokenizer, const EncodedChat& chat) {
+  std::vector<std::string> texts;
+  for (const TokenSpan& span : chat.assistant) {
+    texts.push_back(tokenizer.decode(std::span(chat.ids).subspan(size_t(span.begin), size_t(span.end - span.begin))));
+  }
+  return texts;
+}
+
+TEST(ChatFormat, SpansAreTheAssistantsTextsAndTheirEndsOfSentence) {
+  const Tokenizer tokenizer = deepseek();
+  std::vector<ChatMessage> talk = kTalk;
+  talk.push_back({"assistant", ""});
+  const std::string end = kEosToken;
+  for (const auto& [format, first] :
+       {std::pair(ChatFormat::kV3, "<think>\nhm\n</think>A1" + end), std::pair(ChatFormat::kR1, "A1" + end)}) {
+    const EncodedChat chat = encode_chat(tokenizer, talk, format);
+    EXPECT_EQ(assistant_texts(tokenizer, chat), (std::vector<std::string>{first, end}));
+    for (const TokenSpan& span : chat.assistant) {
+      EXPECT_EQ(chat.ids[size_t(span.begin) - 1], *tokenizer.token_id(kAssistantToken));
+      EXPECT_EQ(chat.ids[size_t(span.end) - 1], *tokenizer.eos_id());
+    }
+    // Behind the last one: the prompt for another turn.
+    const std::string behind = tokenizer.decode(std::span(chat.ids).subspan(size_t(chat.assistant.back().end)));
+    EXPECT_EQ(behind, std::string(kAssistantToken) + (format == ChatFormat::kR1 ? "<think>\n" : ""));
+  }
+  EXPECT_TRUE(encode_chat(tokenizer, {{"user", "x"}}, ChatFormat::kV3).assistant.empty());
+}
+
+// Whatever stands in the messages, markers included, the ids are those of the whole text.
+TEST(ChatFormat, IdsAreThoseOfTheWholeText) {
+  const Tokenizer tokenizer = deepseek();
+  RandomText random(3);
+  const auto content = [&] {
+    std::string text = random.next(random.below(30));
+    if (random.below(3) == 0)
+      text += std::vector<const char*>{kUserToken, kAssistantToken, kEosToken, "<think>", "</think>"}[random.below(5)];
+    return text + random.next(random.below(10));
+  };
+  for (int round = 0; round < 200; ++round) {
+    std::vector<ChatMessage> talk;
+    for (uint64_t turns = random.below(7); turns > 0; --turns) {
+      talk.push_back({std::vector<const char*>{"system", "user", "assistant"}[random.below(3)], content()});
+    }
+    for (const ChatFormat format : {ChatFormat::kV3, ChatFormat::kR1}) {
+      const EncodedChat chat = encode_chat(tokenizer, talk, format);
+      std::vector<int32_t> whole = tokenizer.encode(format_chat(talk, format));
+      whole.insert(whole.begin(), *tokenizer.bos_id());
+      ASSERT_EQ(chat.ids, whole) << round;
+      std::vector<std::string> expected;
+      for (const ChatMessage& message : talk) {
+        if (message.role != "assistant") continue;
+        const size_t close = message.content.rfind("</think>");
+        const bool cut = format == ChatFormat::kR1 && close != std::string::npos;
+        expected.push_back((cut ? message.content.substr(close + 8) : message.content) + kEosToken);
+      }
+      ASSERT_EQ(assistant_texts(tokenizer, chat), expected) << round;
+    }
+  }
+}
+
+// A marker that takes the blanks behind it along would have other ids in a text than at a piece's end.
+TEST(ChatFormat, RefusesATokenizerThatDoesNotCutAtItsMarkers) {
+  const std::string file = FINBACK_SOURCE_DIR "/tests/golden/tokenizer/deepseek.json";
+  TokenizerSpec spec = parse_tokenizer_json(read_file(file), file);
+  for (AddedToken& token : spec.added_tokens) token.rstrip |= token.content == kAssistantToken;
+  const Tokenizer tokenizer(spec, {}, file);
+  EXPECT_NO_THROW(encode_chat(tokenizer, {{"assistant", "x"}}, ChatFormat::kV3));
+  EXPECT_THROW(encode_chat(tokenizer, {{"assistant", " x"}}, ChatFormat::kV3), Error);
 }
 
 TEST(ChatFormat, RefusesOtherNamesRolesAndTokenizers) {

@@ -2,21 +2,27 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace finback {
 
 class StopText {
  public:
-  // An empty stop string never matches: text passes through.
-  explicit StopText(std::string stop) : stop_(std::move(stop)) {}
-  // Text that is certain to come before any stop string; after a match nothing more.
+  // Empty stop strings never match: with no other, text passes through.
+  explicit StopText(std::vector<std::string> stops);
+  // Text that is certain to come before any stop string; after a match nothing more. The first stop string that is complete counts, of several
+  // that end together the longest, so how the text is cut does not matter.
   std::string push(std::string_view text);
   // What was held back, when the stream ended without a match.
   std::string finish();
   bool found() const { return found_; }
 
  private:
-  std::string stop_, held_;
+  size_t first_match() const;
+  size_t uncertain_bytes() const;
+
+  std::vector<std::string> stops_;
+  std::string held_;
   bool found_ = false;
 };
 

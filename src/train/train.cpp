@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdlib>
-
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/toml.h"
@@ -21,14 +19,6 @@
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
-
-void set_deterministic(bool wanted) {
-  if (!wanted || at::globalContext().deterministicAlgorithms()) return;
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8",
-           /*overwrite=*/0);  // what cuBLAS asks of those who want the same bits again; read at its first product
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);  // that part is --poison's
-}
 
 bool due(int64_t step, int64_t every) { return every > 0 && step > 0 && step % every == 0; }
 
@@ -141,7 +131,7 @@ bool run_loop(Loop& loop, bool resumed, const StopSignal& stop, TrainSummary& su
 TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const StopSignal stop;  // first: a signal while data and model are opened ends the run orderly too
   const Timer begun;
-  set_deterministic(config.run.deterministic);
+  if (config.run.deterministic) make_deterministic();
   const at::Device device = parse_device(config.run.device, "run.device");
   const fs::path root = fs::path(config.run.dir) / config.run.name;
   RowFeed feed(config, device);

@@ -30,6 +30,8 @@ class CliErrorsTest(small_run.ProgramTest):
                     done = self.good(verb, flag)
                     self.assertIn(f"usage: finback {verb}", done.stdout)
                     self.assertRegex(done.stdout, r"example\n +finback " + verb)
+                    for everywhere in ("--threads", "--kernels", "--poison", "--failpoint"):
+                        self.assertIn("\n  " + everywhere, done.stdout)
                     self.assertEqual(done.stderr, "")
 
     def test_no_verb_prints_help_and_fails(self):
@@ -62,6 +64,19 @@ class CliErrorsTest(small_run.ProgramTest):
         self.bad(1, "generate", "x", "--chat", "--ids", "1", says="--chat")
         self.bad(1, "generate", "x", "--prompt", "a", "--system", "b", says="--system")
         self.bad(1, "train", "x.toml", "--failpoint=write", says="--failpoint")
+
+    def test_flags_of_every_verb_are_flags_only_where_a_flag_may_stand(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.bad(1, verb, "--threads=0", says="--threads")
+                self.bad(1, verb, "--kernels", "fast", says="fast")
+        self.bad(1, "bench", "--threads=0", "step", says="--threads")
+        self.bad(1, "bench", "--threads", 1, "step", "--config", "no/such", says="no/such")
+        for word in ("--poison", "--threads", "--threads=0", "--kernels=fast", "--failpoint=x"):
+            with self.subTest(word=word):
+                self.bad(1, "generate", "no/such", "--prompt", word, says="no/such")
+                self.bad(1, "generate", "no/such", f"--prompt={word}", says="no/such")
+                self.bad(1, "inspect", "--", word, says=word)
 
     def test_missing_files_are_named(self):
         for words in (["corpus", "build", "no/such.toml", "--out", "x"], ["tokenizer", "train", "no/such", "--vocab-size", 300, "--out", "x"], ["tokenizer", "encode", "no/such"],
@@ -123,7 +138,7 @@ class CliErrorsTest(small_run.ProgramTest):
         self.write(model, weights, whole)
         with open(os.path.join(model, "generation_config.json"), "rb") as f:
             generation = f.read()
-        for damaged in ("[]", '{"temperature": "warm"}', '{"do_sample": 3}'):
+        for damaged in ("[]", '{"temperature": "warm"}', '{"do_sample": 3}', '{"eos_token_id": [1, "x"]}', '{"eos_token_id": 100000}'):
             self.write(model, "generation_config.json", damaged)
             self.bad(1, *generate, says="generation_config.json")
         self.write(model, "generation_config.json", generation)

@@ -69,6 +69,32 @@ class PipelineTest(small_run.ProgramTest):
         self.assertTrue(piped.startswith("Ba"))
         self.assertEqual(piped, self.good("generate", self.latest, "--prompt", "Ba", *flags).stdout)
 
+    def answer(self, folder, *more):
+        return json.loads(self.good("generate", folder, "--prompt", "Ba", "--temperature", 1, "--seed", 5, "--json", *more).stdout)
+
+    def test_an_answer_ends_at_any_stop_string_or_stop_id(self):
+        whole = self.answer(self.latest, "--max-tokens", 16, "--ignore-eos")
+        self.assertEqual(whole["finish_reason"], "length")
+        usage = whole["usage"]
+        self.assertEqual((usage["completion_tokens"], usage["total_tokens"]), (16, usage["prompt_tokens"] + 16))
+        self.assertEqual((usage["prompt_cache_hit_tokens"], usage["prompt_cache_miss_tokens"]), (0, usage["prompt_tokens"]))
+
+        text = whole["text"]
+        stop = text[len(text) // 2:][:3]
+        cut = self.answer(self.latest, "--max-tokens", 16, "--ignore-eos", "--stop", "never", "--stop", stop)
+        self.assertEqual((cut["text"], cut["finish_reason"]), (text[:text.index(stop)], "stop"))
+        self.assertEqual(cut["ids"], whole["ids"][:len(cut["ids"])])
+
+        # generation_config.json names further ends, as a list too; config.json's stays one.
+        listed = os.path.join(small_run.work_folder(), "listed")
+        shutil.copytree(self.latest, listed)
+        end = whole["ids"][5]
+        with open(os.path.join(listed, "generation_config.json"), "w", encoding="utf-8") as f:
+            json.dump({"eos_token_id": [end, 1]}, f)
+        ended = self.answer(listed, "--max-tokens", 16)
+        self.assertEqual((ended["ids"], ended["finish_reason"]), (whole["ids"][:whole["ids"].index(end) + 1], "stop"))
+        self.assertEqual(self.answer(listed, "--max-tokens", 16, "--ignore-eos"), whole)
+
     def test_inspect_reads_the_checkpoint_and_v3(self):
         small = json.loads(self.good("inspect", self.latest, "--json").stdout)
         self.assertGreater(small["parameters"]["total"], 10_000)

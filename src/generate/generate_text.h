@@ -1,0 +1,28 @@
+// One answer from an engine that has nothing else to do: `finback generate`, the samples of a training run. Whoever runs several answers in one
+// engine has a loop of its own over Engine::step and an AnswerStream for each.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "generate/answer_stream.h"
+#include "infer/engine.h"
+
+namespace finback {
+
+struct TimedAnswer {
+  Answer answer;
+  double prefill_seconds = 0, decode_seconds = 0;  // in the engine; the step that makes the first token still reads the prompt
+};
+
+// Runs a request to its end; on_text gets the text as it becomes certain. tokenizer may be null: ids alone. Throws what Engine::submit and step
+// throw; the engine is idle then, too. REQUIRES: the engine is idle.
+TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request request, const TextOptions& options,
+                          const std::function<void(std::string_view)>& on_text = {});
+
+// Continues a text for exactly `tokens` tokens, in an engine made for it: no stop ids, special tokens are shown. A prompt that leaves no room in
+// the model's max_position_embeddings loses its beginning. REQUIRES: tokens below max_position_embeddings.
+std::string continue_text(Transformer& model, const Tokenizer& tokenizer, std::string_view prompt, int64_t tokens,
+                          const SamplingParams& sampling);
+
+}  // namespace finback

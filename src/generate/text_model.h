@@ -1,0 +1,30 @@
+// A model folder opened for text: tokenizer, weights, and what the folder says about sampling and stopping. Knows no requests.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "generate/generation_config.h"
+#include "kernels/precision.h"
+#include "model/transformer.h"
+
+namespace finback {
+
+struct TextModelOptions {
+  at::Device device = at::kCPU;
+  Precision weights = Precision::kF32;  // how the matrices are kept and read; a GPU keeps f32
+  bool tokenizer_optional = false;      // ids in, ids out, when the folder has none
+};
+
+struct TextModel {
+  std::optional<Tokenizer> tokenizer;
+  std::unique_ptr<Transformer> transformer;
+  std::vector<int32_t> stop_ids;  // of the folder, whatever a request names besides
+  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
+};
+
+// Throws Error for a folder that cannot be read, and for weights that the device does not take.
+TextModel load_text_model(const std::filesystem::path& folder, const GenerationConfig& generation, const TextModelOptions& options);
+
+}  // namespace finback

@@ -1,0 +1,39 @@
+#include "generate/usage.h"
+
+#include <algorithm>
+
+#include "base/pool.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+
+Json usage_json(const TokenUsage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"total_tokens", usage.total_tokens()},
+          {"prompt_cache_hit_tokens", usage.prompt_cache_hit_tokens},
+          {"prompt_cache_miss_tokens", usage.prompt_cache_miss_tokens()},
+          {"prompt_tokens_details", {{"cached_tokens", usage.prompt_cache_hit_tokens}}},
+          {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}}};
+}
+
+ServeUsage begin_usage(const fs::path& model_folder, const fs::path& file) {
+  ServeUsage usage;
+  const fs::path canonical = fs::weakly_canonical(model_folder);
+  usage.model = (canonical.has_filename() ? canonical : canonical.parent_path()).string();  // "runs/x/" is runs/x
+  usage.devices = std::min(threads(), available_cores());
+  if (file.empty() || !fs::exists(file)) return usage;
+  ServeUsage before = read_usage(file);
+  add_usage(before, usage);
+  return before;
+}
+
+void count_answer(ServeUsage& sum, const TokenUsage& answer, double prefill_seconds, double decode_seconds) {
+  ++sum.requests;
+  sum.hit_tokens += answer.prompt_cache_hit_tokens;
+  sum.missed_tokens += answer.prompt_cache_miss_tokens();
+  sum.output_tokens += answer.completion_tokens;
+  sum.prefill_seconds += prefill_seconds, sum.decode_seconds += decode_seconds;
+}
+
+}  // namespace finback
