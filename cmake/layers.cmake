@@ -11,7 +11,7 @@ endforeach()
 
 # Libraries beyond the folder's lower ranks.
 set(extra_base fmt::fmt Threads::Threads PkgConfig::XXHASH)
-set(extra_kernels PkgConfig::HWY)
+set(extra_gemm PkgConfig::HWY)
 set(extra_tokenizer PkgConfig::PCRE2 PkgConfig::UTF8PROC)
 set(extra_data PkgConfig::ZSTD ZLIB::ZLIB)
 
@@ -50,7 +50,7 @@ function(finback_lower_ranks folder out)
   set(${out} ${lower} PARENT_SCOPE)
 endfunction()
 
-# Files of kernels that use Highway or intrinsics see no ATen and skip the precompiled header: <op>_cpu.cpp.
+# Files that use Highway or intrinsics see no ATen and skip the precompiled header: <op>_cpu.cpp.
 function(finback_skip_pch)
   foreach(source IN LISTS ARGN)
     if(source MATCHES "_cpu\\.cpp$|/main\\.cpp$|/toml\\.cpp$")
@@ -101,7 +101,7 @@ function(finback_add_layers)
     endif()
     add_library(finback_${folder} STATIC ${sources})
     target_link_libraries(finback_${folder} PUBLIC finback_flags ${lower} ${extra_${folder}})
-    if(folder STREQUAL kernels)
+    if(folder MATCHES "^(gemm|kernels)$")
       # Three variants are enough: the baseline, AVX2, AVX-512; each target more is another compilation of every kernel.
       target_compile_definitions(finback_${folder} PRIVATE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3_DL)")
     endif()

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "cli/verbs.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/tensor_memory.h"
 
 namespace finback {

@@ -16,8 +16,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/lanes.h"
-#include "kernels/vector_exp.h"
+#include "gemm/lanes.h"
+#include "gemm/vector_exp.h"
 
 // Note [Queries in lanes]
 // Scores are kept transposed, [key][query]: a lane is one query from q * k to the last p * v. Then the softmax needs no sum across lanes,

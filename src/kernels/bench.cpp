@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "base/timer.h"
+#include "gemm/variant.h"
 #include "kernels/machine_probe_cpu.h"
 #include "kernels/row_probe.h"
-#include "kernels/variant.h"
 
 namespace finback {
 namespace {

@@ -10,7 +10,7 @@
 #include "kernels/dispatch_cpu.h"
 #include "kernels/ref_grad.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/narrow_rows_cpu.h"
-#include "kernels/variant.h"
+#include "gemm/narrow_rows_cpu.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

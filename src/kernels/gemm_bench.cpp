@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
+#include "gemm/gemm.h"
 #include "kernels/bench.h"
-#include "kernels/gemm.h"
 
 namespace finback {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/pool.h"
 #include "kernels/latent_attention_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
 #include "kernels/narrow_linear.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

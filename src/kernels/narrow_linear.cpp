@@ -7,11 +7,11 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "gemm/narrow_gemm.h"
+#include "gemm/narrow_rows_cpu.h"
 #include "kernels/fp8_block.h"
-#include "kernels/narrow_gemm.h"
-#include "kernels/narrow_rows_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 // Note [Tiles along tokens]
 // dw = dy^T x sums over tokens, so its tiles of one scale run along them: 128 tokens of one column (V3 section 3.3.2). A tile that took tokens

@@ -1,10 +1,6 @@
 #include "kernels/narrow_linear.h"
 
-#include <tuple>
-
-#include "kernels/bf16_tile_cpu.h"
 #include "kernels/fp8_block.h"
-#include "kernels/half_tile_cpu.h"
 #include "kernels/op_check.h"
 
 namespace finback {
@@ -189,63 +185,6 @@ TEST(NarrowLinear, NonFiniteInputsAreSeen) {
       const at::Tensor y = narrow_linear(narrow_rows(x, precision), PackedWeight(weight, &kStamp, precision), one_group(9));
       for (int64_t row = 0; row < 9; ++row) EXPECT_EQ(y[row].isfinite().all().item<bool>(), row != 4 && row != 6) << row;
     });
-  }
-}
-
-// The tile's promise: each word's second product before its first, one rounding each.
-TEST(Bf16Tile, EveryElementIsOneChain) {
-  if (!bf16_tile_runs_here()) GTEST_SKIP() << "this processor has no AVX512_BF16";
-  const int64_t rows = 7, columns = 19, depth = 45;
-  const auto bf16 = [](at::IntArrayRef sizes, uint64_t seed) { return normal(sizes, seed).to(at::kBFloat16).to(at::kFloat); };
-  const at::Tensor a = bf16({depth, kBf16TileRows, 2}, 1), b = bf16({depth, kBf16TileColumns, 2}, 2), before = normal({rows, columns}, 3);
-  const at::Tensor a_words = a.to(at::kBFloat16), b_words = b.to(at::kBFloat16), got = before.clone(), chain = before.clone();
-  bf16_tile({rows, columns, depth, static_cast<const float*>(a_words.const_data_ptr()), 0, 1, kBf16TileRows,
-             static_cast<const float*>(b_words.const_data_ptr()), kBf16TileColumns, got.mutable_data_ptr<float>(), columns, true});
-  const auto x = a.accessor<float, 3>(), y = b.accessor<float, 3>();
-  auto c = chain.accessor<float, 2>();
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < columns; ++j) {
-      for (int64_t k = 0; k < depth; ++k) c[r][j] = std::fma(x[k][r][0], y[k][j][0], std::fma(x[k][r][1], y[k][j][1], c[r][j]));
-    }
-  }
-  EXPECT_TRUE(same_bits(got, chain));
-}
-
-// One number as a half, by its definition: round to nearest even at 11 bits, subnormals below 2^-14. |x| stays far below half's largest.
-double to_half(double x) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  const double unit = std::ldexp(1.0, std::max(std::ilogb(x), -14) - 10);
-  return std::nearbyint(x / unit) * unit;
-}
-
-// A double holds a product of halves plus a half exactly, so one rounding of it is what the FMA does.
-TEST(HalfTile, EveryElementIsTwoChainsOfHalvesAndOnePromotion) {
-  if (!half_tile_runs_here()) GTEST_SKIP() << "this processor has no AVX512_FP16";
-  for (const auto& [rows, columns, length] : {std::tuple{12, 32, 128}, {31, 19, 45}, {1, 17, 1}, {5, 16, 127}}) {
-    const at::Tensor a = narrow_rows_ref(normal({rows, length}, 1) * at::exp2(normal({rows, 1}, 4) * 9), Precision::kFp8);
-    const at::Tensor b = narrow_rows_ref(normal({kHalfTileColumns, length}, 2), Precision::kFp8), before = normal({rows, columns}, 3);
-    const int64_t depth = 1 + (length + 1) / 2;
-    std::vector<float> left(size_t(rows * depth)), right(size_t(depth * kHalfTileColumns)), words(right.size());
-    for (int64_t r = 0; r < rows; ++r) pair_halves(length, a[r].const_data_ptr<float>(), left.data() + r * depth);
-    for (int64_t c = 0; c < kHalfTileColumns; ++c) {
-      pair_halves(length, b[c].const_data_ptr<float>(), words.data());
-      for (int64_t k = 0; k < depth; ++k) right[size_t(k * kHalfTileColumns + c)] = words[size_t(k)];
-    }
-    const at::Tensor got = before.clone(), chain = before.clone();
-    half_tile({rows, columns, depth, left.data(), kHalfTileRows * depth, depth, 1, right.data(), kHalfTileColumns,
-               got.mutable_data_ptr<float>(), columns, true});
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < columns; ++c) {
-        const float sa = half_scale(a[r].abs().max().item<float>()), sb = half_scale(b[c].abs().max().item<float>());
-        double sums[2] = {0, 0};
-        for (int64_t k = 0; k < length; ++k) {
-          sums[k % 2] = to_half(double(a[r][k].item<float>() / sa) * double(b[c][k].item<float>() / sb) + sums[k % 2]);
-        }
-        chain[r][c] = std::fma(float(sums[0] + sums[1]) * sa, sb, before[r][c].item<float>());
-      }
-    }
-    EXPECT_TRUE(same_bits(got, chain)) << rows << " x " << columns << " x " << length << ": largest difference "
-                                       << (got - chain).abs().max().item<float>();
   }
 }
 

@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include "base/pool.h"
+#include "gemm/narrow_rows_cpu.h"
 #include "kernels/fp8_block.h"
-#include "kernels/narrow_rows_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

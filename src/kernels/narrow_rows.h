@@ -4,7 +4,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 
 namespace finback {
 

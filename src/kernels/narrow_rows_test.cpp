@@ -1,7 +1,7 @@
 #include "kernels/narrow_rows.h"
 
+#include "gemm/narrow_rows_cpu.h"
 #include "kernels/fp8_block.h"
-#include "kernels/narrow_rows_cpu.h"
 #include "kernels/op_check.h"
 
 namespace finback {

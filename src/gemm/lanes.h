@@ -3,11 +3,11 @@
 // row's last elements go through the same arithmetic as all others, and elementwise bits do not depend on where a vector ends.
 #include <hwy/highway.h>
 
-#if defined(FINBACK_KERNELS_LANES) == defined(HWY_TARGET_TOGGLE)
-#ifdef FINBACK_KERNELS_LANES
-#undef FINBACK_KERNELS_LANES
+#if defined(FINBACK_GEMM_LANES) == defined(HWY_TARGET_TOGGLE)
+#ifdef FINBACK_GEMM_LANES
+#undef FINBACK_GEMM_LANES
 #else
-#define FINBACK_KERNELS_LANES
+#define FINBACK_GEMM_LANES
 #endif
 
 #include <cstdint>

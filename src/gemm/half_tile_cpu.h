@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/gemm_cpu.h"
+#include "gemm/gemm_cpu.h"
 
 namespace finback {
 

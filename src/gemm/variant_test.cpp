@@ -1,10 +1,11 @@
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "kernels/op_check.h"
-#include "kernels/skeleton_cpu.h"
+#include "base/pool.h"
+#include "gemm/each_variant.h"
+#include "gemm/gemm_cpu.h"
 
 namespace finback {
 namespace {
@@ -26,22 +27,15 @@ TEST(Variant, LabelIsTheNameThatSelectedIt) {
   select_kernels("auto");
 }
 
-TEST(Variant, RefRunsReferences) {
-  select_kernels("ref");
-  EXPECT_TRUE(use_ref(at::zeros({1})));
-  select_kernels("auto");
-  EXPECT_FALSE(use_ref(at::zeros({1})));
-}
-
 // The first loop after a choice dispatches on all its threads at once: none may see another instruction set for a moment.
 TEST(Variant, HoldsOnEveryThreadFromTheFirstDispatch) {
   set_threads(4);
   int strays = 0;
   for (int i = 0; i < 2000; ++i) {
     select_kernels("portable");
-    const SkeletonRows* seen[16] = {};
-    parallel_for(16, [&](int64_t chunk) { seen[chunk] = &skeleton_rows(); });
-    for (const SkeletonRows* rows : seen) strays += rows != &skeleton_rows();
+    const GemmTile* seen[16] = {};
+    parallel_for(16, [&](int64_t chunk) { seen[chunk] = &gemm_tile(); });
+    for (const GemmTile* tile : seen) strays += tile != &gemm_tile();
   }
   EXPECT_EQ(strays, 0);
   set_threads(2);

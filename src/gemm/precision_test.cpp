@@ -1,4 +1,4 @@
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/narrow_panels.h"
+#include "gemm/narrow_panels.h"
 
 namespace finback {
 

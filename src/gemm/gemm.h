@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 
 namespace finback {
 

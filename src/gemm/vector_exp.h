@@ -4,11 +4,11 @@
 //   exp:     -inf -> 0, above 88.73 -> inf, NaN kept.
 //   log:     0 -> -inf, negative -> NaN, inf and NaN kept.
 //   sigmoid: -inf -> 0, inf -> 1, NaN kept.
-#if defined(FINBACK_KERNELS_VECTOR_EXP_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FINBACK_KERNELS_VECTOR_EXP_H_
-#undef FINBACK_KERNELS_VECTOR_EXP_H_
+#if defined(FINBACK_GEMM_VECTOR_EXP_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FINBACK_GEMM_VECTOR_EXP_H_
+#undef FINBACK_GEMM_VECTOR_EXP_H_
 #else
-#define FINBACK_KERNELS_VECTOR_EXP_H_
+#define FINBACK_GEMM_VECTOR_EXP_H_
 #endif
 
 #include <hwy/highway.h>

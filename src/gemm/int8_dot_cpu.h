@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
 
 namespace finback {
 

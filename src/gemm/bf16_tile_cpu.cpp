@@ -1,9 +1,9 @@
-#include "kernels/bf16_tile_cpu.h"
+#include "gemm/bf16_tile_cpu.h"
 
 #if defined(__x86_64__)
 #include <type_traits>
 
-#include "kernels/avx512.h"
+#include "gemm/avx512.h"
 
 namespace finback {
 namespace {

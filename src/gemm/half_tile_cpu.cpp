@@ -1,4 +1,4 @@
-#include "kernels/half_tile_cpu.h"
+#include "gemm/half_tile_cpu.h"
 
 #include <algorithm>
 #include <bit>
@@ -7,7 +7,7 @@
 
 // clang 14, which builds the fuzz targets, has no such intrinsics.
 #if defined(__x86_64__) && (!defined(__clang__) || __clang_major__ >= 16)
-#include "kernels/avx512.h"
+#include "gemm/avx512.h"
 
 namespace finback {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
 
 namespace finback {
 

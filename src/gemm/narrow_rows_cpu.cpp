@@ -1,10 +1,10 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/narrow_rows_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gemm/narrow_rows_cpu.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/lanes.h"
-#include "kernels/narrow_rows_cpu.h"
+#include "gemm/lanes.h"
+#include "gemm/narrow_rows_cpu.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {

@@ -1,10 +1,10 @@
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 
 #include <hwy/targets.h>
 
 #include "base/error.h"
-#include "kernels/bf16_tile_cpu.h"
-#include "kernels/half_tile_cpu.h"
+#include "gemm/bf16_tile_cpu.h"
+#include "gemm/half_tile_cpu.h"
 
 namespace finback {
 namespace {
@@ -75,7 +75,5 @@ void select_kernels(std::string_view name) {
 Variant kernel_variant() { return chosen(); }
 
 std::string kernel_label() { return label(chosen()); }
-
-bool use_ref(const at::Tensor& tensor) { return chosen() == Variant::kRef || !tensor.device().is_cpu(); }
 
 }  // namespace finback

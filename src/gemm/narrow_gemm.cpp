@@ -1,9 +1,9 @@
-#include "kernels/narrow_gemm.h"
+#include "gemm/narrow_gemm.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "kernels/job_loop.h"
+#include "gemm/job_loop.h"
 
 // Note [Narrow sums]
 // An element of C is one chain of f32 fused multiply-adds over the words in order (multiply then add in the portable variant); a word of two

@@ -1,12 +1,12 @@
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "kernels/gemm_cpu.h"
-#include "kernels/gemm_cut.h"
-#include "kernels/int8_gemm.h"
-#include "kernels/panel_stream_cpu.h"
+#include "gemm/gemm_cpu.h"
+#include "gemm/gemm_cut.h"
+#include "gemm/int8_gemm.h"
+#include "gemm/panel_stream_cpu.h"
 
 // Note [One FMA chain]
 // c[m][n] = fma(a[m][K-1], b[K-1][n], ... fma(a[m][0], b[0][n], c0)): nothing else ever happens to an element. Tiles keep their

@@ -1,6 +1,6 @@
 // The f32 register tile for every instruction set, from one Highway source.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/gemm_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gemm/gemm_cpu.cpp"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -9,8 +9,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/gemm_cpu.h"
-#include "kernels/lanes.h"
+#include "gemm/gemm_cpu.h"
+#include "gemm/lanes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {

@@ -1,12 +1,12 @@
-#include "kernels/narrow_panels.h"
+#include "gemm/narrow_panels.h"
 
 #include <algorithm>
 
-#include "kernels/bf16_tile_cpu.h"
-#include "kernels/half_tile_cpu.h"
-#include "kernels/job_loop.h"
-#include "kernels/narrow_rows_cpu.h"
-#include "kernels/variant.h"
+#include "gemm/bf16_tile_cpu.h"
+#include "gemm/half_tile_cpu.h"
+#include "gemm/job_loop.h"
+#include "gemm/narrow_rows_cpu.h"
+#include "gemm/variant.h"
 
 namespace finback {
 namespace {

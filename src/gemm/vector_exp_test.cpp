@@ -1,11 +1,11 @@
 // Every instruction set this machine runs, against double precision, over the whole range of f32.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/vector_exp_test.cpp"
+#define HWY_TARGET_INCLUDE "gemm/vector_exp_test.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/vector_exp.h"
+#include "gemm/vector_exp.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {
@@ -36,7 +36,7 @@ HWY_AFTER_NAMESPACE();
 #include <string>
 #include <vector>
 
-#include "kernels/op_check.h"
+#include "gemm/each_variant.h"
 
 namespace finback {
 HWY_EXPORT(apply);

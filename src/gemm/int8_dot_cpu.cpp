@@ -1,14 +1,14 @@
-#include "kernels/int8_dot_cpu.h"
+#include "gemm/int8_dot_cpu.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 
 #if defined(__x86_64__)
-#include "kernels/avx512.h"
+#include "gemm/avx512.h"
 #endif
 
 // Note [Two digits]

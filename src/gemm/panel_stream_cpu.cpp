@@ -1,6 +1,6 @@
 // Few rows times stored panels for every instruction set, from one Highway source.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/panel_stream_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gemm/panel_stream_cpu.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -8,16 +8,16 @@
 
 #include <algorithm>
 
-#include "kernels/lanes.h"
-#include "kernels/panel_stream_cpu.h"
+#include "gemm/lanes.h"
+#include "gemm/panel_stream_cpu.h"
 
 // Note [Streaming panels]
 // With one row every number of B is used once, so the loop must keep up with memory. Four vectors of columns (two panels) make four independent
 // chains: their FMA latency is hidden, and two long runs of addresses are easy to prefetch. Rows beyond the first four read the panels again,
 // out of the cache by then.
 
-#ifndef FINBACK_KERNELS_PANEL_STREAM_ONCE
-#define FINBACK_KERNELS_PANEL_STREAM_ONCE
+#ifndef FINBACK_GEMM_PANEL_STREAM_ONCE
+#define FINBACK_GEMM_PANEL_STREAM_ONCE
 namespace finback {
 // Bytes of a number, and how many numbers along K share a scale (all: a block that never ends).
 constexpr int64_t kNoScale = int64_t{1} << 62;

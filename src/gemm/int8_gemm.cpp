@@ -1,10 +1,10 @@
-#include "kernels/int8_gemm.h"
+#include "gemm/int8_gemm.h"
 
 #include <vector>
 
 #include "base/error.h"
-#include "kernels/gemm_cut.h"
-#include "kernels/int8_dot_cpu.h"
+#include "gemm/gemm_cut.h"
+#include "gemm/int8_dot_cpu.h"
 
 namespace finback {
 namespace {

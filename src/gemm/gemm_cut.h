@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/gemm.h"
-#include "kernels/job_loop.h"
+#include "gemm/gemm.h"
+#include "gemm/job_loop.h"
 
 namespace finback {
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "kernels/gemm_cpu.h"
-#include "kernels/precision.h"
+#include "gemm/gemm_cpu.h"
+#include "gemm/precision.h"
 
 namespace finback {
 

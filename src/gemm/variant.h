@@ -2,8 +2,6 @@
 // Bits are promised per variant (ref: only from run to run); its label goes into run files and checkpoints. Set before any work starts; not thread-safe to change
 // later.
 #pragma once
-#include <ATen/core/Tensor.h>
-
 #include <string>
 #include <string_view>
 
@@ -20,7 +18,5 @@ void select_kernels(std::string_view name);
 Variant kernel_variant();
 // "ref", "portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16": the label in run files.
 std::string kernel_label();
-// True when an op must run its _ref: variant ref, or a tensor that is not on the CPU (an op without a CUDA variant works there, slowly).
-bool use_ref(const at::Tensor& tensor);
 
 }  // namespace finback

@@ -3,7 +3,7 @@
 #pragma once
 #include <span>
 
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
 
 namespace finback {
 
