@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "gemm/gemm.h"
-#include "kernels/bench.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {

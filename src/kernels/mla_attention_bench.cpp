@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/mla_attention.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {

@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/narrow_linear.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {

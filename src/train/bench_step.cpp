@@ -11,8 +11,9 @@
 #include "base/rng.h"
 #include "base/timer.h"
 #include "cost/flops.h"
-#include "kernels/figure.h"
+#include "machine/figure.h"
 #include "model/lm_loss.h"
+#include "model/row_probe.h"
 #include "train/live_bytes.h"
 #include "train/optimizer.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "kernels/bench.h"
+#include "machine/machine_probe.h"
 
 namespace finback {
 

@@ -1,5 +1,5 @@
 // Whether a row's bits depend on the rows beside it, measured on this machine in a few milliseconds: the label `exact` of a run is a finding,
-// not a belief. Small shapes with tails in every direction, on the kernel variant that is chosen; knows no model.
+// not a belief. Small shapes with tails in every direction, on the kernel variant that is chosen; knows ops, no layers.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "machine/machine_probe.h"
 
 namespace finback {
 
@@ -21,5 +23,7 @@ void visit_row_ops(const std::function<void(const std::string& name, const RowOp
 
 // Those whose rows do; none: exact.
 std::vector<std::string> row_dependent_ops();
+// This machine under the kernel variant that is chosen, with this verdict: what the label in run files says.
+MachineProbe probe_machine();
 
 }  // namespace finback

@@ -1,9 +1,9 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/machine_probe_cpu.cpp"
+#define HWY_TARGET_INCLUDE "machine/machine_probe_cpu.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/machine_probe_cpu.h"
+#include "machine/machine_probe_cpu.h"
 
 #if HWY_ARCH_X86
 #include <cpuid.h>

@@ -1,25 +1,22 @@
-#include "kernels/bench.h"
+#include "machine/machine_probe.h"
 
 #include <fmt/ranges.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
+#include <functional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/pool.h"
 #include "base/timer.h"
-#include "gemm/variant.h"
-#include "kernels/machine_probe_cpu.h"
-#include "kernels/row_probe.h"
+#include "machine/machine_probe_cpu.h"
 
 namespace finback {
 namespace {
 
-constexpr double kSecondsASide = 0.25;  // long enough for a median on a busy machine
-constexpr int kMaxCalls = 400;
 constexpr size_t kReadStep = 256;           // floats: what ProbeLoops::read asks for
 constexpr size_t kPiece = size_t{1} << 18;  // floats a chunk of reading
 
@@ -27,11 +24,6 @@ double seconds_of(const std::function<void()>& call) {
   const Timer timer;
   call();
   return timer.seconds();
-}
-
-double median(std::vector<double>& values) {
-  std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 std::string processor_name() {
@@ -112,46 +104,13 @@ double read_gb_per_s(std::span<const std::span<const float>> blocks) {
   return best_read_gb_per_s(blocks, [] {});
 }
 
-void Bench::row(const std::string& name, double flops, double bytes, const std::function<void()>& fast, const std::function<void()>& ref) {
-  fast();  // warm-up: page faults, packing buffers
-  if (ref) ref();
-  std::vector<double> fast_seconds, ref_seconds;
-  for (double spent = 0; spent < kSecondsASide && fast_seconds.size() < kMaxCalls;) {
-    fast_seconds.push_back(seconds_of(fast));
-    spent += fast_seconds.back();
-    if (ref && ref_seconds.size() < 15) ref_seconds.push_back(seconds_of(ref));
-  }
-  const double seconds = median(fast_seconds);
-  Json row = {{"name", name}, {"seconds", seconds}, {"seconds_min", *std::min_element(fast_seconds.begin(), fast_seconds.end())}};
-  std::string rate = "-";
-  if (flops > 0) {
-    const double gflops = flops / seconds / 1e9;
-    row["gflops"] = gflops;
-    row["share_of_peak"] = gflops / fma_peak_;
-    rate = fmt::format("{:7.1f} GFLOP/s ({:3.0f} %)", gflops, 100 * gflops / fma_peak_);
-  } else if (bytes > 0) {
-    const double gb_per_s = bytes / seconds / 1e9;
-    row["gb_per_s"] = gb_per_s;
-    row["share_of_stream"] = gb_per_s / stream_;
-    rate = fmt::format("{:7.1f} GB/s    ({:3.0f} %)", gb_per_s, 100 * gb_per_s / stream_);
-  }
-  std::string ratio = "-";
-  if (ref) {
-    row["x_ref"] = median(ref_seconds) / seconds;
-    ratio = fmt::format("{:.1f} x ref", row["x_ref"].get<double>());
-  }
-  fmt::print(out_, "{:<44} {:9.1f} us | {} | {}\n", name, seconds * 1e6, rate, ratio);
-  results_.push_back(row);
-}
-
-MachineProbe probe_machine() {
+MachineProbe measure_machine(std::string kernels) {
   MachineProbe probe;
   probe.processor = processor_name();
-  probe.kernels = kernel_label();
+  probe.kernels = std::move(kernels);
   probe.threads = threads();
   probe.fma_peak_gflops = fma_peak_gflops();
   probe.stream_gb_per_s = stream_gb_per_s();
-  probe.row_dependent = row_dependent_ops();
   return probe;
 }
 

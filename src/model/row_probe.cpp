@@ -1,7 +1,8 @@
-#include "kernels/row_probe.h"
+#include "model/row_probe.h"
 
 #include <ATen/ATen.h>
 
+#include "gemm/variant.h"
 #include "kernels/dispatch.h"
 #include "kernels/embedding.h"
 #include "kernels/head_loss.h"
@@ -160,6 +161,12 @@ std::vector<std::string> row_dependent_ops() {
     if (rows_depend_on_batch(kTokens, op)) dependent.push_back(name);
   });
   return dependent;
+}
+
+MachineProbe probe_machine() {
+  MachineProbe probe = measure_machine(kernel_label());
+  probe.row_dependent = row_dependent_ops();
+  return probe;
 }
 
 }  // namespace finback

@@ -1,7 +1,6 @@
-#include "kernels/row_probe.h"
+#include "model/row_probe.h"
 
 #include "base/timer.h"
-#include "kernels/bench.h"
 #include "kernels/linear.h"
 #include "kernels/op_check.h"
 
@@ -57,15 +56,6 @@ TEST(RowProbe, EveryProbeLooksAtItsRows) {
     }));
   });
   EXPECT_EQ(names.size(), 22u);
-}
-
-TEST(MachineLabel, SaysInstructionsArithmeticAndSpeeds) {
-  MachineProbe probe;
-  probe.kernels = "avx2", probe.threads = 2, probe.fma_peak_gflops = 123.44, probe.stream_gb_per_s = 21.96;
-  EXPECT_EQ(machine_label(probe), "avx2, exact, 2 threads, 123.4 GFLOP/s FMA, 22.0 GB/s read");
-  probe.row_dependent = {"linear", "route"};
-  EXPECT_EQ(machine_label(probe),
-            "avx2, approximate (rows depend on their batch in linear, route), 2 threads, 123.4 GFLOP/s FMA, 22.0 GB/s read");
 }
 
 TEST(MachineProbe, MeasuresThisMachine) {
