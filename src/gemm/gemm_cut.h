@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "gemm/gemm.h"
+#include "gemm/gemm_job.h"
 #include "gemm/job_loop.h"
 
 namespace finback {

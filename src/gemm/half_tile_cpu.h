@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#include "gemm/gemm_cpu.h"
+#include "gemm/tile_block.h"
 
 namespace finback {
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "gemm/gemm.h"
+#include "gemm/panels.h"
 
 namespace finback {
 

@@ -1,9 +1,9 @@
 // Products with int8 panels: each row of A is rounded to 16 bits a block of 32, multiplied in whole numbers, and a block's sum is added to an f32 chain. So an
-// element's bits depend on its row of A, its column of B and K alone, as in gemm.h, whose gemm_all calls this. Knows no tensors.
+// element's bits depend on its row of A, its column of B and K alone, as in gemm.h. Knows no tensors.
 #pragma once
 #include <span>
 
-#include "gemm/gemm.h"
+#include "gemm/gemm_job.h"
 
 namespace finback {
 

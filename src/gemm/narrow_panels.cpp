@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gemm/bf16_tile_cpu.h"
+#include "gemm/f32_tile_cpu.h"
 #include "gemm/half_tile_cpu.h"
 #include "gemm/job_loop.h"
 #include "gemm/narrow_rows_cpu.h"
@@ -94,7 +95,7 @@ WordTile word_tile(Precision precision) {
   const Variant variant = kernel_variant();
   if (variant == Variant::kAvx512Fp16 && precision == Precision::kFp8) return {kHalfTileRows, kHalfTileColumns, 2, 1, half_tile};
   if (variant == Variant::kAvx512Bf16) return {kBf16TileRows, kBf16TileColumns, 2, 0, bf16_tile};
-  const GemmTile& tile = gemm_tile();
+  const F32Tile& tile = f32_tile();
   return {tile.rows, tile.columns, 1, 0, tile.block};
 }
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "gemm/gemm_cpu.h"
 #include "gemm/precision.h"
+#include "gemm/tile_block.h"
 
 namespace finback {
 
@@ -44,6 +44,11 @@ struct RowReader {
   void (*read)(const void* self, int64_t row, int64_t column, int64_t n, float* out);
   void operator()(int64_t row, int64_t column, int64_t n, float* out) const { read(self, row, column, n, out); }
 };
+// Of a source with a static function `read`; the source outlives the reader.
+template <class Source>
+RowReader row_reader(const Source& source) {
+  return {&source, Source::read};
+}
 
 // words[r * pitch ...]: the words of rows [first, first + rows), one row after the other.
 void pack_rows(const RowReader& from, int64_t first, int64_t rows, std::span<const Piece> pieces, const WordTile& tile, int64_t pitch,

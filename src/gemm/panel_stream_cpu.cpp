@@ -19,10 +19,9 @@
 #ifndef FINBACK_GEMM_PANEL_STREAM_ONCE
 #define FINBACK_GEMM_PANEL_STREAM_ONCE
 namespace finback {
-// Bytes of a number, and how many numbers along K share a scale (all: a block that never ends).
+// How many numbers along K share a scale (all: a block that never ends).
 constexpr int64_t kNoScale = int64_t{1} << 62;
 constexpr int64_t kAhead = 3072;  // bytes: the processor's own prefetching stops at every page
-constexpr int64_t value_bytes(Precision p) { return p == Precision::kF32 ? 4 : p == Precision::kBf16 ? 2 : 1; }
 constexpr int64_t scale_block(Precision p) { return p == Precision::kFp8 ? 128 : kNoScale; }
 }  // namespace finback
 #endif
@@ -177,15 +176,5 @@ HWY_AFTER_NAMESPACE();
 namespace finback {
 HWY_EXPORT(get_panel_stream);
 const PanelStream& panel_stream() { return *HWY_DYNAMIC_DISPATCH(get_panel_stream)(); }
-
-Panels panel_at(const Panels& panels, int64_t index, int64_t k, int64_t width) {
-  const bool int8 = panels.precision == Precision::kInt8;
-  const int64_t depth = int8 ? (k + kInt8Step - 1) / kInt8Step * kInt8Step : k;
-  const auto* values = static_cast<const uint8_t*>(panels.values) + index * depth * width * value_bytes(panels.precision);
-  if (panels.scales == nullptr) return {values, panels.precision, nullptr};
-  const int64_t block = int8 ? kInt8Block : scale_block(panels.precision), blocks = (k + block - 1) / block;
-  const int64_t scale_bytes = int8 ? blocks * width * 2 : blocks * 4;
-  return {values, panels.precision, static_cast<const uint8_t*>(panels.scales) + index * scale_bytes};
-}
 }  // namespace finback
 #endif

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#include "gemm/gemm.h"
+#include "gemm/panels.h"
 
 namespace finback {
 

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "gemm/each_variant.h"
-#include "gemm/gemm_cpu.h"
+#include "gemm/f32_tile_cpu.h"
 
 namespace finback {
 namespace {
@@ -33,9 +33,9 @@ TEST(Variant, HoldsOnEveryThreadFromTheFirstDispatch) {
   int strays = 0;
   for (int i = 0; i < 2000; ++i) {
     select_kernels("portable");
-    const GemmTile* seen[16] = {};
-    parallel_for(16, [&](int64_t chunk) { seen[chunk] = &gemm_tile(); });
-    for (const GemmTile* tile : seen) strays += tile != &gemm_tile();
+    const F32Tile* seen[16] = {};
+    parallel_for(16, [&](int64_t chunk) { seen[chunk] = &f32_tile(); });
+    for (const F32Tile* tile : seen) strays += tile != &f32_tile();
   }
   EXPECT_EQ(strays, 0);
   set_threads(2);

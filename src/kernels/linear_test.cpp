@@ -40,17 +40,6 @@ TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
   }
 }
 
-// Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
-TEST(Linear, AWeightFollowsTheVariant) {
-  const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
-  const PackedWeight kept(w_NK, &kStamp);
-  for_each_variant([&] {
-    const PackedWeight fresh(w_NK, &kStamp);
-    EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
-    EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
-  });
-}
-
 struct GroupedCase {
   const char* what;
   std::vector<int64_t> offsets;
@@ -131,26 +120,6 @@ TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
         },
         std::max({c.tokens, c.n, c.k}));
   }
-}
-
-TEST(PackedWeight, RepacksWhenTheStampMoved) {
-  uint64_t stamp = 1;
-  const at::Tensor x = normal({3, 5}, 1), w = normal({4, 5}, 2);
-  for_each_variant([&] {
-    const PackedWeight packed(w, &stamp);
-    const at::Tensor before = linear(x, packed), d_before = linear_dgrad(before, packed);
-    w.mul_(2);
-    EXPECT_TRUE(same_bits(linear(x, packed), before)) << "values changed without a stamp are not seen";
-    ++stamp;
-    EXPECT_TRUE(same_bits(linear(x, packed), before * 2));
-    EXPECT_TRUE(same_bits(linear_dgrad(before, packed), d_before * 2));
-    w.div_(2);
-  });
-}
-
-TEST(PackedWeight, RefusesPrecisionsThatAreNotBuilt) {
-  uint64_t stamp = 1;
-  EXPECT_THROW(PackedWeight(normal({2, 2}, 1), &stamp, Precision::kInt8), Error);
 }
 
 }  // namespace

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/pool.h"
 #include "gemm/narrow_gemm.h"
 #include "gemm/narrow_rows_cpu.h"
 #include "kernels/fp8_block.h"
+#include "kernels/linear.h"
 #include "kernels/rows.h"
 #include "kernels/use_ref.h"
 
@@ -24,21 +24,6 @@ namespace finback {
 namespace {
 
 // Readers for narrow_gemm: what one operand's rows are as numbers.
-
-struct WeightRows {  // f32 master weights, rounded as they are read
-  const float* w;
-  int64_t stride;
-  Precision precision;
-  const float* scales;  // fp8: [ceil(N / 128), blocks]
-  int64_t blocks;
-  static void read(const void* self, int64_t row, int64_t column, int64_t n, float* out) {
-    const auto& r = *static_cast<const WeightRows*>(self);
-    const float* from = r.w + row * r.stride + column;
-    if (r.precision == Precision::kBf16) return narrow_loops().round_bf16(n, from, out);
-    const float* scale = r.scales + row / kFp8Block * r.blocks + column / kFp8Block;
-    for (int64_t j = 0; j < n; j += kFp8Block) narrow_loops().round_e4m3(std::min(kFp8Block, n - j), from + j, *scale++, out + j);
-  }
-};
 
 struct GradientRows {  // f32 rows, rounded along K as they are read; f32: as they are
   Rows rows;
@@ -72,11 +57,6 @@ struct StoredRows {  // NarrowRows through the slots' rows
   }
 };
 
-template <class Reader>
-RowReader reader(const Reader& rows) {
-  return {&rows, Reader::read};
-}
-
 StoredRows stored_rows(const NarrowRows& x, const Slots& slots) {
   FB_ASSERT(x.precision == Precision::kBf16 || x.precision == Precision::kFp8, "rows of bf16 or fp8");
   FB_ASSERT(x.values_TK.stride(1) == 1 || x.columns() <= 1, "rows with unit column stride");
@@ -94,8 +74,6 @@ void check_slots(const Slots& slots, int64_t groups, int64_t count) {
             "{} offsets from 0 to {}, got {} up to {}", groups + 1, count, slots.offsets.size(),
             slots.offsets.empty() ? -1 : slots.offsets.back());
 }
-
-int64_t padded(int64_t n, int64_t width) { return (n + width - 1) / width * width; }
 
 // C rows of every group = A rows (read through `from`) times the group's panels.
 void multiply_groups(RowReader from, const Slots& slots, const PackedWeight& w, bool forward, float* c) {
@@ -121,62 +99,11 @@ void check_wgrad(const at::Tensor& dw, const at::Tensor& dy_SN, const NarrowRows
   }
 }
 
-// The 128x128 scales of every group, [groups][ceil(N / 128)][ceil(K / 128)].
-std::vector<float> block_scales(const at::Tensor& weight_ENK) {
-  const int64_t groups = weight_ENK.size(0), n = weight_ENK.size(1), k = weight_ENK.size(2);
-  const int64_t rows = padded(n, kFp8Block) / kFp8Block, columns = padded(k, kFp8Block) / kFp8Block;
-  std::vector<float> scales(size_t(groups * rows * columns));
-  const float* w = weight_ENK.const_data_ptr<float>();
-  parallel_for(groups * rows, [&](int64_t i) {
-    const int64_t first = i % rows * kFp8Block, end = std::min(n, first + kFp8Block);
-    for (int64_t c = 0; c < columns; ++c) {
-      float amax = 0;
-      for (int64_t r = first; r < end; ++r) {
-        const float* row = w + i / rows * weight_ENK.stride(0) + r * weight_ENK.stride(1) + c * kFp8Block;
-        amax = std::max(amax, narrow_loops().amax(std::min(kFp8Block, k - c * kFp8Block), row));
-      }
-      scales[size_t(i * columns + c)] = fp8_scale(amax, true, kFp8TrainingFloor);
-    }
-  });
-  return scales;
-}
-
 }  // namespace
 
 Slots one_group(int64_t count, std::vector<int64_t> cuts) {
   if (cuts.empty()) cuts = {0, count};
   return {{0, count}, {}, std::move(cuts), {}};
-}
-
-void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels) {
-  const WordTile tile = word_tile(precision);
-  const at::Tensor w_ENK = weight.dim() == 3 ? weight : weight.unsqueeze(0);
-  const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2), columns = transpose ? n : k;
-  const std::vector<Piece> pieces = pieces_along(transpose ? k : n, tile);
-  const int64_t depth = depth_of(pieces, tile);
-  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.columns;
-  if (fits && fresh) return;
-  if (!fits) panels = at::empty({groups, padded(columns, tile.columns) / tile.columns, depth, tile.columns}, weight.options());
-  const bool fp8 = precision == Precision::kFp8;
-  const std::vector<float> scales = fp8 ? block_scales(w_ENK) : std::vector<float>();
-  const int64_t blocks = padded(k, kFp8Block) / kFp8Block, scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
-  std::vector<WeightRows> rows;
-  for (int64_t e = 0; e < groups; ++e) {
-    rows.push_back(
-        {w_ENK.const_data_ptr<float>() + e * w_ENK.stride(0), w_ENK.stride(1), precision, scales.data() + e * scales_a_group, blocks});
-  }
-  std::vector<AlongJob> along;
-  std::vector<DownJob> down;
-  for (int64_t e = 0; e < groups; ++e) {
-    float* to = panels.mutable_data_ptr<float>() + e * panels.stride(0);
-    if (transpose) {
-      along.push_back({reader(rows[size_t(e)]), n, pieces, to});
-    } else {
-      down.push_back({reader(rows[size_t(e)]), k, tile.columns, pieces, /*round_columns=*/false, to});
-    }
-  }
-  pack_along(along, tile);
-  pack_down(down, tile);
 }
 
 at::Tensor narrow_linear(const NarrowRows& x, const PackedWeight& w, const Slots& slots) {
@@ -186,7 +113,7 @@ at::Tensor narrow_linear(const NarrowRows& x, const PackedWeight& w, const Slots
   if (use_ref(x.values_TK)) return narrow_linear_ref(x, w.weight(), w.precision(), slots);
   at::Tensor y_SN = at::empty({count, w.n()}, w.weight().options());
   const StoredRows rows = stored_rows(x, slots);
-  multiply_groups(reader(rows), slots, w, /*forward=*/true, y_SN.mutable_data_ptr<float>());
+  multiply_groups(row_reader(rows), slots, w, /*forward=*/true, y_SN.mutable_data_ptr<float>());
   return y_SN;
 }
 
@@ -196,7 +123,7 @@ at::Tensor narrow_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, c
   if (use_ref(dy_SN)) return narrow_linear_dgrad_ref(dy_SN, w.weight(), w.precision(), slots);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const GradientRows rows{rows_of(dy_SN), w.precision()};
-  multiply_groups(reader(rows), slots, w, /*forward=*/false, dx_SK.mutable_data_ptr<float>());
+  multiply_groups(row_reader(rows), slots, w, /*forward=*/false, dx_SK.mutable_data_ptr<float>());
   return dx_SK;
 }
 
@@ -217,7 +144,7 @@ void narrow_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, const N
     const at::Tensor dw_NK = dw.dim() == 3 ? dw[int64_t(e)] : dw;
     const int64_t first = slots.offsets[e], end = slots.offsets[e + 1];
     if (first == end) continue;
-    jobs.push_back({reader(dy), reader(stored), dw_NK.size(0), dw_NK.size(1), pieces_between(slots.cuts, first, end, tile),
+    jobs.push_back({row_reader(dy), row_reader(stored), dw_NK.size(0), dw_NK.size(1), pieces_between(slots.cuts, first, end, tile),
                     dw_NK.mutable_data_ptr<float>(), dw_NK.stride(0)});
   }
   multiply_columns(jobs, /*round_columns=*/fp8, tile);

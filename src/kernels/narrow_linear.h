@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "kernels/linear.h"
 #include "kernels/narrow_rows.h"
+#include "kernels/packed_weight.h"
 
 namespace finback {
 
@@ -31,11 +31,7 @@ at::Tensor narrow_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, c
 // Micro-batches that are cut at cuts add up to the bits of one big batch.
 void narrow_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, const NarrowRows& x, Precision precision, const Slots& slots);
 
-// PackedWeight's panels, unless `fresh` ones of this variant are there. transpose: of W^T, for y = x W^T.
-void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels);
-
 // The definitions: the operands as f32 numbers; what the functions above return is their product to f32's accumulation error.
-at::Tensor narrow_weight_ref(const at::Tensor& w_NK, Precision precision);
 at::Tensor narrow_columns_ref(const at::Tensor& x_SK, Precision precision, const std::vector<int64_t>& cuts);
 at::Tensor narrow_linear_ref(const NarrowRows& x, const at::Tensor& weight, Precision precision, const Slots& slots);
 at::Tensor narrow_linear_dgrad_ref(const at::Tensor& dy_SN, const at::Tensor& weight, Precision precision, const Slots& slots);

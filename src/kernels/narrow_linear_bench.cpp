@@ -17,7 +17,7 @@ constexpr Shape kShapes[] = {{"tiny q_b", 1, 2048, 384, 128},  {"tiny o", 1, 204
 
 // Each of the three multiplications, rounding its operands included, beside the f32 ones of linear.h, and the first beside ATen's f32 mm.
 void bench_shape(Bench& bench, const Shape& s, Precision precision) {
-  uint64_t stamp = 1;
+  const uint64_t stamp = 1;
   const at::Tensor x = at::randn({s.slots, s.k}), dy = at::randn({s.slots, s.n}), weight = at::randn({s.experts, s.n, s.k}),
                    dw = at::zeros({s.experts, s.n, s.k});
   Slots slots;
@@ -40,16 +40,6 @@ void bench_shape(Bench& bench, const Shape& s, Precision precision) {
   bench.row(
       name("wgrad"), flops, 0, [&] { narrow_linear_wgrad_(dw, dy, rows, precision, slots); },
       [&] { grouped_linear_wgrad_(dw, dy, x, slots.offsets); });
-  bench.row(
-      name("repacking"), 0, 16.0 * double(weight.numel()),
-      [&] {
-        ++stamp;
-        w.forward_panels(), w.backward_panels();
-      },
-      [&] {
-        ++stamp;
-        w_f32.forward_panels(), w_f32.backward_panels();
-      });
 }
 
 }  // namespace

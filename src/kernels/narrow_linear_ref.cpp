@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 
-#include "kernels/fp8_block.h"
 #include "kernels/narrow_linear.h"
 
 // Products in f64, so that one definition judges every variant.
@@ -24,12 +23,6 @@ at::Tensor by_group(const Slots& slots, const Product& product) {
 }
 
 }  // namespace
-
-at::Tensor narrow_weight_ref(const at::Tensor& w_NK, Precision precision) {
-  if (precision != Precision::kFp8) return narrow_rows_ref(w_NK, precision);
-  const Fp8Blocks blocks = fp8_quantize_ref(w_NK, kFp8Block, /*power_of_two_scales=*/true, kFp8TrainingFloor);
-  return fp8_dequantize_weight_ref(blocks.values, blocks.scales);
-}
 
 at::Tensor narrow_columns_ref(const at::Tensor& x_SK, Precision precision, const std::vector<int64_t>& cuts) {
   if (precision != Precision::kFp8 || x_SK.size(0) == 0) return narrow_rows_ref(x_SK, precision);

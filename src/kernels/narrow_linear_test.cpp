@@ -126,25 +126,6 @@ TEST(NarrowLinear, SlotDoesNotKnowItsGroup) {
   }
 }
 
-TEST(NarrowLinear, AWeightFollowsTheVariantThePrecisionAndTheStamp) {
-  uint64_t stamp = 1;
-  const at::Tensor x = normal({5, 20}, 1), dy = normal({5, 96}, 2), w = normal({96, 20}, 3);
-  PackedWeight kept(w, &stamp);
-  for_each_variant([&] {
-    for (const Precision precision : {Precision::kFp8, Precision::kBf16, Precision::kFp8}) {
-      kept.set_precision(precision);
-      const auto both = [&](const PackedWeight& weight) {
-        return Tensors{narrow_linear(narrow_rows(x, precision), weight, one_group(5)), narrow_linear_dgrad(dy, weight, one_group(5))};
-      };
-      const Tensors a = both(kept), b = both(PackedWeight(w, &stamp, precision));
-      EXPECT_TRUE(same_bits(a[0], b[0]) && same_bits(a[1], b[1])) << kernel_label() << " " << precision_name(precision);
-    }
-    kept.set_precision(Precision::kF32);
-    EXPECT_TRUE(same_bits(linear(x, kept), linear(x, PackedWeight(w, &stamp))));
-    w.mul_(1.5), ++stamp;
-  });
-}
-
 TEST(NarrowLinear, WgradMayKeepMorePrecisionThanItsInput) {
   const at::Tensor x = normal({70, 40}, 1), dy = normal({70, 30}, 2);
   const NarrowRows stored = narrow_rows(x, Precision::kFp8);

@@ -5,7 +5,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "gemm/gemm.h"
+#include "gemm/panels.h"
 
 namespace finback {
 

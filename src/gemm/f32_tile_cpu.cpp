@@ -1,6 +1,6 @@
 // The f32 register tile for every instruction set, from one Highway source.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "gemm/gemm_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gemm/f32_tile_cpu.cpp"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "gemm/gemm_cpu.h"
+#include "gemm/f32_tile_cpu.h"
 #include "gemm/lanes.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -159,8 +159,8 @@ HWY_ATTR void block(const TileBlock& x) {
   x.a_row == 1 ? columns_of_tiles(x, one, x.a_k) : columns_of_tiles(x, x.a_row, one);
 }
 
-HWY_ATTR const GemmTile* get_tile() {
-  static const GemmTile table = {kRows, 2 * lanes(), pack_a, pack_b, block};
+HWY_ATTR const F32Tile* get_tile() {
+  static const F32Tile table = {kRows, 2 * lanes(), pack_a, pack_b, block};
   return &table;
 }
 
@@ -171,6 +171,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace finback {
 HWY_EXPORT(get_tile);
-const GemmTile& gemm_tile() { return *HWY_DYNAMIC_DISPATCH(get_tile)(); }
+const F32Tile& f32_tile() { return *HWY_DYNAMIC_DISPATCH(get_tile)(); }
 }  // namespace finback
 #endif

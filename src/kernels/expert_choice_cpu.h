@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/router.h"
+#include "kernels/router_options.h"
 
 namespace finback {
 

@@ -1,4 +1,4 @@
-#include "kernels/router_choice.h"
+#include "kernels/expert_choice_cpu.h"
 
 #include <algorithm>
 #include <limits>
