@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/linear.h"
 #include "kernels/narrow_linear.h"
 #include "kernels/rms_norm.h"
 #include "model/parameters.h"
