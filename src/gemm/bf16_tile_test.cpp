@@ -2,7 +2,7 @@
 
 #include "gemm/bf16_tile_cpu.h"
 #include "gemm/matrix_check.h"
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/quantize_cpu.h"
 
 namespace finback {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 // Standard normal numbers that are bf16 numbers.
 Matrix bf16_matrix(int64_t rows, int64_t columns, uint64_t seed) {
   Matrix out = normal_matrix(rows, columns, seed);
-  narrow_loops().round_bf16(rows * columns, out.data(), out.data());
+  quantize_loops().round_bf16(rows * columns, out.data(), out.data());
   return out;
 }
 

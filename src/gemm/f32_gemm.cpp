@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gemm/f32_tile_cpu.h"
-#include "gemm/gemm_cut.h"
+#include "gemm/output_tiles.h"
 #include "gemm/panel_stream_cpu.h"
 
 // Note [One FMA chain]
@@ -23,10 +23,10 @@ constexpr int64_t kBlockK = 384;  // a block of A (rows of a chunk x kBlockK) st
 // Copies pay only where lines a stride apart fall into one set of a cache and push each other out, at multiples of a page.
 bool read_in_place(const Operand& x) { return std::max(x.row_stride, x.column_stride) % 1024 != 0; }
 
-void multiply_few_rows(const GemmJob& job, const Panels& panels, const GemmPiece& piece, bool accumulate) {
+void multiply_few_rows(const GemmJob& job, const Panels& panels, const OutputTile& out, bool accumulate) {
   const int64_t width = f32_tile().columns;
-  const StreamRows rows = {job.m, job.k, job.a_MK, job.c_MN + piece.column, job.ldc, accumulate};
-  panel_stream().multiply(rows, piece.columns, panel_at(panels, piece.column / width, job.k, width));
+  const StreamRows rows = {job.m, job.k, job.a_MK, job.c_MN + out.column, job.ldc, accumulate};
+  panel_stream().multiply(rows, out.columns, panel_at(panels, out.column / width, job.k, width));
 }
 
 // Rows [k0, k0 + depth) of the columns of one panel: where they lie, or copied or widened into scratch.
@@ -53,14 +53,14 @@ RightRows right_rows(const GemmJob& job, const Panels& panels, int64_t panel, in
   return {scratch.data(), width};
 }
 
-void multiply_piece(const GemmJob& job, const Panels& panels, const GemmPiece& piece, bool accumulate) {
-  if (job.m <= kFewRows) return multiply_few_rows(job, panels, piece, accumulate);
+void multiply_tile(const GemmJob& job, const Panels& panels, const OutputTile& out, bool accumulate) {
+  if (job.m <= kFewRows) return multiply_few_rows(job, panels, out, accumulate);
   thread_local std::vector<float> packed_a;
   const F32Tile& tile = f32_tile();
   const Operand& a = job.a_MK;
-  const int64_t row = piece.row, rows = piece.rows, first = piece.column, last = first + piece.columns;
+  const int64_t row = out.row, rows = out.rows, first = out.column, last = first + out.columns;
   const bool in_place = read_in_place(a);
-  if (!in_place) packed_a.resize(size_t(pieces_of(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
+  if (!in_place) packed_a.resize(size_t(ceil_div(rows, tile.rows) * tile.rows * std::min(kBlockK, job.k)));
   for (int64_t k0 = 0; k0 < std::max<int64_t>(job.k, 1); k0 += kBlockK) {
     const int64_t depth = std::min(kBlockK, job.k - k0);
     const float* from = a.data + row * a.row_stride + k0 * a.column_stride;
@@ -111,10 +111,10 @@ void f32_gemm_all(std::span<const GemmJob> jobs, bool accumulate) {
   std::vector<float> mine;
   mine.swap(buffer);  // a nested call on this thread gets its own
   const std::vector<Panels> panels = pack_missing(jobs, mine);
-  const GemmCut cut = choose_gemm_cut(jobs);
-  for_all_pieces(
-      jobs, [&](const GemmJob& job) { return pieces_of(job, cut); },
-      [&](size_t i, int64_t chunk) { multiply_piece(jobs[i], panels[i], piece_of(jobs[i], cut, chunk), accumulate); });
+  const GemmTiling tiling = choose_gemm_tiling(jobs);
+  for_all_chunks(
+      jobs, [&](const GemmJob& job) { return tiles_of(job, tiling); },
+      [&](size_t i, int64_t chunk) { multiply_tile(jobs[i], panels[i], tile_at(jobs[i], tiling, chunk), accumulate); });
   mine.swap(buffer);
 }
 

@@ -2,12 +2,12 @@
 
 #include "gemm/half_tile_cpu.h"
 #include "gemm/matrix_check.h"
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/quantize_cpu.h"
 
 namespace finback {
 namespace {
 
-float row_amax(const Matrix& x, int64_t row) { return narrow_loops().amax(x.columns, &x.values[size_t(row * x.columns)]); }
+float row_amax(const Matrix& x, int64_t row) { return quantize_loops().amax(x.columns, &x.values[size_t(row * x.columns)]); }
 
 // Standard normal numbers times a size for each row, rounded to E4M3 with a power-of-two scale a row that cuts none of them at 448.
 Matrix e4m3_matrix(int64_t rows, int64_t columns, uint64_t seed, double spread) {
@@ -16,7 +16,7 @@ Matrix e4m3_matrix(int64_t rows, int64_t columns, uint64_t seed, double spread) 
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < columns; ++c) out.at(r, c) *= float(std::exp2(spread * double(sizes.at(r, 0))));
     float* row = &out.at(r, 0);
-    narrow_loops().round_e4m3(columns, row, half_scale(row_amax(out, r)) / 128, row);
+    quantize_loops().round_e4m3(columns, row, half_scale(row_amax(out, r)) / 128, row);
   }
   return out;
 }

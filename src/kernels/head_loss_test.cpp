@@ -9,14 +9,14 @@ namespace {
 
 constexpr uint64_t kStamp = 1;
 
-struct Case {
-  int64_t tokens, d, words;
+struct HeadLossCase {
+  int64_t tokens, d, vocab;
 };
-// One word, primes, one past a chunk of 256 rows, one past a panel of columns.
-constexpr Case kCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
+// A vocabulary of one, primes, one past a chunk of 256 rows, one past a panel of columns.
+constexpr HeadLossCase kCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
 
-at::Tensor targets(const Case& c) {
-  const at::Tensor ids = random_ids({c.tokens}, c.words, 5);
+at::Tensor targets(const HeadLossCase& c) {
+  const at::Tensor ids = random_ids({c.tokens}, c.vocab, 5);
   return c.tokens > 2 ? ids.masked_fill(at::arange(c.tokens).remainder(3).eq(1), -1) : ids;
 }
 
@@ -31,27 +31,27 @@ TensorOp loss(const at::Tensor& targets_T, bool reference) {
 }
 
 TEST(HeadLoss, AgreesWithItsDefinition) {
-  for (const Case& c : kCases) {
-    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.words));
-    const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.words, c.d}, 2), normal({c.words, c.d}, 3)};
-    check_op({in_wider(in[0]), in[1], in[2]}, loss(targets(c), false), loss(targets(c), true), std::max(c.d, c.words));
+  for (const HeadLossCase& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.vocab));
+    const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.vocab, c.d}, 2), normal({c.vocab, c.d}, 3)};
+    check_op({in_wider(in[0]), in[1], in[2]}, loss(targets(c), false), loss(targets(c), true), std::max(c.d, c.vocab));
   }
 }
 
 // The reference's own gradient is written by hand: autograd of its loss is the judge.
 TEST(HeadLoss, GradientIsThatOfTheLoss) {
-  const Case c = {29, 8, 11};
+  const HeadLossCase c = {29, 8, 11};
   const at::Tensor targets_T = targets(c), valid = targets_T.ge(0);
   const at::Tensor h = normal({c.tokens, c.d}, 1).to(at::kDouble).requires_grad_(true),
-                   head = normal({c.words, c.d}, 2).to(at::kDouble).requires_grad_(true);
+                   head = normal({c.vocab, c.d}, 2).to(at::kDouble).requires_grad_(true);
   {
     const at::AutoGradMode enable(true);
     const at::Tensor logits = at::matmul(h, head.t()), lse = at::logsumexp(logits, {1}).masked_select(valid);
     const at::Tensor chosen = logits.gather(1, targets_T.clamp_min(0).unsqueeze(1)).squeeze(1).masked_select(valid);
     (0.37 * (lse - chosen).sum() + 0.01 * lse.square().sum()).backward();
   }
-  const Tensors out = loss(targets_T, true)({h.detach(), head.detach(), at::zeros({c.words, c.d}, at::kDouble)});
-  expect_close(out[3], h.grad(), c.words);
+  const Tensors out = loss(targets_T, true)({h.detach(), head.detach(), at::zeros({c.vocab, c.d}, at::kDouble)});
+  expect_close(out[3], h.grad(), c.vocab);
   expect_close(out[4], head.grad(), c.tokens);
 }
 
@@ -104,8 +104,8 @@ TEST(HeadLoss, OfOneTokenIsNotFiniteWhenTheLogitsAreNoDistribution) {
 }
 
 TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
-  const Case c = {70, 12, 40};
-  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
+  const HeadLossCase c = {70, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2);
   for_each_variant([&] {
     const HeadLoss plain = head_loss(h, PackedWeight(head, &kStamp), targets(c), {}, 1, 0);
     const HeadLoss full = head_loss(h, PackedWeight(head, &kStamp), targets(c), at::zeros_like(head), 1, 0);
@@ -126,8 +126,8 @@ TEST(HeadLoss, LowestIdWinsTiesOfTheArgmax) {
 }
 
 TEST(HeadLoss, RowDependsOnItselfAlone) {
-  const Case c = {300, 12, 40};
-  const at::Tensor head = normal({c.words, c.d}, 2);
+  const HeadLossCase c = {300, 12, 40};
+  const at::Tensor head = normal({c.vocab, c.d}, 2);
   check_rows_alone({normal({c.tokens, c.d}, 1), targets(c)}, [&](const Tensors& in) {
     const HeadLoss l = head_loss(in[0], PackedWeight(head, &kStamp), in[1], at::zeros_like(head), 0.5, 0.1);
     return Tensors{l.nll_T, l.lse_T, l.argmax_T, l.dh_TD};
@@ -135,9 +135,9 @@ TEST(HeadLoss, RowDependsOnItselfAlone) {
 }
 
 TEST(HeadLoss, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
-  const Case c = {600, 12, 40};
-  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2), ids = targets(c);
-  check_micro_batches(normal({c.words, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
+  const HeadLossCase c = {600, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2), ids = targets(c);
+  check_micro_batches(normal({c.vocab, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
     head_loss(h.slice(0, first, end), PackedWeight(head, &kStamp), ids.slice(0, first, end), sum, 0.5, 0.1);
   });
 }

@@ -22,7 +22,7 @@ Operand transposed(const at::Tensor& x) {
   return {rows.data, 1, rows.stride};
 }
 
-void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "narrower weights belong to narrow_linear"); }
+void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "bf16 and fp8 weights belong to quantized_linear"); }
 
 void check_columns(const at::Tensor& x, int64_t columns) {
   FB_ASSERT(x.dim() == 2 && x.size(1) == columns, "the rows have the weight's {} columns, got {}", columns, x.size(-1));

@@ -1,5 +1,5 @@
 // Linear layers and grouped linear layers (one weight an expert) over packed rows, in f32 and over stored weights (packed_weight.h). Knows no experts
-// beyond "group e owns rows offsets[e]..offsets[e+1]". Narrower operands are multiplied by narrow_linear.h.
+// beyond "group e owns rows offsets[e]..offsets[e+1]". bf16 and fp8 operands are multiplied by quantized_linear.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 

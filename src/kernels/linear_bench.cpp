@@ -8,15 +8,15 @@ namespace finback {
 namespace {
 
 // The three multiplications of one expert matrix of every group, tokens spread evenly.
-void bench_grouped(Bench& bench, int64_t experts, int64_t slots, int64_t n, int64_t k) {
+void bench_grouped(Bench& bench, int64_t experts, int64_t rows, int64_t n, int64_t k) {
   const uint64_t stamp = 1;
-  const at::Tensor x_SK = at::randn({slots, k}), dy_SN = at::randn({slots, n}), w_ENK = at::randn({experts, n, k}),
+  const at::Tensor x_SK = at::randn({rows, k}), dy_SN = at::randn({rows, n}), w_ENK = at::randn({experts, n, k}),
                    dw_ENK = at::zeros({experts, n, k});
   std::vector<int64_t> offsets;
-  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(slots * e / experts);
+  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(rows * e / experts);
   const PackedWeight w(w_ENK, &stamp);
-  const double flops = 2.0 * double(slots * n * k);
-  const std::string shape = fmt::format("{} x {}x{}x{}", experts, slots / experts, n, k);
+  const double flops = 2.0 * double(rows * n * k);
+  const std::string shape = fmt::format("{} x {}x{}x{}", experts, rows / experts, n, k);
   bench.row(
       "grouped_linear " + shape, flops, 0, [&] { grouped_linear(x_SK, w, offsets); }, [&] { grouped_linear_ref(x_SK, w_ENK, offsets); });
   bench.row(

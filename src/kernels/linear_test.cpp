@@ -8,10 +8,10 @@ namespace {
 
 constexpr uint64_t kStamp = 1;
 
-struct Case {
+struct LinearCase {
   int64_t tokens, n, k;
 };
-constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
+constexpr LinearCase kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
 
 // The layouts of parameters: rows of a wider buffer, as one expert after another leaves them.
 at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
@@ -19,7 +19,7 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
 }
 
 TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const Case& c : kCases) {
+  for (const LinearCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const Tensors in = {in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)),
                         normal({c.n, c.k}, 4)};
@@ -102,7 +102,7 @@ TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
 }
 
 TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const Case& c : kCases) {
+  for (const LinearCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const int64_t heads = 3;
     check_op(

@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "gemm/job_loop.h"
-#include "gemm/narrow_panels.h"
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/ceil_div.h"
+#include "gemm/quantize_cpu.h"
+#include "gemm/quantized_panels.h"
 #include "kernels/fp8_block.h"
 #include "kernels/rows.h"
 
@@ -20,7 +20,7 @@ namespace {
 void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
   const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n), width = panel_width();
   if (!panels.defined() || panels.size(2) != k || panels.size(3) != width) {
-    panels = at::empty({groups, (n + width - 1) / width, k, width}, weight.options().device(at::kCPU));
+    panels = at::empty({groups, ceil_div(n, width), k, width}, weight.options().device(at::kCPU));
   }
   std::vector<PanelJob> jobs;
   for (int64_t e = 0; e < groups; ++e) {
@@ -46,16 +46,16 @@ struct WeightRows {
   static void read(const void* self, int64_t row, int64_t column, int64_t n, float* out) {
     const auto& r = *static_cast<const WeightRows*>(self);
     const float* from = r.w + row * r.stride + column;
-    if (r.precision == Precision::kBf16) return narrow_loops().round_bf16(n, from, out);
+    if (r.precision == Precision::kBf16) return quantize_loops().round_bf16(n, from, out);
     const float* scale = r.scales + row / kFp8Block * r.blocks + column / kFp8Block;
-    for (int64_t j = 0; j < n; j += kFp8Block) narrow_loops().round_e4m3(std::min(kFp8Block, n - j), from + j, *scale++, out + j);
+    for (int64_t j = 0; j < n; j += kFp8Block) quantize_loops().round_e4m3(std::min(kFp8Block, n - j), from + j, *scale++, out + j);
   }
 };
 
 // The 128x128 scales of every group, [groups][ceil(N / 128)][ceil(K / 128)].
 std::vector<float> block_scales(const at::Tensor& weight_ENK) {
   const int64_t groups = weight_ENK.size(0), n = weight_ENK.size(1), k = weight_ENK.size(2);
-  const int64_t rows = pieces_of(n, kFp8Block), columns = pieces_of(k, kFp8Block);
+  const int64_t rows = ceil_div(n, kFp8Block), columns = ceil_div(k, kFp8Block);
   std::vector<float> scales(size_t(groups * rows * columns));
   const float* w = weight_ENK.const_data_ptr<float>();
   parallel_for(groups * rows, [&](int64_t i) {
@@ -64,7 +64,7 @@ std::vector<float> block_scales(const at::Tensor& weight_ENK) {
       float amax = 0;
       for (int64_t r = first; r < end; ++r) {
         const float* row = w + i / rows * weight_ENK.stride(0) + r * weight_ENK.stride(1) + c * kFp8Block;
-        amax = std::max(amax, narrow_loops().amax(std::min(kFp8Block, k - c * kFp8Block), row));
+        amax = std::max(amax, quantize_loops().amax(std::min(kFp8Block, k - c * kFp8Block), row));
       }
       scales[size_t(i * columns + c)] = fp8_scale(amax, true, kFp8TrainingFloor);
     }
@@ -73,18 +73,18 @@ std::vector<float> block_scales(const at::Tensor& weight_ENK) {
 }
 
 // The panels of a weight in bf16 or fp8, unless `fresh` ones of this variant are there. transpose: of W^T, for y = x W^T.
-void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels) {
-  const WordTile tile = word_tile(precision);
+void pack_quantized_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels) {
+  const QuantizedTile tile = quantized_tile(precision);
   const at::Tensor w_ENK = weight.dim() == 3 ? weight : weight.unsqueeze(0);
   const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2), columns = transpose ? n : k;
-  const std::vector<Piece> pieces = pieces_along(transpose ? k : n, tile);
-  const int64_t depth = depth_of(pieces, tile);
+  const std::vector<KRange> ranges = k_ranges_along(transpose ? k : n, tile);
+  const int64_t depth = depth_of(ranges, tile);
   const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.columns;
   if (fits && fresh) return;
-  if (!fits) panels = at::empty({groups, pieces_of(columns, tile.columns), depth, tile.columns}, weight.options());
+  if (!fits) panels = at::empty({groups, ceil_div(columns, tile.columns), depth, tile.columns}, weight.options());
   const bool fp8 = precision == Precision::kFp8;
   const std::vector<float> scales = fp8 ? block_scales(w_ENK) : std::vector<float>();
-  const int64_t blocks = pieces_of(k, kFp8Block), scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
+  const int64_t blocks = ceil_div(k, kFp8Block), scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
   std::vector<WeightRows> rows;
   for (int64_t e = 0; e < groups; ++e) {
     rows.push_back(
@@ -95,9 +95,9 @@ void pack_narrow_weight(const at::Tensor& weight, Precision precision, bool tran
   for (int64_t e = 0; e < groups; ++e) {
     float* to = panels.mutable_data_ptr<float>() + e * panels.stride(0);
     if (transpose) {
-      along.push_back({row_reader(rows[size_t(e)]), n, pieces, to});
+      along.push_back({row_reader(rows[size_t(e)]), n, ranges, to});
     } else {
-      down.push_back({row_reader(rows[size_t(e)]), k, tile.columns, pieces, /*round_columns=*/false, to});
+      down.push_back({row_reader(rows[size_t(e)]), k, tile.columns, ranges, /*round_columns=*/false, to});
     }
   }
   pack_along(along, tile);
@@ -120,7 +120,7 @@ void PackedWeight::set_precision(Precision precision) {
 
 const float* PackedWeight::forward_panels(int64_t group) const {
   if (precision_ != Precision::kF32) {
-    pack_narrow_weight(weight_, precision_, /*transpose=*/true, forward_stamp_ == *stamp_, forward_);
+    pack_quantized_weight(weight_, precision_, /*transpose=*/true, forward_stamp_ == *stamp_, forward_);
   } else if (!is_packed(forward_, forward_stamp_, *stamp_)) {
     pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
   }
@@ -130,7 +130,7 @@ const float* PackedWeight::forward_panels(int64_t group) const {
 
 const float* PackedWeight::backward_panels(int64_t group) const {
   if (precision_ != Precision::kF32) {
-    pack_narrow_weight(weight_, precision_, /*transpose=*/false, backward_stamp_ == *stamp_, backward_);
+    pack_quantized_weight(weight_, precision_, /*transpose=*/false, backward_stamp_ == *stamp_, backward_);
   } else if (!is_packed(backward_, backward_stamp_, *stamp_)) {
     pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
   }
@@ -139,7 +139,7 @@ const float* PackedWeight::backward_panels(int64_t group) const {
 }
 
 void PackedWeight::store(Precision storage) {
-  FB_ASSERT(storage == Precision::kF32 || weight_.is_cpu(), "weights are stored narrower on the CPU only");
+  FB_ASSERT(storage == Precision::kF32 || weight_.is_cpu(), "weights are stored in 16 or 8 bits on the CPU only");
   storage_ = storage;
   forward_ = backward_ = at::Tensor();
   stored_[0] = stored_[1] = StoredPanels();

@@ -23,7 +23,7 @@ class PackedWeight {
   Precision precision() const { return precision_; }
   // f32, bf16 or fp8 from the next multiplication on.
   void set_precision(Precision precision);
-  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W: of panels.h, or of narrow_panels.h when the precision is not f32.
+  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W: of panels.h, or of quantized_panels.h when the precision is not f32.
   const float* forward_panels(int64_t group = 0) const;
   const float* backward_panels(int64_t group = 0) const;
   // Serving: from now on products read the weight in this storage (stored_panels.h) instead of f32 panels.
@@ -51,6 +51,6 @@ class PackedWeight {
 };
 
 // The definition: the f32 numbers that the panels of a precision stand for.
-at::Tensor narrow_weight_ref(const at::Tensor& w_NK, Precision precision);
+at::Tensor quantized_weight_ref(const at::Tensor& w_NK, Precision precision);
 
 }  // namespace finback

@@ -7,7 +7,7 @@
 namespace finback {
 namespace {
 
-// Both directions of every expert's matrix, as after an optimizer step; the narrower ones beside f32.
+// Both directions of every expert's matrix, as after an optimizer step; bf16 and fp8 beside f32.
 void bench_shape(Bench& bench, int64_t experts, int64_t n, int64_t k, Precision precision) {
   uint64_t stamp = 1;
   const at::Tensor w_ENK = at::randn({experts, n, k});

@@ -1,8 +1,8 @@
 #include "kernels/packed_weight.h"
 
 #include "kernels/linear.h"
-#include "kernels/narrow_linear.h"
 #include "kernels/op_check.h"
+#include "kernels/quantized_linear.h"
 
 namespace finback {
 namespace {
@@ -27,7 +27,7 @@ TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
         if (precision != Precision::kF32 && pairs) return;
         const PackedWeight w(w_ENK, &kStamp, precision);
         for (int64_t e = 0; e < 2; ++e) {
-          const at::Tensor numbers_NK = narrow_weight_ref(w_ENK[e].contiguous(), precision);
+          const at::Tensor numbers_NK = quantized_weight_ref(w_ENK[e].contiguous(), precision);
           EXPECT_TRUE(same_bits(of_panels(w.forward_panels(e), k, n), numbers_NK.t().contiguous())) << precision_name(precision);
           EXPECT_TRUE(same_bits(of_panels(w.backward_panels(e), n, k), numbers_NK.contiguous())) << precision_name(precision);
         }
@@ -55,7 +55,8 @@ TEST(PackedWeight, FollowsTheVariantThePrecisionAndTheStamp) {
     for (const Precision precision : {Precision::kFp8, Precision::kBf16, Precision::kFp8}) {
       kept.set_precision(precision);
       const auto both = [&](const PackedWeight& weight) {
-        return Tensors{narrow_linear(narrow_rows(x, precision), weight, one_group(5)), narrow_linear_dgrad(dy, weight, one_group(5))};
+        return Tensors{quantized_linear(quantize_rows(x, precision), weight, one_group(5)),
+                       quantized_linear_dgrad(dy, weight, one_group(5))};
       };
       const Tensors a = both(kept), b = both(PackedWeight(w, &stamp, precision));
       EXPECT_TRUE(same_bits(a[0], b[0]) && same_bits(a[1], b[1])) << kernel_label() << " " << precision_name(precision);

@@ -17,8 +17,8 @@
 namespace finback {
 namespace {
 
-constexpr size_t kReadStep = 256;           // floats: what ProbeLoops::read asks for
-constexpr size_t kPiece = size_t{1} << 18;  // floats a chunk of reading
+constexpr size_t kReadStep = 256;               // floats: what ProbeLoops::read asks for
+constexpr size_t kReadChunk = size_t{1} << 18;  // floats a chunk of reading
 
 double seconds_of(const std::function<void()>& call) {
   const Timer timer;
@@ -57,11 +57,11 @@ size_t stream_bytes() {
 
 // Best of three passes over `blocks`, after `before` each.
 double best_read_gb_per_s(std::span<const std::span<const float>> blocks, const std::function<void()>& before) {
-  std::vector<std::span<const float>> pieces;
+  std::vector<std::span<const float>> chunks;
   size_t count = 0;
   for (const std::span<const float>& block : blocks) {
     const size_t whole = block.size() / kReadStep * kReadStep;
-    for (size_t at = 0; at < whole; at += kPiece) pieces.push_back(block.subspan(at, std::min<size_t>(kPiece, whole - at)));
+    for (size_t at = 0; at < whole; at += kReadChunk) chunks.push_back(block.subspan(at, std::min<size_t>(kReadChunk, whole - at)));
     count += whole;
   }
   double best = 1e30;
@@ -69,8 +69,8 @@ double best_read_gb_per_s(std::span<const std::span<const float>> blocks, const 
   for (int run = 0; run < 3; ++run) {
     before();
     best = std::min(best, seconds_of([&] {
-                      parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-                        sink = probe_loops().read(pieces[size_t(i)].data(), int64_t(pieces[size_t(i)].size()));
+                      parallel_for(int64_t(chunks.size()), [&](int64_t i) {
+                        sink = probe_loops().read(chunks[size_t(i)].data(), int64_t(chunks[size_t(i)].size()));
                       });
                     }));
   }
@@ -85,13 +85,13 @@ double stream_gb_per_s() {
   FB_CHECK(memory != MAP_FAILED, "expected {} MiB of free memory to measure its bandwidth", bytes >> 20);
   madvise(memory, bytes, MADV_HUGEPAGE);  // a refusal costs page faults, nothing else
   float* const floats = static_cast<float*>(memory);
-  parallel_ranges(int64_t(count), int64_t(kPiece), [&](int64_t begin, int64_t end) {
+  parallel_ranges(int64_t(count), int64_t(kReadChunk), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += kPage) floats[i] = 1.0f;  // pages never written are one page of zeros, in the cache
   });
   const std::span<const float> block(floats, count);
   const double rate = best_read_gb_per_s({&block, 1}, [&] {
     if (!can_flush_caches()) return;
-    parallel_ranges(int64_t(count), int64_t(kPiece),
+    parallel_ranges(int64_t(count), int64_t(kReadChunk),
                     [&](int64_t begin, int64_t end) { flush_caches(floats + begin, size_t(end - begin) * sizeof(float)); });
   });
   munmap(memory, bytes);

@@ -3,13 +3,13 @@
 #include <ATen/ATen.h>
 
 #include "gemm/variant.h"
-#include "kernels/dispatch.h"
 #include "kernels/embedding.h"
 #include "kernels/head_loss.h"
 #include "kernels/latent_attention.h"
 #include "kernels/linear.h"
 #include "kernels/mla_attention.h"
-#include "kernels/narrow_linear.h"
+#include "kernels/permute.h"
+#include "kernels/quantized_linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/router.h"
@@ -71,9 +71,9 @@ void visit_linears(const Visit& visit) {
     return head_loss(rows_of(x_TD, first, rows), weight, rows_of(targets_T, first, rows), none, 1, 0).nll_T;
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
-    const PackedWeight narrow(w_WD, &kStamp, precision);
+    const PackedWeight quantized(w_WD, &kStamp, precision);
     visit(precision_name(precision) + " linear", [&](int64_t first, int64_t rows) {
-      return narrow_linear(narrow_rows(rows_of(x_TD, first, rows), precision), narrow, one_group(rows));
+      return quantized_linear(quantize_rows(rows_of(x_TD, first, rows), precision), quantized, one_group(rows));
     });
   }
   for (const Precision storage : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
@@ -90,29 +90,32 @@ void visit_expert_ops(const Visit& visit) {
   const at::Tensor x_TD = numbers({kTokens, kD}, 0.7), more_TD = numbers({kTokens, kD}, 0.6), w_EWD = numbers({kExperts, kW, kD}, 0.9);
   const at::Tensor weights_TK = numbers({kTokens, 2}, 0.5), routes_TK = at::stack({ids(kExperts), ids(3).add(1).remainder(kExperts)}, 1);
   const PackedWeight weight(w_EWD, &kStamp);
-  const auto dispatch = [&](int64_t first, int64_t rows) { return make_dispatch(rows_of(routes_TK, first, rows), kExperts); };
-  const auto first_slots = [](const at::Tensor& y_SD, const Dispatch& d) { return y_SD.index_select(0, d.token_slots_TK.select(1, 0)); };
-  visit("gather_rows", [&](int64_t first, int64_t rows) {
-    const Dispatch d = dispatch(first, rows);
-    return first_slots(gather_rows(rows_of(x_TD, first, rows), d.slot_token_S), d);
+  const auto permutation = [&](int64_t first, int64_t rows) { return make_permutation(rows_of(routes_TK, first, rows), kExperts); };
+  const auto first_choices = [](const at::Tensor& y_SD, const TokenPermutation& p) {
+    return y_SD.index_select(0, p.permuted_rows_TK.select(1, 0));
+  };
+  visit("permute", [&](int64_t first, int64_t rows) {
+    const TokenPermutation p = permutation(first, rows);
+    return first_choices(permute(rows_of(x_TD, first, rows), p.sorted_token_ids_S), p);
   });
   visit("grouped_linear", [&](int64_t first, int64_t rows) {
-    const Dispatch d = dispatch(first, rows);
-    return first_slots(grouped_linear(rows_of(x_TD, first, rows).index_select(0, d.slot_token_S), weight, d.offsets), d);
+    const TokenPermutation p = permutation(first, rows);
+    return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets), p);
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
-    const PackedWeight narrow(w_EWD, &kStamp, precision);
+    const PackedWeight quantized(w_EWD, &kStamp, precision);
     visit(precision_name(precision) + " grouped_linear", [&](int64_t first, int64_t rows) {
-      const Dispatch d = dispatch(first, rows);
-      Slots slots;
-      slots.offsets = d.offsets, slots.rows_S = d.slot_token_S;
-      return first_slots(narrow_linear(narrow_rows(rows_of(x_TD, first, rows), precision), narrow, slots), d);
+      const TokenPermutation p = permutation(first, rows);
+      RowGroups groups;
+      groups.offsets = p.expert_offsets, groups.source_rows_S = p.sorted_token_ids_S;
+      return first_choices(quantized_linear(quantize_rows(rows_of(x_TD, first, rows), precision), quantized, groups), p);
     });
   }
-  visit("combine", [&](int64_t first, int64_t rows) {
-    const Dispatch d = dispatch(first, rows);
-    const at::Tensor y_SD = rows_of(x_TD, first, rows).index_select(0, d.slot_token_S);
-    return combine(y_SD, rows_of(weights_TK, first, rows), d.token_slots_TK, {rows_of(more_TD, first, rows), rows_of(x_TD, first, rows)});
+  visit("unpermute", [&](int64_t first, int64_t rows) {
+    const TokenPermutation p = permutation(first, rows);
+    const at::Tensor y_SD = rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S);
+    return unpermute(y_SD, rows_of(weights_TK, first, rows), p.permuted_rows_TK,
+                     {rows_of(more_TD, first, rows), rows_of(x_TD, first, rows)});
   });
 }
 

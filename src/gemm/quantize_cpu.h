@@ -1,11 +1,11 @@
-// The instruction-set half of narrow_rows and fp8_block: rounding to bf16 and to E4M3 with a scale, E4M3 codes, and the 32-bit words of two
+// Quantization for every instruction set: rounding to bf16 and to E4M3 with a scale, E4M3 codes, and the 32-bit words of two
 // bf16 numbers that the bf16 tile multiplies. A result depends on its element and scale alone. Knows no threads.
 #pragma once
 #include <cstdint>
 
 namespace finback {
 
-struct NarrowLoops {
+struct QuantizeLoops {
   // Largest magnitude of n values; a NaN takes no part.
   float (*amax)(int64_t n, const float* x);
   // codes[i] = E4M3 of x[i] / scale: to nearest even, saturating at 448, NaN kept. power_of_two: the scale is one, so 1 / scale is exact.
@@ -27,6 +27,6 @@ struct NarrowLoops {
   // out[d * pitch + r] = words[r * stride + d]; moves 32 bits, whatever they mean.
   void (*transpose)(int64_t rows, int64_t depth, const float* words, int64_t stride, float* out, int64_t pitch);
 };
-const NarrowLoops& narrow_loops();
+const QuantizeLoops& quantize_loops();
 
 }  // namespace finback

@@ -1,10 +1,10 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "gemm/narrow_rows_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gemm/quantize_cpu.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include "gemm/lanes.h"
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/quantize_cpu.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {
@@ -215,10 +215,10 @@ HWY_ATTR void move_transposed(int64_t rows, int64_t depth, const float* HWY_REST
   }
 }
 
-HWY_ATTR const NarrowLoops* get_narrow_loops() {
-  static const NarrowLoops table = {amax,         encode,     decode,         round_e4m3,
-                                    round_bf16,   widen_bf16, round_columns,  round_and_pair_columns,
-                                    pair_columns, pair_rows,  move_transposed};
+HWY_ATTR const QuantizeLoops* get_quantize_loops() {
+  static const QuantizeLoops table = {amax,         encode,     decode,         round_e4m3,
+                                      round_bf16,   widen_bf16, round_columns,  round_and_pair_columns,
+                                      pair_columns, pair_rows,  move_transposed};
   return &table;
 }
 
@@ -228,7 +228,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace finback {
-HWY_EXPORT(get_narrow_loops);
-const NarrowLoops& narrow_loops() { return *HWY_DYNAMIC_DISPATCH(get_narrow_loops)(); }
+HWY_EXPORT(get_quantize_loops);
+const QuantizeLoops& quantize_loops() { return *HWY_DYNAMIC_DISPATCH(get_quantize_loops)(); }
 }  // namespace finback
 #endif

@@ -8,7 +8,7 @@
 
 namespace finback {
 
-struct NarrowRows {
+struct QuantizedRows {
   Precision precision = Precision::kF32;
   at::Tensor values_TK;  // f32, bf16 or float8_e4m3fn
   at::Tensor scales;     // fp8 only: f32 [T, ceil(K / 128)]
@@ -17,10 +17,10 @@ struct NarrowRows {
 };
 
 // x_TK: f32, rows may be strided. f32: x_TK itself.
-NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision);
+QuantizedRows quantize_rows(const at::Tensor& x_TK, Precision precision);
 // f32 again; of f32 rows the tensor itself.
-at::Tensor widen_rows(const NarrowRows& rows);
-// What widen_rows(narrow_rows(x, precision)) is, in plain ATen.
-at::Tensor narrow_rows_ref(const at::Tensor& x_TK, Precision precision);
+at::Tensor dequantize_rows(const QuantizedRows& rows);
+// What dequantize_rows(quantize_rows(x, precision)) is, in plain ATen.
+at::Tensor quantized_rows_ref(const at::Tensor& x_TK, Precision precision);
 
 }  // namespace finback

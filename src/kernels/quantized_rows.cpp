@@ -1,9 +1,9 @@
-#include "kernels/narrow_rows.h"
+#include "kernels/quantized_rows.h"
 
 #include <ATen/ATen.h>
 
 #include "base/pool.h"
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/quantize_cpu.h"
 #include "kernels/fp8_block.h"
 #include "kernels/rows.h"
 #include "kernels/use_ref.h"
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kRowsAChunk = 32;
 
-at::Tensor widen_fp8(const NarrowRows& rows) {
+at::Tensor dequantize_fp8(const QuantizedRows& rows) {
   const int64_t count = rows.count(), columns = rows.columns(), tiles = rows.scales.size(1), stride = rows.values_TK.stride(0);
   const at::Tensor x_TK = at::empty({count, columns}, rows.scales.options());
   const auto* codes = static_cast<const uint8_t*>(rows.values_TK.const_data_ptr());
@@ -23,7 +23,7 @@ at::Tensor widen_fp8(const NarrowRows& rows) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t b = 0; b < tiles; ++b) {
         const int64_t first = b * kFp8Block, n = std::min(kFp8Block, columns - first);
-        narrow_loops().decode(n, codes + t * stride + first, scales[t * tiles + b], x + t * columns + first);
+        quantize_loops().decode(n, codes + t * stride + first, scales[t * tiles + b], x + t * columns + first);
       }
     }
   });
@@ -32,7 +32,7 @@ at::Tensor widen_fp8(const NarrowRows& rows) {
 
 }  // namespace
 
-NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision) {
+QuantizedRows quantize_rows(const at::Tensor& x_TK, Precision precision) {
   switch (precision) {
     case Precision::kF32:
       return {precision, x_TK, {}};
@@ -48,9 +48,9 @@ NarrowRows narrow_rows(const at::Tensor& x_TK, Precision precision) {
   FB_FAIL("expected f32, bf16 or fp8 for training, got {}", precision_name(precision));
 }
 
-at::Tensor widen_rows(const NarrowRows& rows) {
+at::Tensor dequantize_rows(const QuantizedRows& rows) {
   if (rows.precision != Precision::kFp8) return rows.values_TK.to(at::kFloat);
-  if (!use_ref(rows.values_TK)) return widen_fp8(rows);
+  if (!use_ref(rows.values_TK)) return dequantize_fp8(rows);
   const at::Tensor spread = rows.scales.repeat_interleave(kFp8Block, 1).narrow(1, 0, rows.columns());
   return rows.values_TK.to(at::kFloat) * spread;
 }

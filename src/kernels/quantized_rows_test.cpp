@@ -1,6 +1,6 @@
-#include "kernels/narrow_rows.h"
+#include "kernels/quantized_rows.h"
 
-#include "gemm/narrow_rows_cpu.h"
+#include "gemm/quantize_cpu.h"
 #include "kernels/fp8_block.h"
 #include "kernels/op_check.h"
 
@@ -17,39 +17,39 @@ at::Tensor awkward(int64_t rows, int64_t columns, uint64_t seed) {
   return x;
 }
 
-TEST(NarrowRows, AreTheDefinitionBitForBit) {
+TEST(QuantizedRows, AreTheDefinitionBitForBit) {
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {5, 128}, {4, 129}, {7, 300}}) {
     const at::Tensor x = awkward(rows, columns, uint64_t(columns));
     for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {
-      const at::Tensor expected = narrow_rows_ref(x, precision);
+      const at::Tensor expected = quantized_rows_ref(x, precision);
       for_each_variant([&] {
-        EXPECT_TRUE(same_values(widen_rows(narrow_rows(x, precision)), expected)) << precision_name(precision) << " " << columns;
-        EXPECT_TRUE(same_values(widen_rows(narrow_rows(in_wider(x), precision)), expected)) << "strided rows";
+        EXPECT_TRUE(same_values(dequantize_rows(quantize_rows(x, precision)), expected)) << precision_name(precision) << " " << columns;
+        EXPECT_TRUE(same_values(dequantize_rows(quantize_rows(in_wider(x), precision)), expected)) << "strided rows";
       });
     }
   }
 }
 
-TEST(NarrowRows, RoundingWithoutCodesIsThatOfTheCodes) {
+TEST(QuantizedRows, RoundingWithoutCodesIsThatOfTheCodes) {
   const at::Tensor x = awkward(40, 137, 3), y = at::empty({40, 137}), columns = at::empty({40, 137}), bf16 = at::empty({40, 137});
-  const at::Tensor tiles = narrow_rows_ref(x.t().contiguous(), Precision::kFp8).t().contiguous();
+  const at::Tensor tiles = quantized_rows_ref(x.t().contiguous(), Precision::kFp8).t().contiguous();
   for_each_variant([&] {
-    const NarrowRows rows = narrow_rows(x, Precision::kFp8);
+    const QuantizedRows rows = quantize_rows(x, Precision::kFp8);
     for (int64_t t = 0; t < 40; ++t) {
       const float* from = x[t].const_data_ptr<float>();
       float* to = y[t].mutable_data_ptr<float>();
-      narrow_loops().round_e4m3(128, from, rows.scales[t][0].item<float>(), to);
-      narrow_loops().round_e4m3(9, from + 128, rows.scales[t][1].item<float>(), to + 128);
-      narrow_loops().round_bf16(137, from, bf16[t].mutable_data_ptr<float>());
+      quantize_loops().round_e4m3(128, from, rows.scales[t][0].item<float>(), to);
+      quantize_loops().round_e4m3(9, from + 128, rows.scales[t][1].item<float>(), to + 128);
+      quantize_loops().round_bf16(137, from, bf16[t].mutable_data_ptr<float>());
     }
-    EXPECT_TRUE(same_values(y, widen_rows(rows)));
+    EXPECT_TRUE(same_values(y, dequantize_rows(rows)));
     EXPECT_TRUE(same_values(bf16, x.to(at::kBFloat16).to(at::kFloat)));
-    narrow_loops().round_columns(40, 137, x.const_data_ptr<float>(), 137, columns.mutable_data_ptr<float>(), 137);
+    quantize_loops().round_columns(40, 137, x.const_data_ptr<float>(), 137, columns.mutable_data_ptr<float>(), 137);
     EXPECT_TRUE(same_values(columns, tiles));
   });
 }
 
-TEST(NarrowRows, Int8IsNoTrainingPrecision) { EXPECT_THROW(narrow_rows(normal({2, 2}, 1), Precision::kInt8), Error); }
+TEST(QuantizedRows, Int8IsNoTrainingPrecision) { EXPECT_THROW(quantize_rows(normal({2, 2}, 1), Precision::kInt8), Error); }
 
 }  // namespace
 }  // namespace finback
