@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/pool.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);

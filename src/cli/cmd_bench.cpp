@@ -5,7 +5,8 @@
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "infer/bench_decode.h"
-#include "kernels/bench.h"
+#include "machine/bench.h"
+#include "model/row_probe.h"
 #include "train/bench_step.h"
 
 namespace finback {

@@ -8,7 +8,7 @@
 #include "cost/flops.h"
 #include "cost/memory.h"
 #include "cost/model_size.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/checkpoint.h"
 
 namespace finback {

@@ -8,7 +8,7 @@
 #include "cli/sample_text.h"
 #include "cost/electricity.h"
 #include "cost/prices.h"
-#include "kernels/bench.h"
+#include "model/row_probe.h"
 #include "train/preflight.h"
 #include "train/rehearsal.h"
 #include "train/row_feed.h"

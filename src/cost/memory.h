@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 #include "model/model_config.h"
 
 namespace finback {

@@ -10,7 +10,8 @@
 #include "cost/memory.h"
 #include "cost/model_size.h"
 #include "infer/engine.h"
-#include "kernels/figure.h"
+#include "machine/figure.h"
+#include "model/row_probe.h"
 
 namespace finback {
 namespace {

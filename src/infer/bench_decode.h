@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "base/json.h"
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 #include "model/model_config.h"
 
 namespace finback {

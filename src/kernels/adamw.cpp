@@ -10,7 +10,7 @@
 #include "base/exact_sum.h"
 #include "base/pool.h"
 #include "kernels/adamw_cpu.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/bench.h"
+#include "machine/bench.h"
 
 namespace finback {
 

@@ -16,8 +16,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/lanes.h"
-#include "kernels/vector_exp.h"
+#include "gemm/lanes.h"
+#include "gemm/vector_exp.h"
 
 // Note [Queries in lanes]
 // Scores are kept transposed, [key][query]: a lane is one query from q * k to the last p * v. Then the softmax needs no sum across lanes,
@@ -222,7 +222,7 @@ HWY_INLINE void transpose(int64_t rows, int64_t columns, const float* HWY_RESTRI
 
 inline int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
-// Aligned floats of this thread, kept between calls; pieces are taken one after the other.
+// Aligned floats of this thread, kept between calls; blocks of it are taken one after the other.
 class Scratch {
  public:
   explicit Scratch(int64_t floats) {
@@ -234,13 +234,13 @@ class Scratch {
     }
     next_ = kept.get();
   }
-  // `floats` is rounded up to kPiece.
+  // `floats` is rounded up to kAlignment.
   float* take(int64_t floats) {
-    float* piece = next_;
-    next_ += round_up(floats, kPiece);
-    return piece;
+    float* block = next_;
+    next_ += round_up(floats, kAlignment);
+    return block;
   }
-  static constexpr int64_t kPiece = 16;
+  static constexpr int64_t kAlignment = 16;
 
  private:
   float* next_;

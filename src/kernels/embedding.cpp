@@ -8,7 +8,7 @@
 #include "base/pool.h"
 #include "kernels/embedding_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -3,8 +3,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "gemm/lanes.h"
 #include "kernels/embedding_cpu.h"
-#include "kernels/lanes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {

@@ -5,20 +5,20 @@
 namespace finback {
 namespace {
 
-struct Case {
-  int64_t tokens, words, d;
+struct EmbeddingCase {
+  int64_t tokens, vocab, d;
 };
-constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {300, 7, 65}, {257, 5000, 64}, {13, 11, 130}};
+constexpr EmbeddingCase kCases[] = {{0, 3, 4}, {1, 1, 1}, {300, 7, 65}, {257, 5000, 64}, {13, 11, 130}};
 
 TEST(Embedding, AgreesWithItsDefinitionAndItsGradient) {
-  for (const Case& c : kCases) {
-    SCOPED_TRACE(fmt::format("{} tokens of {} words, {} channels", c.tokens, c.words, c.d));
-    const at::Tensor ids = random_ids({c.tokens}, c.words, 1);
+  for (const EmbeddingCase& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} tokens of a vocabulary of {}, {} channels", c.tokens, c.vocab, c.d));
+    const at::Tensor ids = random_ids({c.tokens}, c.vocab, 1);
     check_op(
-        {normal({c.words, c.d}, 2)}, [&](const Tensors& in) { return Tensors{finback::embedding(ids, in[0])}; },
+        {normal({c.vocab, c.d}, 2)}, [&](const Tensors& in) { return Tensors{finback::embedding(ids, in[0])}; },
         [&](const Tensors& in) { return Tensors{embedding_ref(ids, in[0])}; }, 1);
     check_op(
-        {normal({c.words, c.d}, 3), in_wider(normal({c.tokens, c.d}, 4))},
+        {normal({c.vocab, c.d}, 3), in_wider(normal({c.tokens, c.d}, 4))},
         [&](const Tensors& in) {
           const at::Tensor dweight = in[0].clone();
           embedding_backward_(dweight, ids, in[1]);

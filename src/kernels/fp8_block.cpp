@@ -7,27 +7,27 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/narrow_rows_cpu.h"
-#include "kernels/variant.h"
+#include "gemm/quantize_cpu.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
 
 constexpr int64_t kTilesAChunk = 32;  // rows of 1x128 tiles
 
-// A [rows, columns] row-major piece of a matrix: one scale's values.
-struct Block {
+// The values of one scale: [rows, columns] of a row-major matrix.
+struct ScaleBlock {
   int64_t row, rows, column, columns, stride;
 };
 
-Block block_at(int64_t block_row, int64_t block_column, int64_t block_rows, at::IntArrayRef sizes) {
+ScaleBlock block_at(int64_t block_row, int64_t block_column, int64_t block_rows, at::IntArrayRef sizes) {
   const int64_t row = block_row * block_rows, column = block_column * kFp8Block;
   return {row, std::min(block_rows, sizes[0] - row), column, std::min(kFp8Block, sizes[1] - column), sizes[1]};
 }
 
 // body(index of the first value) for every row of the block.
 template <class Body>
-void for_each_row(const Block& block, const Body& body) {
+void for_each_row(const ScaleBlock& block, const Body& body) {
   for (int64_t row = block.row; row < block.row + block.rows; ++row) body(row * block.stride + block.column);
 }
 
@@ -38,8 +38,8 @@ float round_up_to_power_of_two(float s) {
   return std::ldexp(1.0f, mantissa == 0.5f ? exponent - 1 : exponent);
 }
 
-void quantize_block(const float* x, uint8_t* codes, float* scale, const Block& block, bool power_of_two, float floor) {
-  const NarrowLoops& loops = narrow_loops();
+void quantize_block(const float* x, uint8_t* codes, float* scale, const ScaleBlock& block, bool power_of_two, float floor) {
+  const QuantizeLoops& loops = quantize_loops();
   float amax = 0;
   for_each_row(block, [&](int64_t at) { amax = std::max(amax, loops.amax(block.columns, x + at)); });
   *scale = fp8_scale(amax, power_of_two, floor);
@@ -88,9 +88,9 @@ at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& 
   float* out = out_NK.mutable_data_ptr<float>();
   parallel_for(rows, [&](int64_t row) {
     for (int64_t column = 0; column < columns; ++column) {
-      const Block block = block_at(row, column, kFp8Block, values_NK.sizes());
+      const ScaleBlock block = block_at(row, column, kFp8Block, values_NK.sizes());
       const float factor = scale[row * columns + column];
-      for_each_row(block, [&](int64_t at) { narrow_loops().decode(block.columns, code + at, factor, out + at); });
+      for_each_row(block, [&](int64_t at) { quantize_loops().decode(block.columns, code + at, factor, out + at); });
     }
   });
   return out_NK;

@@ -9,10 +9,11 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/gemm.h"
+#include "gemm/gemm.h"
+#include "gemm/variant.h"
 #include "kernels/head_loss_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -2,17 +2,17 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
+#include "machine/bench.h"
 
 namespace finback {
 
 void bench_head_loss(Bench& bench) {
-  const int64_t tokens = 2048, d = 256, words = 8192;
+  const int64_t tokens = 2048, d = 256, vocab = 8192;
   uint64_t stamp = 1;
-  const at::Tensor h_TD = at::randn({tokens, d}), head_WD = at::randn({words, d}) * 0.1, d_head_WD = at::zeros({words, d});
-  const at::Tensor targets_T = at::randint(words, {tokens}, at::kLong);
+  const at::Tensor h_TD = at::randn({tokens, d}), head_WD = at::randn({vocab, d}) * 0.1, d_head_WD = at::zeros({vocab, d});
+  const at::Tensor targets_T = at::randint(vocab, {tokens}, at::kLong);
   const PackedWeight head(head_WD, &stamp);
-  const double flops = 2.0 * double(tokens * d * words);
+  const double flops = 2.0 * double(tokens * d * vocab);
   bench.row(
       "head_loss 2048x256x8192", flops, 0, [&] { head_loss(h_TD, head, targets_T); }, [&] { head_loss_ref(h_TD, head_WD, targets_T); });
   bench.row(

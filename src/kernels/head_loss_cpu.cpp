@@ -3,9 +3,9 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "gemm/lanes.h"
+#include "gemm/vector_exp.h"
 #include "kernels/head_loss_cpu.h"
-#include "kernels/lanes.h"
-#include "kernels/vector_exp.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {

@@ -9,14 +9,14 @@ namespace {
 
 constexpr uint64_t kStamp = 1;
 
-struct Case {
-  int64_t tokens, d, words;
+struct HeadLossCase {
+  int64_t tokens, d, vocab;
 };
-// One word, primes, one past a chunk of 256 rows, one past a panel of columns.
-constexpr Case kCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
+// A vocabulary of one, primes, one past a chunk of 256 rows, one past a panel of columns.
+constexpr HeadLossCase kCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
 
-at::Tensor targets(const Case& c) {
-  const at::Tensor ids = random_ids({c.tokens}, c.words, 5);
+at::Tensor targets(const HeadLossCase& c) {
+  const at::Tensor ids = random_ids({c.tokens}, c.vocab, 5);
   return c.tokens > 2 ? ids.masked_fill(at::arange(c.tokens).remainder(3).eq(1), -1) : ids;
 }
 
@@ -31,35 +31,35 @@ TensorOp loss(const at::Tensor& targets_T, bool reference, const at::Tensor& wei
 }
 
 TEST(HeadLoss, AgreesWithItsDefinition) {
-  for (const Case& c : kCases) {
-    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.words));
-    const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.words, c.d}, 2), normal({c.words, c.d}, 3)};
-    check_op({in_wider(in[0]), in[1], in[2]}, loss(targets(c), false), loss(targets(c), true), std::max(c.d, c.words));
+  for (const HeadLossCase& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.vocab));
+    const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.vocab, c.d}, 2), normal({c.vocab, c.d}, 3)};
+    check_op({in_wider(in[0]), in[1], in[2]}, loss(targets(c), false), loss(targets(c), true), std::max(c.d, c.vocab));
   }
 }
 
 // The reference's own gradient is written by hand: autograd of its loss is the judge.
 TEST(HeadLoss, GradientIsThatOfTheLoss) {
-  const Case c = {29, 8, 11};
+  const HeadLossCase c = {29, 8, 11};
   const at::Tensor targets_T = targets(c), valid = targets_T.ge(0);
   const at::Tensor h = normal({c.tokens, c.d}, 1).to(at::kDouble).requires_grad_(true),
-                   head = normal({c.words, c.d}, 2).to(at::kDouble).requires_grad_(true);
+                   head = normal({c.vocab, c.d}, 2).to(at::kDouble).requires_grad_(true);
   {
     const at::AutoGradMode enable(true);
     const at::Tensor logits = at::matmul(h, head.t()), lse = at::logsumexp(logits, {1}).masked_select(valid);
     const at::Tensor chosen = logits.gather(1, targets_T.clamp_min(0).unsqueeze(1)).squeeze(1).masked_select(valid);
     (0.37 * (lse - chosen).sum() + 0.01 * lse.square().sum()).backward();
   }
-  const Tensors out = loss(targets_T, true)({h.detach(), head.detach(), at::zeros({c.words, c.d}, at::kDouble)});
-  expect_close(out[3], h.grad(), c.words);
+  const Tensors out = loss(targets_T, true)({h.detach(), head.detach(), at::zeros({c.vocab, c.d}, at::kDouble)});
+  expect_close(out[3], h.grad(), c.vocab);
   expect_close(out[4], head.grad(), c.tokens);
 }
 
 // A weight a row, given or computed from the log-probs; autograd is the judge.
 TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
-  const Case c = {261, 8, 11};
+  const HeadLossCase c = {261, 8, 11};
   const at::Tensor targets_T = targets(c), valid = targets_T.ge(0), weights_T = normal({c.tokens}, 7);
-  const at::Tensor h_TD = normal({c.tokens, c.d}, 1), head_WD = normal({c.words, c.d}, 2);
+  const at::Tensor h_TD = normal({c.tokens, c.d}, 1), head_WD = normal({c.vocab, c.d}, 2);
   // A policy's weight: exp(logprob - old), cut off at 1.2, times an advantage.
   const auto policy = [&](const at::Tensor& logprob_T) {
     return at::exp(logprob_T + 2).clamp_max(1.2) * weights_T.to(logprob_T.scalar_type());
@@ -81,7 +81,7 @@ TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
       const at::Tensor d_head = at::zeros_like(head_WD);
       const HeadGradient wanted = {d_head, 0.37, 0, by_logprob ? at::Tensor() : weights_T, by_logprob ? weigh : WeighRows()};
       const HeadLoss loss = head_loss(h_TD, PackedWeight(head_WD, &kStamp), targets_T, wanted);
-      expect_close(loss.dh_TD, h.grad(), c.words);
+      expect_close(loss.dh_TD, h.grad(), c.vocab);
       expect_close(d_head, head.grad(), c.tokens);
     };
     for_each_variant(check);
@@ -92,8 +92,8 @@ TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
 }
 
 TEST(HeadLoss, AWeightOfOneIsNoWeight) {
-  const Case c = {70, 12, 40};
-  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
+  const HeadLossCase c = {70, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2);
   for_each_variant([&] {
     const Tensors in = {h, head, at::zeros_like(head)}, plain = loss(targets(c), false)(in),
                   weighed = loss(targets(c), false, at::ones({c.tokens}))(in);
@@ -150,8 +150,8 @@ TEST(HeadLoss, OfOneTokenIsNotFiniteWhenTheLogitsAreNoDistribution) {
 }
 
 TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
-  const Case c = {70, 12, 40};
-  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2);
+  const HeadLossCase c = {70, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2);
   for_each_variant([&] {
     const HeadLoss plain = head_loss(h, PackedWeight(head, &kStamp), targets(c));
     const HeadLoss full = head_loss(h, PackedWeight(head, &kStamp), targets(c), {at::zeros_like(head)});
@@ -173,8 +173,8 @@ TEST(HeadLoss, LowestIdWinsTiesOfTheArgmax) {
 }
 
 TEST(HeadLoss, RowDependsOnItselfAlone) {
-  const Case c = {300, 12, 40};
-  const at::Tensor head = normal({c.words, c.d}, 2);
+  const HeadLossCase c = {300, 12, 40};
+  const at::Tensor head = normal({c.vocab, c.d}, 2);
   check_rows_alone({normal({c.tokens, c.d}, 1), targets(c)}, [&](const Tensors& in) {
     const HeadLoss l = head_loss(in[0], PackedWeight(head, &kStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
     return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD};
@@ -182,9 +182,9 @@ TEST(HeadLoss, RowDependsOnItselfAlone) {
 }
 
 TEST(HeadLoss, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
-  const Case c = {600, 12, 40};
-  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.words, c.d}, 2), ids = targets(c);
-  check_micro_batches(normal({c.words, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
+  const HeadLossCase c = {600, 12, 40};
+  const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2), ids = targets(c);
+  check_micro_batches(normal({c.vocab, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
     head_loss(h.slice(0, first, end), PackedWeight(head, &kStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
   });
 }

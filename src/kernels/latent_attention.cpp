@@ -8,15 +8,15 @@
 #include "base/pool.h"
 #include "kernels/latent_attention_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
 
-constexpr int64_t kHeads = 16;    // heads a piece of work: one vector of AVX-512; a decode step of 128 heads still feeds 8 threads
-constexpr int64_t kFewHeads = 8;  // in a forward call of few pieces: the same bits, twice the threads
-constexpr int64_t kFewPieces = 8;
-constexpr int64_t kColumns = 64;  // (row, head) pairs a piece: reads of a key block are shared by that many
+constexpr int64_t kHeads = 16;    // heads of a task: one vector of AVX-512; a decode step of 128 heads still feeds 8 threads
+constexpr int64_t kFewHeads = 8;  // in a forward call of few tasks: the same bits, twice the threads
+constexpr int64_t kFewTasks = 8;
+constexpr int64_t kColumns = 64;  // (row, head) pairs of a task: reads of a key block are shared by that many
 constexpr int64_t kMaxRows = 8;
 
 void check_shapes(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c) {
@@ -55,8 +55,8 @@ std::vector<const float*> key_pointers(const LatentKeys& keys, int64_t y) {
   return pointers;
 }
 
-// One call's operands, and the pieces it is cut into.
-struct Operands {
+// One call's operands, and the tasks it is cut into.
+struct LatentOperands {
   at::Tensor q_THY;
   const LatentKeys& keys;
   std::vector<const float*> pointers;
@@ -71,7 +71,7 @@ struct Operands {
   int64_t rows_of(size_t b) const { return keys.row_starts[b + 1] - keys.row_starts[b]; }
   int64_t keys_of(size_t b) const { return keys.key_starts[b + 1] - keys.key_starts[b]; }
   // Rows [first, first + rows) of sequence b, heads of chunk `chunk`.
-  LatentRows piece(size_t b, int64_t first, int64_t chunk) const {
+  LatentRows rows_at(size_t b, int64_t first, int64_t chunk) const {
     const int64_t h = chunk * chunk_heads, rows = std::min(group_rows(), rows_of(b) - first);
     const float* q = q_THY.const_data_ptr<float>() + (keys.row_starts[b] + first) * q_THY.stride(0) + h * q_THY.stride(1);
     return {q,
@@ -87,23 +87,24 @@ struct Operands {
   }
 };
 
-struct Piece {
+// What one thread computes at a time: some rows of a sequence, one chunk of heads.
+struct LatentTask {
   size_t sequence;
   int64_t first, chunk;
 };
 
-std::vector<Piece> pieces_of(const Operands& x) {
-  std::vector<Piece> pieces;
+std::vector<LatentTask> tasks_of(const LatentOperands& x) {
+  std::vector<LatentTask> tasks;
   for (size_t b = 0; b + 1 < x.keys.row_starts.size(); ++b) {
     for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
-      for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) pieces.push_back({b, first, chunk});
+      for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) tasks.push_back({b, first, chunk});
     }
   }
-  return pieces;
+  return tasks;
 }
 
 // dself row of every self key: shares of the head chunks in order, sequences in order (several may read the same latent).
-at::Tensor sum_shares(const Operands& x, const std::vector<float>& shares, int64_t stride) {
+at::Tensor sum_shares(const LatentOperands& x, const std::vector<float>& shares, int64_t stride) {
   at::Tensor dself_TY = at::zeros(x.keys.self_TY.sizes(), x.keys.self_TY.options());
   float* out = dself_TY.mutable_data_ptr<float>();
   const int64_t total = int64_t(x.pointers.size()), y = x.y();
@@ -139,20 +140,20 @@ LatentAttentionGrad backward_ref(const at::Tensor& do_THC, const at::Tensor& q_T
 LatentAttention latent_attention(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c, double scale) {
   check_shapes(q_THY, keys, c);
   if (use_ref(q_THY)) return latent_attention_ref(q_THY, keys, c, scale);
-  Operands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
+  LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
   const LatentAttention out = {at::empty({q_THY.size(0), x.heads(), c}, q_THY.options()),
                                at::empty({q_THY.size(0), x.heads()}, q_THY.options())};
-  std::vector<Piece> pieces = pieces_of(x);
-  if (int64_t(pieces.size()) < kFewPieces) {
+  std::vector<LatentTask> tasks = tasks_of(x);
+  if (int64_t(tasks.size()) < kFewTasks) {
     x.chunk_heads = kFewHeads;
-    pieces = pieces_of(x);
+    tasks = tasks_of(x);
   }
   float *o = out.o_THC.mutable_data_ptr<float>(), *lse = out.lse_TH.mutable_data_ptr<float>();
   const int64_t heads = x.heads();
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& p = pieces[size_t(i)];
+  parallel_for(int64_t(tasks.size()), [&](int64_t i) {
+    const LatentTask& p = tasks[size_t(i)];
     const int64_t at = (keys.row_starts[p.sequence] + p.first) * heads + p.chunk * x.chunk_heads;  // of [T, H]
-    latent_rows_forward(x.piece(p.sequence, p.first, p.chunk), {o + at * c, heads * c, c, lse + at, heads});
+    latent_rows_forward(x.rows_at(p.sequence, p.first, p.chunk), {o + at * c, heads * c, c, lse + at, heads});
   });
   return out;
 }
@@ -162,7 +163,7 @@ LatentAttentionGrad latent_attention_backward(const at::Tensor& do_THC, const at
   check_shapes(q_THY, keys, c);
   FB_ASSERT(do_THC.sizes() == saved.o_THC.sizes(), "do and the saved o are [T, H, C]");
   if (use_ref(q_THY)) return backward_ref(do_THC, q_THY, keys, c, scale);
-  const Operands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
+  const LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
   const at::Tensor d_o_THC = do_THC.contiguous(), dq_THY = at::empty(q_THY.sizes(), q_THY.options());
   const int64_t heads = x.heads(), y = x.y(), stride = (y + 15) / 16 * 16, total = int64_t(x.pointers.size());
   std::vector<float> shares(size_t(x.head_chunks() * total * stride));  // [chunk][key][stride], of keys from the cache too
@@ -172,7 +173,7 @@ LatentAttentionGrad latent_attention_backward(const at::Tensor& do_THC, const at
     const int64_t chunk = i % x.head_chunks();
     for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
       const int64_t at = (keys.row_starts[b] + first) * heads + chunk * kHeads;  // of [T, H]
-      latent_rows_backward(x.piece(b, first, chunk),
+      latent_rows_backward(x.rows_at(b, first, chunk),
                            {d_o_THC.const_data_ptr<float>() + at * c, saved.o_THC.const_data_ptr<float>() + at * c, heads * c, c,
                             saved.lse_TH.const_data_ptr<float>() + at, heads, dq_THY.mutable_data_ptr<float>() + at * y, heads * y, y,
                             shares.data() + (chunk * total + keys.key_starts[b]) * stride, stride});

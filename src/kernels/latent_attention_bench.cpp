@@ -1,22 +1,23 @@
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/latent_attention.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {
 
 // `rows` query rows at the end of each of `sequences` sequences of `count` keys.
-struct Shape {
+struct LatentAttentionShape {
   const char* what;
   int64_t heads, c, r, sequences, rows, count;
 };
-constexpr Shape kShapes[] = {{"tiny, training", 8, 64, 16, 8, 256, 256},     {"tiny, prefill", 8, 64, 16, 1, 512, 2048},
-                             {"tiny, decode", 8, 64, 16, 1, 1, 2048},        {"tiny, decode 16", 8, 64, 16, 16, 1, 512},
-                             {"small, training", 8, 128, 32, 4, 256, 256},   {"wide, decode", 16, 256, 32, 1, 1, 2048},
-                             {"V3 heads, decode", 128, 512, 64, 1, 1, 2048}, {"V3 heads, prefill", 16, 512, 64, 1, 128, 512}};
+constexpr LatentAttentionShape kShapes[] = {
+    {"tiny, training", 8, 64, 16, 8, 256, 256},     {"tiny, prefill", 8, 64, 16, 1, 512, 2048},
+    {"tiny, decode", 8, 64, 16, 1, 1, 2048},        {"tiny, decode 16", 8, 64, 16, 16, 1, 512},
+    {"small, training", 8, 128, 32, 4, 256, 256},   {"wide, decode", 16, 256, 32, 1, 1, 2048},
+    {"V3 heads, decode", 128, 512, 64, 1, 1, 2048}, {"V3 heads, prefill", 16, 512, 64, 1, 128, 512}};
 
-void bench_one(Bench& bench, const Shape& s) {
+void bench_one(Bench& bench, const LatentAttentionShape& s) {
   const int64_t y = s.c + s.r, tokens = s.sequences * s.rows, total = s.sequences * s.count;
   const at::Tensor q_THY = at::randn({tokens, s.heads, y}), do_THC = at::randn({tokens, s.heads, s.c});
   LatentKeys keys;
@@ -38,7 +39,7 @@ void bench_one(Bench& bench, const Shape& s) {
 }  // namespace
 
 void bench_latent_attention(Bench& bench) {
-  for (const Shape& shape : kShapes) bench_one(bench, shape);
+  for (const LatentAttentionShape& shape : kShapes) bench_one(bench, shape);
 }
 
 }  // namespace finback

@@ -65,7 +65,7 @@ HWY_INLINE int64_t seen_in_block(const LatentRows& x, int64_t row, int64_t key0)
 template <class D>
 void rows_forward_with(D d, const LatentRows& x, const LatentTarget& out) {
   const int64_t lanes = int64_t(hn::Lanes(d)), padded = round_up(x.heads, lanes), columns = x.rows * padded, last = x.seen + x.rows - 1;
-  Scratch scratch(columns * (x.y + kKeys + x.c + 3) + kKeys * x.y + 8 * Scratch::kPiece);
+  Scratch scratch(columns * (x.y + kKeys + x.c + 3) + kKeys * x.y + 8 * Scratch::kAlignment);
   float *q = scratch.take(x.y * columns), *s = scratch.take(kKeys * columns), *o = scratch.take(x.c * columns);
   float *max = scratch.take(columns), *sum = scratch.take(columns), *lse = scratch.take(columns), *gathered = scratch.take(kKeys * x.y);
   transpose_in(x, x.q, x.q_row, x.q_head, x.y, padded, x.scale, q);
@@ -131,7 +131,7 @@ template <class D>
 void rows_backward_with(D d, const LatentRows& x, const LatentRowsGrad& grad) {
   const int64_t lanes = int64_t(hn::Lanes(d)), padded = round_up(x.heads, lanes), columns = x.rows * padded, last = x.seen + x.rows - 1;
   const int64_t y_padded = round_up(x.y, lanes), c_padded = round_up(x.c, lanes);
-  Scratch scratch(columns * (2 * x.y + x.c + y_padded + c_padded + 2 * kKeys + 2) + kKeys * x.y + 12 * Scratch::kPiece);
+  Scratch scratch(columns * (2 * x.y + x.c + y_padded + c_padded + 2 * kKeys + 2) + kKeys * x.y + 12 * Scratch::kAlignment);
   GroupGrad group;
   group.q = scratch.take(x.y * columns), group.d_o = scratch.take(x.c * columns);
   group.q_rows = scratch.take(columns * y_padded), group.d_o_rows = scratch.take(columns * c_padded);

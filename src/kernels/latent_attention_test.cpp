@@ -7,15 +7,15 @@ namespace finback {
 namespace {
 
 // A sequence: `rows` new tokens after `cached` ones.
-struct Sequence {
+struct LatentAttentionSequence {
   int64_t cached, rows;
 };
-struct Case {
+struct LatentAttentionCase {
   int64_t heads, c, r;
-  std::vector<Sequence> sequences;
+  std::vector<LatentAttentionSequence> sequences;
 };
 
-struct Inputs {
+struct LatentAttentionInputs {
   at::Tensor q_THY, do_THC;
   LatentKeys keys;
   int64_t c;
@@ -23,15 +23,15 @@ struct Inputs {
 };
 
 // Cached keys lie in the pool back to front (nothing is consecutive), new ones in self_TY.
-Inputs make(const Case& c) {
+LatentAttentionInputs make(const LatentAttentionCase& c) {
   const int64_t y = c.c + c.r;
-  Inputs x;
+  LatentAttentionInputs x;
   x.c = c.c, x.scale = 1 / std::sqrt(double(y));
   x.keys.key_starts = x.keys.row_starts = {0};
   int64_t cached = 0;
-  for (const Sequence& s : c.sequences) cached += s.cached;
+  for (const LatentAttentionSequence& s : c.sequences) cached += s.cached;
   int64_t pool_row = cached, self_row = 0;
-  for (const Sequence& s : c.sequences) {
+  for (const LatentAttentionSequence& s : c.sequences) {
     for (int64_t i = 0; i < s.cached; ++i) x.keys.key_rows.push_back(--pool_row);
     for (int64_t i = 0; i < s.rows; ++i) x.keys.key_rows.push_back(-1 - self_row++);
     x.keys.key_starts.push_back(int64_t(x.keys.key_rows.size()));
@@ -44,8 +44,8 @@ Inputs make(const Case& c) {
   return x;
 }
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> list = {
+const std::vector<LatentAttentionCase>& cases() {
+  static const std::vector<LatentAttentionCase> list = {
       {2, 16, 8, {}},
       {1, 3, 2, {{0, 1}}},
       {8, 64, 16, {{0, 63}, {0, 64}, {0, 65}}},
@@ -59,8 +59,8 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-LatentAttention forward(const Inputs& x) { return latent_attention(x.q_THY, x.keys, x.c, x.scale); }
-LatentAttentionGrad backward(const Inputs& x, const LatentAttention& saved) {
+LatentAttention forward(const LatentAttentionInputs& x) { return latent_attention(x.q_THY, x.keys, x.c, x.scale); }
+LatentAttentionGrad backward(const LatentAttentionInputs& x, const LatentAttention& saved) {
   return latent_attention_backward(x.do_THC, x.q_THY, x.keys, x.c, saved, x.scale);
 }
 
@@ -71,15 +71,15 @@ LatentAttention rows_of(const LatentAttention& a, int64_t begin, int64_t end) {
 }
 
 TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
-  for (const Case& c : cases()) {
-    const Inputs x = make(c);
-    Inputs exact_x = x;
+  for (const LatentAttentionCase& c : cases()) {
+    const LatentAttentionInputs x = make(c);
+    LatentAttentionInputs exact_x = x;
     for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pool_SY}) *t = t->to(at::kDouble);
     select_kernels("ref");
     const LatentAttention exact = forward(exact_x);
     const LatentAttentionGrad exact_grad = backward(exact_x, exact);
     int64_t terms = c.c + c.r;
-    for (const Sequence& s : c.sequences) terms = std::max(terms, s.cached + s.rows + c.c + c.r);
+    for (const LatentAttentionSequence& s : c.sequences) terms = std::max(terms, s.cached + s.rows + c.c + c.r);
     for_each_variant([&] {
       const std::string what = fmt::format("H{} {}+{} T{}", c.heads, c.c, c.r, x.q_THY.size(0));
       const LatentAttention out = forward(x);
@@ -95,12 +95,12 @@ TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
 
 // Two sequences read the same latents of this call: both gradients reach them, in sequence order.
 TEST(LatentAttention, SumsGradientsOfASharedPrefix) {
-  Inputs x = make({8, 32, 8, {{0, 70}, {0, 20}}});
+  LatentAttentionInputs x = make({8, 32, 8, {{0, 70}, {0, 20}}});
   std::vector<int64_t> second;
   for (int64_t i = 0; i < 70; ++i) second.push_back(-1 - i);
   x.keys.key_rows.insert(x.keys.key_rows.begin() + 70, second.begin(), second.end());
   x.keys.key_starts = {0, 70, 160};
-  Inputs exact_x = x;
+  LatentAttentionInputs exact_x = x;
   for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pool_SY}) *t = t->to(at::kDouble);
   select_kernels("ref");
   const LatentAttentionGrad exact = backward(exact_x, forward(exact_x));
@@ -115,8 +115,8 @@ TEST(LatentAttention, SumsGradientsOfASharedPrefix) {
 }
 
 // A prompt of 200 tokens: the whole of it at once, against chunks whose earlier keys come from the cache.
-Inputs chunk_of(const Inputs& whole, int64_t begin, int64_t end, bool strided) {
-  Inputs x = whole;
+LatentAttentionInputs chunk_of(const LatentAttentionInputs& whole, int64_t begin, int64_t end, bool strided) {
+  LatentAttentionInputs x = whole;
   const at::Tensor latents = whole.keys.self_TY;
   x.q_THY = whole.q_THY.slice(0, begin, end);
   x.keys.self_TY = latents.slice(0, begin, end);
@@ -132,7 +132,7 @@ Inputs chunk_of(const Inputs& whole, int64_t begin, int64_t end, bool strided) {
 
 TEST(LatentAttention, GivesARowTheSameBitsInAnyChunkFromCacheOrSelf) {
   for (const int64_t heads : {1, 5, 8, 16, 24}) {
-    const Inputs whole = make({heads, 32, 8, {{0, 200}}});
+    const LatentAttentionInputs whole = make({heads, 32, 8, {{0, 200}}});
     for_each_variant([&] {
       const LatentAttention expected = forward(whole);
       for (const int64_t size : {1, 3, 8, 63, 64, 65, 150}) {
@@ -148,11 +148,11 @@ TEST(LatentAttention, GivesARowTheSameBitsInAnyChunkFromCacheOrSelf) {
 
 // A row must not even meet a key that it does not see: a NaN in a later key of the same group leaves it alone.
 TEST(LatentAttention, NeverTouchesKeysThatARowDoesNotSee) {
-  const Inputs x = make({8, 32, 8, {{0, 100}}});
+  const LatentAttentionInputs x = make({8, 32, 8, {{0, 100}}});
   for_each_variant([&] {
     const LatentAttention clean = forward(x);
     for (const int64_t bad : {1, 7, 64, 90}) {
-      Inputs broken = x;
+      LatentAttentionInputs broken = x;
       broken.keys.self_TY = x.keys.self_TY.clone();
       broken.keys.self_TY[bad].fill_(NAN);
       const LatentAttention out = forward(broken);
@@ -163,7 +163,7 @@ TEST(LatentAttention, NeverTouchesKeysThatARowDoesNotSee) {
 }
 
 TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
-  const Inputs x = make({8, 64, 16, {{70, 1}, {0, 130}, {33, 9}, {500, 1}}});
+  const LatentAttentionInputs x = make({8, 64, 16, {{70, 1}, {0, 130}, {33, 9}, {500, 1}}});
   for_each_variant([&] {
     set_threads(1);
     const LatentAttention one = forward(x);
@@ -173,7 +173,7 @@ TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
     const LatentAttentionGrad two_grad = backward(x, two);
     EXPECT_TRUE(same_bits(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY));
     for (size_t b = 0; b < 4; ++b) {
-      Inputs alone = x;
+      LatentAttentionInputs alone = x;
       const int64_t begin = x.keys.row_starts[b], end = x.keys.row_starts[b + 1];
       alone.q_THY = x.q_THY.slice(0, begin, end);
       alone.keys.key_rows.assign(x.keys.key_rows.begin() + x.keys.key_starts[b], x.keys.key_rows.begin() + x.keys.key_starts[b + 1]);
@@ -185,10 +185,10 @@ TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
 }
 
 TEST(LatentAttention, AcceptsStridedQueriesAndUndefinedHomes) {
-  Inputs x = make({4, 16, 8, {{40, 1}, {9, 2}}});
-  Inputs strided = x;
+  LatentAttentionInputs x = make({4, 16, 8, {{40, 1}, {9, 2}}});
+  LatentAttentionInputs strided = x;
   strided.q_THY = at::cat({x.q_THY, at::full({3, 4, 2}, NAN)}, 2).slice(2, 0, 24);
-  Inputs cached_only = make({4, 16, 8, {{40, 1}}});
+  LatentAttentionInputs cached_only = make({4, 16, 8, {{40, 1}}});
   cached_only.keys.key_rows[40] = 39;  // the new key too is a cached one
   cached_only.keys.self_TY = at::Tensor();
   for_each_variant([&] {

@@ -5,10 +5,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "kernels/gemm.h"
-#include "kernels/narrow_linear.h"
+#include "gemm/gemm.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -23,7 +22,7 @@ Operand transposed(const at::Tensor& x) {
   return {rows.data, 1, rows.stride};
 }
 
-void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "narrower weights belong to narrow_linear"); }
+void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "bf16 and fp8 weights belong to quantized_linear"); }
 
 void check_columns(const at::Tensor& x, int64_t columns) {
   FB_ASSERT(x.dim() == 2 && x.size(1) == columns, "the rows have the weight's {} columns, got {}", columns, x.size(-1));
@@ -76,90 +75,7 @@ at::Tensor multiply_heads(const at::Tensor& x_THK, int64_t n, const PanelsOf& pa
   return y_THN;
 }
 
-// Panels of every group of `weight`, [groups][panels][k][width], packed in one loop; `transpose`: of W^T.
-void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
-  const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n), width = panel_width();
-  if (!panels.defined() || panels.size(2) != k || panels.size(3) != width) {
-    panels = at::empty({groups, (n + width - 1) / width, k, width}, weight.options().device(at::kCPU));
-  }
-  std::vector<PanelJob> jobs;
-  for (int64_t e = 0; e < groups; ++e) {
-    const at::Tensor w_NK = weight.dim() == 3 ? weight[e] : weight;
-    jobs.push_back({k, n, transpose ? transposed(w_NK) : as_rows(w_NK), panels.mutable_data_ptr<float>() + e * floats});
-  }
-  pack_panels(jobs);
-}
-
-// The width of a panel belongs to the kernel variant: panels of another one are as stale as those of old values.
-bool is_packed(const at::Tensor& panels, uint64_t packed_stamp, uint64_t stamp) {
-  return packed_stamp == stamp && panels.defined() && panels.size(3) == panel_width();
-}
-
 }  // namespace
-
-PackedWeight::PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision precision)
-    : weight_(std::move(weight)), stamp_(stamp), precision_(precision) {
-  FB_ASSERT(weight_.dim() == 2 || weight_.dim() == 3, "a weight is [N, K] or [E, N, K]");
-  set_precision(precision);
-}
-
-void PackedWeight::set_precision(Precision precision) {
-  FB_CHECK(precision != Precision::kInt8, "expected precision f32, bf16 or fp8: int8 arithmetic is not built yet");
-  if (precision_ != precision) forward_stamp_ = backward_stamp_ = ~uint64_t{0};
-  precision_ = precision;
-}
-
-const float* PackedWeight::forward_panels(int64_t group) const {
-  if (precision_ != Precision::kF32) {
-    pack_narrow_weight(weight_, precision_, /*transpose=*/true, forward_stamp_ == *stamp_, forward_);
-  } else if (!is_packed(forward_, forward_stamp_, *stamp_)) {
-    pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
-  }
-  forward_stamp_ = *stamp_;
-  return forward_.const_data_ptr<float>() + group * forward_.stride(0);
-}
-
-const float* PackedWeight::backward_panels(int64_t group) const {
-  if (precision_ != Precision::kF32) {
-    pack_narrow_weight(weight_, precision_, /*transpose=*/false, backward_stamp_ == *stamp_, backward_);
-  } else if (!is_packed(backward_, backward_stamp_, *stamp_)) {
-    pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
-  }
-  backward_stamp_ = *stamp_;
-  return backward_.const_data_ptr<float>() + group * backward_.stride(0);
-}
-
-void PackedWeight::store(Precision storage) {
-  FB_ASSERT(storage == Precision::kF32 || weight_.is_cpu(), "weights are stored narrower on the CPU only");
-  storage_ = storage;
-  forward_ = backward_ = at::Tensor();
-  stored_[0] = stored_[1] = StoredPanels();
-}
-
-const StoredPanels& PackedWeight::stored(bool backward) const {
-  StoredPanels& panels = stored_[backward];
-  if (!is_packed(panels.values, stored_stamps_[backward], *stamp_)) panels = store_panels(weight_, storage_, backward);
-  stored_stamps_[backward] = *stamp_;
-  return panels;
-}
-
-at::Tensor PackedWeight::input_values(const at::Tensor& x) const { return storage_ == Precision::kInt8 ? int8_activations_ref(x) : x; }
-
-at::Tensor PackedWeight::stored_values(bool backward) const {
-  return storage_ == Precision::kF32 ? weight_ : stored_values_ref(weight_, storage_, backward);
-}
-
-Panels PackedWeight::forward_operand(int64_t group) const {
-  return storage_ == Precision::kF32 ? Panels(forward_panels(group)) : stored(false).of(group);
-}
-Panels PackedWeight::backward_operand(int64_t group) const {
-  return storage_ == Precision::kF32 ? Panels(backward_panels(group)) : stored(true).of(group);
-}
-
-at::Tensor PackedWeight::forward_memory() const {
-  forward_operand();  // packs what is not packed yet
-  return storage_ == Precision::kF32 ? forward_ : stored_[0].values;
-}
 
 std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
   std::vector<at::Tensor> outputs;

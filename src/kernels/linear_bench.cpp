@@ -2,37 +2,31 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {
 
 // The three multiplications of one expert matrix of every group, tokens spread evenly.
-void bench_grouped(Bench& bench, int64_t experts, int64_t slots, int64_t n, int64_t k) {
-  uint64_t stamp = 1;
-  const at::Tensor x_SK = at::randn({slots, k}), dy_SN = at::randn({slots, n}), w_ENK = at::randn({experts, n, k}),
+void bench_grouped(Bench& bench, int64_t experts, int64_t rows, int64_t n, int64_t k) {
+  const uint64_t stamp = 1;
+  const at::Tensor x_SK = at::randn({rows, k}), dy_SN = at::randn({rows, n}), w_ENK = at::randn({experts, n, k}),
                    dw_ENK = at::zeros({experts, n, k});
   std::vector<int64_t> offsets;
-  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(slots * e / experts);
+  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(rows * e / experts);
   const PackedWeight w(w_ENK, &stamp);
-  const double flops = 2.0 * double(slots * n * k);
-  const std::string shape = fmt::format("{} x {}x{}x{}", experts, slots / experts, n, k);
+  const double flops = 2.0 * double(rows * n * k);
+  const std::string shape = fmt::format("{} x {}x{}x{}", experts, rows / experts, n, k);
   bench.row(
       "grouped_linear " + shape, flops, 0, [&] { grouped_linear(x_SK, w, offsets); }, [&] { grouped_linear_ref(x_SK, w_ENK, offsets); });
   bench.row(
       "grouped_linear_dgrad " + shape, flops, 0, [&] { grouped_linear_dgrad(dy_SN, w, offsets); },
       [&] { grouped_linear_ref(dy_SN, w_ENK.transpose(1, 2), offsets); });
   bench.row("grouped_linear_wgrad_ " + shape, flops, 0, [&] { grouped_linear_wgrad_(dw_ENK, dy_SN, x_SK, offsets); }, {});
-  bench.row("repacking both forms " + shape, 0, 16.0 * double(experts * n * k),
-            [&] {
-              ++stamp;
-              w.forward_panels(), w.backward_panels();
-            },
-            {});
 }
 
 void bench_plain(Bench& bench, int64_t tokens, int64_t n, int64_t k) {
-  uint64_t stamp = 1;
+  const uint64_t stamp = 1;
   const at::Tensor x_TK = at::randn({tokens, k}), dy_TN = at::randn({tokens, n}), w_NK = at::randn({n, k}), dw_NK = at::zeros({n, k});
   const PackedWeight w(w_NK, &stamp);
   const double flops = 2.0 * double(tokens * n * k);
@@ -47,7 +41,7 @@ void bench_plain(Bench& bench, int64_t tokens, int64_t n, int64_t k) {
 
 // W_UK and W_UV of the absorbed algebra: one n x k matrix a head.
 void bench_heads(Bench& bench, int64_t tokens, int64_t heads, int64_t n, int64_t k) {
-  uint64_t stamp = 1;
+  const uint64_t stamp = 1;
   const at::Tensor x_THK = at::randn({tokens, heads, k}), dy_THN = at::randn({tokens, heads, n}), w_HNK = at::randn({heads, n, k}),
                    dw_HNK = at::zeros({heads, n, k});
   const PackedWeight w(w_HNK, &stamp);

@@ -8,10 +8,10 @@ namespace {
 
 constexpr uint64_t kStamp = 1;
 
-struct Case {
+struct LinearCase {
   int64_t tokens, n, k;
 };
-constexpr Case kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
+constexpr LinearCase kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
 
 // The layouts of parameters: rows of a wider buffer, as one expert after another leaves them.
 at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
@@ -19,7 +19,7 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
 }
 
 TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const Case& c : kCases) {
+  for (const LinearCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const Tensors in = {in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)),
                         normal({c.n, c.k}, 4)};
@@ -38,17 +38,6 @@ TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
         },
         std::max({c.tokens, c.n, c.k}));
   }
-}
-
-// Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
-TEST(Linear, AWeightFollowsTheVariant) {
-  const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
-  const PackedWeight kept(w_NK, &kStamp);
-  for_each_variant([&] {
-    const PackedWeight fresh(w_NK, &kStamp);
-    EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
-    EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
-  });
 }
 
 struct GroupedCase {
@@ -113,7 +102,7 @@ TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
 }
 
 TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const Case& c : kCases) {
+  for (const LinearCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const int64_t heads = 3;
     check_op(
@@ -131,26 +120,6 @@ TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
         },
         std::max({c.tokens, c.n, c.k}));
   }
-}
-
-TEST(PackedWeight, RepacksWhenTheStampMoved) {
-  uint64_t stamp = 1;
-  const at::Tensor x = normal({3, 5}, 1), w = normal({4, 5}, 2);
-  for_each_variant([&] {
-    const PackedWeight packed(w, &stamp);
-    const at::Tensor before = linear(x, packed), d_before = linear_dgrad(before, packed);
-    w.mul_(2);
-    EXPECT_TRUE(same_bits(linear(x, packed), before)) << "values changed without a stamp are not seen";
-    ++stamp;
-    EXPECT_TRUE(same_bits(linear(x, packed), before * 2));
-    EXPECT_TRUE(same_bits(linear_dgrad(before, packed), d_before * 2));
-    w.div_(2);
-  });
-}
-
-TEST(PackedWeight, RefusesPrecisionsThatAreNotBuilt) {
-  uint64_t stamp = 1;
-  EXPECT_THROW(PackedWeight(normal({2, 2}, 1), &stamp, Precision::kInt8), Error);
 }
 
 }  // namespace

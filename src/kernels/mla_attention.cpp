@@ -8,12 +8,12 @@
 #include "base/pool.h"
 #include "kernels/mla_attention_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
 
-constexpr int64_t kChunkRows = 256;  // query rows a piece of forward work; each copies its keys again, 1/256 of their use
+constexpr int64_t kChunkRows = 256;  // query rows of a forward task; each copies its keys again, 1/256 of their use
 
 void check_shapes(const MlaInputs& x) {
   const auto& [q_THX, kv_THY, k_rope_TR, starts_B1, scale] = x;
@@ -40,10 +40,10 @@ MlaTarget target_of(const at::Tensor& x, int64_t begin, int64_t h) {
 }
 
 // The tensors of one call with unit column stride.
-struct Operands {
+struct MlaOperands {
   at::Tensor q_THX, kv_THY, k_rope_TR;
   double scale;
-  explicit Operands(const MlaInputs& x)
+  explicit MlaOperands(const MlaInputs& x)
       : q_THX(unit_columns(x.q_THX)), kv_THY(unit_columns(x.kv_THY)), k_rope_TR(unit_columns(x.k_rope_TR)), scale(x.scale) {}
   int64_t heads() const { return q_THX.size(1); }
   int64_t r() const { return k_rope_TR.size(1); }
@@ -55,19 +55,19 @@ struct Operands {
   }
 };
 
-// A piece of work: query rows [first, last) of a segment's head.
-struct Piece {
+// What one thread computes at a time: query rows [first, last) of a segment's head.
+struct MlaTask {
   int64_t begin, rows, head, first, last;
 };
-std::vector<Piece> pieces_of(std::span<const int64_t> starts_B1, int64_t heads, int64_t chunk_rows) {
-  std::vector<Piece> pieces;
+std::vector<MlaTask> tasks_of(std::span<const int64_t> starts_B1, int64_t heads, int64_t chunk_rows) {
+  std::vector<MlaTask> tasks;
   for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {
     const int64_t begin = starts_B1[b], rows = starts_B1[b + 1] - begin, step = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
     for (int64_t first = 0; first < rows; first += step) {
-      for (int64_t h = 0; h < heads; ++h) pieces.push_back({begin, rows, h, first, std::min(rows, first + step)});
+      for (int64_t h = 0; h < heads; ++h) tasks.push_back({begin, rows, h, first, std::min(rows, first + step)});
     }
   }
-  return pieces;
+  return tasks;
 }
 
 // Head order, whatever the threads did.
@@ -93,12 +93,12 @@ at::Tensor sum_over_heads(const at::Tensor& x_THR) {
 MlaAttention mla_attention(const MlaInputs& inputs) {
   check_shapes(inputs);
   if (use_ref(inputs.q_THX)) return mla_attention_ref(inputs);
-  const Operands x(inputs);
+  const MlaOperands x(inputs);
   const MlaAttention out = {at::empty({x.q_THX.size(0), x.heads(), x.v()}, x.q_THX.options()),
                             at::empty({x.q_THX.size(0), x.heads()}, x.q_THX.options())};
-  const std::vector<Piece> pieces = pieces_of(inputs.starts_B1, x.heads(), kChunkRows);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& p = pieces[size_t(i)];
+  const std::vector<MlaTask> tasks = tasks_of(inputs.starts_B1, x.heads(), kChunkRows);
+  parallel_for(int64_t(tasks.size()), [&](int64_t i) {
+    const MlaTask& p = tasks[size_t(i)];
     mla_head_forward(x.head(p.begin, p.rows, p.head), p.first, p.last, target_of(out.o_THV, p.begin, p.head),
                      target_of(out.lse_TH, p.begin, p.head));
   });
@@ -115,14 +115,14 @@ MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInput
         {inputs.q_THX, inputs.kv_THY, inputs.k_rope_TR}, {do_THV});
     return {grads[0], grads[1], grads[2]};
   }
-  const Operands x(inputs);
+  const MlaOperands x(inputs);
   const at::Tensor d_o_THV = unit_columns(do_THV);
   FB_ASSERT(d_o_THV.sizes() == saved.o_THV.sizes() && saved.o_THV.size(2) == x.v(), "do and the saved o are [T, H, V]");
   const at::Tensor dq_THX = at::empty(x.q_THX.sizes(), x.q_THX.options()), dkv_THY = at::empty(x.kv_THY.sizes(), x.q_THX.options());
   const at::Tensor dk_rope_THR = at::empty({x.q_THX.size(0), x.heads(), x.r()}, x.q_THX.options());
-  const std::vector<Piece> pieces = pieces_of(inputs.starts_B1, x.heads(), 0);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& p = pieces[size_t(i)];
+  const std::vector<MlaTask> tasks = tasks_of(inputs.starts_B1, x.heads(), 0);
+  parallel_for(int64_t(tasks.size()), [&](int64_t i) {
+    const MlaTask& p = tasks[size_t(i)];
     MlaHeadGrad grad = {rows_of(d_o_THV, p.begin, p.head),  rows_of(saved.o_THV, p.begin, p.head), rows_of(saved.lse_TH, p.begin, p.head),
                         target_of(dq_THX, p.begin, p.head), target_of(dkv_THY, p.begin, p.head),   target_of(dk_rope_THR, p.begin, p.head)};
     mla_head_backward(x.head(p.begin, p.rows, p.head), grad);

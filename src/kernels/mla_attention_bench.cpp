@@ -1,22 +1,22 @@
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/mla_attention.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {
 
-struct Shape {
+struct MlaAttentionShape {
   const char* what;
   int64_t heads, n, r, v, documents, tokens;  // tokens of one document
 };
-constexpr Shape kShapes[] = {{"tiny", 8, 32, 16, 32, 8, 256},
-                             {"tiny, one document", 8, 32, 16, 32, 1, 2048},
-                             {"tiny, short", 8, 32, 16, 32, 64, 32},
-                             {"small", 8, 64, 32, 64, 8, 256},
-                             {"V3 heads", 8, 128, 64, 128, 2, 512}};
+constexpr MlaAttentionShape kShapes[] = {{"tiny", 8, 32, 16, 32, 8, 256},
+                                         {"tiny, one document", 8, 32, 16, 32, 1, 2048},
+                                         {"tiny, short", 8, 32, 16, 32, 64, 32},
+                                         {"small", 8, 64, 32, 64, 8, 256},
+                                         {"V3 heads", 8, 128, 64, 128, 2, 512}};
 
-void bench_one(Bench& bench, const Shape& s) {
+void bench_one(Bench& bench, const MlaAttentionShape& s) {
   const int64_t tokens = s.documents * s.tokens;
   const at::Tensor q_THX = at::randn({tokens, s.heads, s.n + s.r}), kv_THY = at::randn({tokens, s.heads, s.n + s.v});
   const at::Tensor k_rope_TR = at::randn({tokens, s.r}), do_THV = at::randn({tokens, s.heads, s.v});
@@ -37,7 +37,7 @@ void bench_one(Bench& bench, const Shape& s) {
 }  // namespace
 
 void bench_mla_attention(Bench& bench) {
-  for (const Shape& shape : kShapes) bench_one(bench, shape);
+  for (const MlaAttentionShape& shape : kShapes) bench_one(bench, shape);
 }
 
 }  // namespace finback

@@ -62,7 +62,7 @@ void copy_in(MlaRows rows, int64_t first, int64_t count, int64_t depth, float fa
 void head_forward(const MlaHead& x, int64_t first, int64_t last, MlaTarget o, MlaTarget lse) {
   const F d;
   const int64_t qk = x.n + x.r, width = 2 * lanes();
-  Scratch scratch(last * (qk + x.v) + width * (qk + kKeys + x.v + 3) + 8 * Scratch::kPiece);
+  Scratch scratch(last * (qk + x.v) + width * (qk + kKeys + x.v + 3) + 8 * Scratch::kAlignment);
   const Keys keys = {scratch.take(last * qk), scratch.take(last * x.v)};
   float *q = scratch.take(qk * width), *s = scratch.take(kKeys * width), *out = scratch.take(x.v * width);
   float *max = scratch.take(width), *sum = scratch.take(width), *log_sum = scratch.take(width);
@@ -133,7 +133,7 @@ void panel_backward(const MlaHead& x, int64_t q0, int64_t queries, Keys keys, co
 void head_backward(const MlaHead& x, const MlaHeadGrad& grad) {
   const int64_t qk = x.n + x.r, width = 2 * lanes(), qk_padded = round_up(qk, lanes()), v_padded = round_up(x.v, lanes());
   Scratch scratch(x.rows * (qk + x.v + qk_padded + v_padded) + width * (2 * qk + x.v + qk_padded + v_padded + 2 * kKeys + 2) +
-                  16 * Scratch::kPiece);
+                  16 * Scratch::kAlignment);
   const Keys keys = {scratch.take(x.rows * qk), scratch.take(x.rows * x.v)};
   float *dk = scratch.take(x.rows * qk_padded), *dv = scratch.take(x.rows * v_padded);
   PanelGrad panel;

@@ -6,12 +6,12 @@
 namespace finback {
 namespace {
 
-struct Case {
+struct MlaAttentionCase {
   int64_t heads, n, r, v;
   std::vector<int64_t> lengths;  // of the documents
 };
 
-struct Inputs {
+struct MlaAttentionInputs {
   at::Tensor q_THX, kv_THY, k_rope_TR, do_THV;
   std::vector<int64_t> starts_B1;
   double scale;
@@ -25,7 +25,7 @@ std::vector<int64_t> starts_of(const std::vector<int64_t>& lengths) {
   return starts;
 }
 
-Inputs make(const Case& c) {
+MlaAttentionInputs make(const MlaAttentionCase& c) {
   const std::vector<int64_t> starts = starts_of(c.lengths);
   const int64_t tokens = starts.back();
   return {normal({tokens, c.heads, c.n + c.r}, 1),
@@ -36,8 +36,8 @@ Inputs make(const Case& c) {
           1 / std::sqrt(double(c.n + c.r))};
 }
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> list = {
+const std::vector<MlaAttentionCase>& cases() {
+  static const std::vector<MlaAttentionCase> list = {
       {2, 16, 8, 16, {}},          {1, 4, 2, 3, {1}},           {2, 16, 8, 16, {7, 1, 13}}, {8, 32, 16, 32, {63, 64, 65}},
       {3, 5, 2, 7, {97, 31, 2}},   {2, 32, 16, 32, {257}},      {2, 128, 64, 128, {100}},   {2, 8, 4, 33, std::vector<int64_t>(23, 3)},
       {1, 24, 8, 40, {0, 129, 0}}, {2, 64, 32, 64, {128, 192}},
@@ -45,12 +45,14 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-MlaAttention forward(const Inputs& x) { return mla_attention(x.mla()); }
-MlaAttentionGrad backward(const Inputs& x, const MlaAttention& saved) { return mla_attention_backward(x.do_THV, x.mla(), saved); }
+MlaAttention forward(const MlaAttentionInputs& x) { return mla_attention(x.mla()); }
+MlaAttentionGrad backward(const MlaAttentionInputs& x, const MlaAttention& saved) {
+  return mla_attention_backward(x.do_THV, x.mla(), saved);
+}
 
 TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
-  for (const Case& c : cases()) {
-    const Inputs x = make(c);
+  for (const MlaAttentionCase& c : cases()) {
+    const MlaAttentionInputs x = make(c);
     select_kernels("ref");
     const MlaAttention exact = mla_attention(x.in_doubles());
     const MlaAttentionGrad exact_grad = mla_attention_backward(x.do_THV.to(at::kDouble), x.in_doubles(), exact);
@@ -71,7 +73,7 @@ TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
 }
 
 TEST(MlaAttention, KeepsItsPrecisionWhenScoresAreLarge) {
-  Inputs x = make({2, 16, 8, 16, {150}});
+  MlaAttentionInputs x = make({2, 16, 8, 16, {150}});
   x.scale = 20;  // scores up to a few hundred: exp without the running maximum would overflow
   const MlaAttention exact = mla_attention_ref(x.in_doubles());
   for_each_variant([&] {
@@ -81,8 +83,8 @@ TEST(MlaAttention, KeepsItsPrecisionWhenScoresAreLarge) {
 
 // Column slices of wider tensors, and a transposed gradient.
 TEST(MlaAttention, AcceptsStridedInputs) {
-  const Inputs x = make({4, 16, 8, 16, {70, 5}});
-  Inputs strided = x;
+  const MlaAttentionInputs x = make({4, 16, 8, 16, {70, 5}});
+  MlaAttentionInputs strided = x;
   strided.q_THX = at::cat({x.q_THX, at::full({75, 4, 3}, NAN)}, 2).slice(2, 0, 24);
   strided.kv_THY = at::cat({x.kv_THY, at::full({75, 4, 5}, NAN)}, 2).slice(2, 0, 32);
   strided.k_rope_TR = at::cat({at::full({75, 2}, NAN), x.k_rope_TR}, 1).slice(1, 2);
@@ -99,7 +101,7 @@ TEST(MlaAttention, AcceptsStridedInputs) {
 // Forward and all gradients of rows [begin, end) of one packing, side by side.
 struct Everything {
   std::vector<at::Tensor> parts;
-  explicit Everything(const Inputs& x, int64_t begin, int64_t end) {
+  explicit Everything(const MlaAttentionInputs& x, int64_t begin, int64_t end) {
     const MlaAttention out = forward(x);
     const MlaAttentionGrad grad = backward(x, out);
     for (const at::Tensor& t : {out.o_THV, out.lse_TH, grad.dq_THX, grad.dkv_THY, grad.dk_rope_TR}) parts.push_back(t.slice(0, begin, end));
@@ -112,7 +114,7 @@ struct Everything {
   }
 };
 
-Inputs rows_of(const Inputs& x, int64_t begin, int64_t end) {
+MlaAttentionInputs rows_of(const MlaAttentionInputs& x, int64_t begin, int64_t end) {
   return {x.q_THX.slice(0, begin, end),
           x.kv_THY.slice(0, begin, end),
           x.k_rope_TR.slice(0, begin, end),
@@ -122,8 +124,8 @@ Inputs rows_of(const Inputs& x, int64_t begin, int64_t end) {
 }
 
 TEST(MlaAttention, GivesADocumentTheSameBitsAloneAndInAnyBatch) {
-  const Inputs x = make({8, 32, 16, 32, {65, 130, 1, 300}});
-  Inputs swapped = x;  // the last document first
+  const MlaAttentionInputs x = make({8, 32, 16, 32, {65, 130, 1, 300}});
+  MlaAttentionInputs swapped = x;  // the last document first
   for (at::Tensor* t : {&swapped.q_THX, &swapped.kv_THY, &swapped.k_rope_TR, &swapped.do_THV})
     *t = at::cat({t->slice(0, 196), t->slice(0, 0, 196)});
   swapped.starts_B1 = {0, 300, 365, 495, 496};
@@ -138,7 +140,7 @@ TEST(MlaAttention, GivesADocumentTheSameBitsAloneAndInAnyBatch) {
 }
 
 TEST(MlaAttention, GivesARowTheSameBitsWhateverComesAfterIt) {
-  const Inputs x = make({4, 16, 8, 16, {200}});
+  const MlaAttentionInputs x = make({4, 16, 8, 16, {200}});
   for_each_variant([&] {
     const MlaAttention whole = forward(x);
     for (const int64_t rows : {1, 5, 63, 64, 65, 131}) {
@@ -150,7 +152,7 @@ TEST(MlaAttention, GivesARowTheSameBitsWhateverComesAfterIt) {
 }
 
 TEST(MlaAttention, GivesTheSameBitsOnOneAndTwoThreads) {
-  const Inputs x = make({5, 32, 16, 32, {300, 90, 17}});
+  const MlaAttentionInputs x = make({5, 32, 16, 32, {300, 90, 17}});
   for_each_variant([&] {
     set_threads(1);
     const Everything one(x, 0, 407);

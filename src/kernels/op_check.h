@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/variant.h"
+#include "gemm/each_variant.h"
 
 namespace finback {
 
@@ -40,20 +40,6 @@ inline at::Tensor in_wider(const at::Tensor& x) {
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
   return a.scalar_type() == at::kFloat ? at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt)) : at::equal(a, b);
-}
-
-// Calls check under every variant but ref that this processor runs.
-inline void for_each_variant(const std::function<void()>& check) {
-  for (const char* name : {"portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16"}) {
-    try {
-      select_kernels(name);
-    } catch (const Error&) {
-      continue;  // not on this processor
-    }
-    SCOPED_TRACE(name);
-    check();
-  }
-  select_kernels("auto");
 }
 
 constexpr double kF32Epsilon = 6e-8;

@@ -7,7 +7,7 @@
 #include "kernels/ref_grad.h"
 #include "kernels/rms_norm_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

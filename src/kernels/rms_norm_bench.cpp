@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/ref_grad.h"
+#include "machine/bench.h"
 
 namespace finback {
 

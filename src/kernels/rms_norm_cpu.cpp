@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "kernels/lanes.h"
+#include "gemm/lanes.h"
 #include "kernels/rms_norm_cpu.h"
 
 HWY_BEFORE_NAMESPACE();

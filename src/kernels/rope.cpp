@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/rope_cpu.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
+#include "machine/bench.h"
 
 namespace finback {
 

@@ -3,7 +3,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/lanes.h"
+#include "gemm/lanes.h"
 #include "kernels/rope_cpu.h"
 
 HWY_BEFORE_NAMESPACE();

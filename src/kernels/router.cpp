@@ -7,11 +7,11 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/expert_choice_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/router_choice.h"
 #include "kernels/router_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "kernels/lanes.h"
+#include "gemm/lanes.h"
+#include "gemm/vector_exp.h"
 #include "kernels/router_cpu.h"
-#include "kernels/vector_exp.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {

@@ -1,18 +1,17 @@
 #include "kernels/router.h"
 
-#include "kernels/dispatch.h"
 #include "kernels/op_check.h"
 #include "kernels/ref_grad.h"
 
 namespace finback {
 namespace {
 
-struct Case {
+struct RouterCase {
   int64_t tokens, experts;
   RouterOptions options;
   bool bias;
 };
-std::vector<Case> cases() {
+std::vector<RouterCase> cases() {
   RouterOptions v3;
   v3.num_experts_per_tok = 4, v3.n_group = 4, v3.topk_group = 2, v3.routed_scaling_factor = 2.5;
   RouterOptions v2 = v3;
@@ -29,7 +28,7 @@ std::vector<Case> cases() {
 Tensors routed(const Routing& r) { return {r.scores_TE, r.topk_ids_TK, r.weights_TK}; }
 
 TEST(Router, AgreesWithItsDefinition) {
-  for (const Case& c : cases()) {
+  for (const RouterCase& c : cases()) {
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
     const at::Tensor bias = c.bias ? normal({c.experts}, 2) * 0.3 : at::Tensor();
     check_op(
@@ -59,7 +58,7 @@ TEST(Router, NanLogitsStillNameDifferentExperts) {
 
 // in: logits, d_weights, d_scores. The gradient of the reference's weights (and of its scores) with the choice held fixed.
 TEST(Router, GradientIsThatOfItsDefinition) {
-  for (const Case& c : cases()) {
+  for (const RouterCase& c : cases()) {
     if (c.tokens == 0) continue;
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
     const at::Tensor bias = c.bias ? normal({c.experts}, 2) * 0.3 : at::Tensor();
@@ -100,7 +99,7 @@ TEST(Router, BalanceLossAndGradientAgreeWithTheirDefinition) {
 }
 
 TEST(Router, RowDependsOnItselfAlone) {
-  const Case c = cases()[2];
+  const RouterCase c = cases()[2];
   check_rows_alone({normal({65, 16}, 1), normal({65, 4}, 2)}, [&](const Tensors& in) {
     const Routing r = route(in[0], {}, c.options);
     return Tensors{r.scores_TE, r.topk_ids_TK, r.weights_TK, route_backward(r, in[1], {}, c.options)};

@@ -6,7 +6,7 @@
 #include "base/pool.h"
 #include "kernels/rows.h"
 #include "kernels/skeleton_cpu.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 // Check, choose, hand pointers over. What runs in parallel is cut by constants, never by the thread count.
 

@@ -8,12 +8,11 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "gemm/ceil_div.h"
 #include "kernels/fp8_block.h"
 
 namespace finback {
 namespace {
-
-int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 // A number beyond this could not be told from infinity by its storage.
 float largest(Precision precision) {
@@ -106,23 +105,24 @@ Panels StoredPanels::of(int64_t group) const {
 int64_t StoredPanels::bytes() const { return int64_t(values.nbytes()) + (scales.defined() ? int64_t(scales.nbytes()) : 0); }
 
 StoredPanels store_panels(const at::Tensor& weight, Precision precision, bool backward) {
-  FB_ASSERT(precision != Precision::kF32 && weight.is_cpu() && weight.scalar_type() == at::kFloat, "an f32 weight to be stored narrower");
+  FB_ASSERT(precision != Precision::kF32 && weight.is_cpu() && weight.scalar_type() == at::kFloat,
+            "an f32 weight to be stored in 16 or 8 bits");
   const at::Tensor w_ENK = weight.dim() == 3 ? weight : weight.unsqueeze(0);
   const int64_t groups = w_ENK.size(0), width = panel_width(), k = w_ENK.size(backward ? 1 : 2), n = w_ENK.size(backward ? 2 : 1);
-  const int64_t panels = pieces(n, width);
+  const int64_t panels = ceil_div(n, width);
   FB_ASSERT(kFp8Block % width == 0, "a panel lies within one row of 128x128 blocks");
   StoredPanels stored{precision, k, {}, {}};
   stored.values = precision == Precision::kInt8
-                      ? at::zeros({groups, panels, pieces(k, kInt8Step), width, kInt8Step}, at::kByte)
+                      ? at::zeros({groups, panels, ceil_div(k, kInt8Step), width, kInt8Step}, at::kByte)
                       : at::zeros({groups, panels, k, width}, precision == Precision::kBf16 ? at::kBFloat16 : at::kChar);
-  if (precision == Precision::kInt8) stored.scales = at::zeros({groups, panels, pieces(k, kInt8Block), width}, at::kBFloat16);
-  if (precision == Precision::kFp8) stored.scales = at::zeros({groups, panels, pieces(k, kFp8Block)}, at::kFloat);
+  if (precision == Precision::kInt8) stored.scales = at::zeros({groups, panels, ceil_div(k, kInt8Block), width}, at::kBFloat16);
+  if (precision == Precision::kFp8) stored.scales = at::zeros({groups, panels, ceil_div(k, kFp8Block)}, at::kFloat);
   for (int64_t e = 0; e < groups; ++e) store_group((backward ? w_ENK[e].t() : w_ENK[e]).contiguous(), stored, e);
   return stored;
 }
 
 Int8Rows int8_quantize_rows(const at::Tensor& w_NK) {
-  const int64_t rows = w_NK.size(0), k = w_NK.size(1), blocks = pieces(k, kInt8Block);
+  const int64_t rows = w_NK.size(0), k = w_NK.size(1), blocks = ceil_div(k, kInt8Block);
   const at::Tensor contiguous = w_NK.contiguous(), scales_f32 = at::empty({rows, blocks}, at::kFloat);
   const float* w = contiguous.const_data_ptr<float>();
   float* scale = scales_f32.mutable_data_ptr<float>();

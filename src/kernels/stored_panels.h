@@ -5,7 +5,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "kernels/gemm.h"
+#include "gemm/panels.h"
 
 namespace finback {
 

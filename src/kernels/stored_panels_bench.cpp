@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/linear.h"
+#include "machine/bench.h"
 
 namespace finback {
 namespace {

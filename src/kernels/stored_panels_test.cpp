@@ -11,11 +11,11 @@ namespace {
 constexpr uint64_t kStamp = 1;
 constexpr Precision kStorages[] = {Precision::kBf16, Precision::kFp8, Precision::kInt8};
 
-struct Case {
+struct StoredPanelsCase {
   int64_t n, k;
 };
 // One, primes, one past a panel (2, 16, 32 columns), past a block of 32 and of 128, past a block of K in gemm.cpp.
-constexpr Case kCases[] = {{1, 1}, {7, 31}, {33, 33}, {130, 129}, {70, 400}};
+constexpr StoredPanelsCase kCases[] = {{1, 1}, {7, 31}, {33, 33}, {130, 129}, {70, 400}};
 
 PackedWeight stored(const at::Tensor& weight, Precision storage) {
   PackedWeight w(weight, &kStamp);
@@ -25,7 +25,7 @@ PackedWeight stored(const at::Tensor& weight, Precision storage) {
 
 // Few rows read panels as they are stored, many widen them: both have the bits of the f32 layer with the stored numbers.
 TEST(StoredPanels, ProductsHaveTheBitsOfTheF32NumbersStored) {
-  for (const Case& c : kCases) {
+  for (const StoredPanelsCase& c : kCases) {
     for (const Precision storage : {Precision::kBf16, Precision::kFp8}) {
       SCOPED_TRACE(fmt::format("{} x {}, storage {}", c.n, c.k, int(storage)));
       const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1), dy_TN = normal({29, c.n}, 3);
@@ -44,7 +44,7 @@ TEST(StoredPanels, ProductsHaveTheBitsOfTheF32NumbersStored) {
 
 // A block's sum is exact; then one rounding of it, of the two scales' product and of the chain a block. Rows have the bits they have alone.
 TEST(StoredPanels, Int8IsTheProductOfTheRoundedNumbers) {
-  for (const Case& c : kCases) {
+  for (const StoredPanelsCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.n, c.k));
     const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1) * at::exp2(normal({29, 1}, 4) * 20);
     const at::Tensor numbers_NK = stored_values_ref(w_NK, Precision::kInt8, false).to(at::kDouble);

@@ -6,7 +6,7 @@
 #include "kernels/ref_grad.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu_cpu.h"
-#include "kernels/variant.h"
+#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {

@@ -2,15 +2,15 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/bench.h"
 #include "kernels/ref_grad.h"
+#include "machine/bench.h"
 
 namespace finback {
 
 void bench_swiglu(Bench& bench) {
-  const int64_t slots = 8192, f = 80;
-  const at::Tensor gate_up = at::randn({slots, 2 * f}), dy = at::randn({slots, f});
-  const double floats = double(slots * f) * sizeof(float);
+  const int64_t rows = 8192, f = 80;
+  const at::Tensor gate_up = at::randn({rows, 2 * f}), dy = at::randn({rows, f});
+  const double floats = double(rows * f) * sizeof(float);
   bench.row(
       "swiglu 8192x80", 0, 3 * floats, [&] { swiglu(gate_up); }, [&] { swiglu_ref(gate_up); });
   bench.row(

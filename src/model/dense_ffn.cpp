@@ -12,18 +12,18 @@ namespace {
 // What SwiGLU leaves for its backward pass. f32: its input and its output. Narrower: its input alone, narrow too, and the output is made
 // again from it (V3 section 3.3.3).
 struct Kept {
-  NarrowRows gate_up;
+  QuantizedRows gate_up;
   LinearInput a;
 };
 
 Kept keep_swiglu(const at::Tensor& gate_up_S2F, LinearInput a, const Numerics& numerics) {
-  if (numerics.precision == Precision::kF32) return {narrow_rows(gate_up_S2F, Precision::kF32), std::move(a)};
-  return {narrow_rows(gate_up_S2F, numerics.precision), {{}, a.exact}};
+  if (numerics.precision == Precision::kF32) return {quantize_rows(gate_up_S2F, Precision::kF32), std::move(a)};
+  return {quantize_rows(gate_up_S2F, numerics.precision), {{}, a.exact}};
 }
 
 LinearInput output_again(const Kept& kept, const at::Tensor& gate_up_S2F, const Numerics& numerics) {
   if (numerics.precision == Precision::kF32) return kept.a;
-  return {narrow_rows(swiglu(gate_up_S2F), numerics.precision), kept.a.exact};
+  return {quantize_rows(swiglu(gate_up_S2F), numerics.precision), kept.a.exact};
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ LayerResult DenseFfn::forward(const LinearInput& x, const std::shared_ptr<Forwar
   return forward(x, pass->row_slots, pass, keep);
 }
 
-LayerResult DenseFfn::forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
+LayerResult DenseFfn::forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
   const Call call = {this, x, &slots};
   return std::move(forward_all({&call, 1}, pass, keep).front());
 }
@@ -53,11 +53,11 @@ std::vector<LayerResult> DenseFfn::forward_all(std::span<const Call> calls, cons
   for (const Call& call : calls) uses.push_back({&call.ffn->gate_up_, &call.x, call.slots});
   const std::vector<at::Tensor> gate_ups = finback::forward_all(uses, pass->audit);
   std::vector<LinearInput> inputs;
-  std::vector<Slots> own;  // the slots' own rows: only the first product reads rows of the pass
+  std::vector<RowGroups> own;  // the slots' own rows: only the first product reads rows of the pass
   for (size_t i = 0; i < calls.size(); ++i) {
     inputs.push_back(linear_input(swiglu(gate_ups[i]), calls[i].ffn->numerics_, pass->audit != nullptr));
     own.push_back(*calls[i].slots);
-    own.back().rows_S.reset();
+    own.back().source_rows_S.reset();
   }
   uses.clear();
   for (size_t i = 0; i < calls.size(); ++i) uses.push_back({&calls[i].ffn->down_, &inputs[i], &own[i]});
@@ -70,11 +70,11 @@ std::vector<LayerResult> DenseFfn::forward_all(std::span<const Call> calls, cons
   return results;
 }
 
-LayerBackward DenseFfn::backward_of(const Call& call, Slots own, const at::Tensor& gate_up_S2F, const LinearInput& a,
+LayerBackward DenseFfn::backward_of(const Call& call, RowGroups own, const at::Tensor& gate_up_S2F, const LinearInput& a,
                                     const std::shared_ptr<ForwardPass>& pass) const {
   return [this, call, own = std::move(own), pass, kept = keep_swiglu(gate_up_S2F, a, numerics_),
           numerics = numerics_](const at::Tensor& dy_SD) {
-    const at::Tensor wide_S2F = widen_rows(kept.gate_up);
+    const at::Tensor wide_S2F = dequantize_rows(kept.gate_up);
     const at::Tensor da_SF = down_.backward(dy_SD, output_again(kept, wide_S2F, numerics), own, pass->audit);
     return gate_up_.backward(swiglu_backward(da_SF, wide_S2F), call.x, *call.slots, pass->audit);
   };

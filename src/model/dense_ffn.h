@@ -27,15 +27,15 @@ class DenseFfn {
   struct Call {
     const DenseFfn* ffn;
     LinearInput x;
-    const Slots* slots;
+    const RowGroups* slots;
   };
   static std::vector<LayerResult> forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep);
   // y by slot; its backward takes dy and returns dx by slot. `slots` outlives the backward pass.
-  LayerResult forward(const LinearInput& x, const Slots& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  LayerResult forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 
  private:
-  LayerBackward backward_of(const Call& call, Slots own, const at::Tensor& gate_up_S2F, const LinearInput& a,
+  LayerBackward backward_of(const Call& call, RowGroups own, const at::Tensor& gate_up_S2F, const LinearInput& a,
                             const std::shared_ptr<ForwardPass>& pass) const;
   Linear gate_up_, down_;
   Numerics numerics_;

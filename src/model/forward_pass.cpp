@@ -67,7 +67,7 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   pass->balance_starts = batch.balance_starts;
   pass->row_slots = one_group(batch.tokens(), batch.balance_starts);
   pass->audit = options.audit;
-  if (pass->audit != nullptr) pass->row_slots.sampled = {std::min(kAuditedTokens, pass->row_slots.cuts[1])};
+  if (pass->audit != nullptr) pass->row_slots.sampled = {std::min(kAuditedTokens, pass->row_slots.tile_boundaries[1])};
   if (options.algebra == MlaAlgebra::kExpanded) {
     pass->starts_B1 = document_starts(batch);
   } else {

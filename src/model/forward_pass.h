@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/latent_attention.h"
-#include "kernels/narrow_linear.h"
+#include "kernels/quantized_linear.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/tick_sum.h"
@@ -46,7 +46,7 @@ struct ForwardPass {
   std::vector<int64_t> starts_B1;  // expanded algebra: documents that attend to themselves
   LatentKeys keys;                 // absorbed algebra: key rows for layer 0; each layer puts its own latents and its slice of the cache in
   std::vector<int64_t> balance_starts;
-  Slots row_slots;                  // all rows in one group, tiles along tokens cut at the packed rows
+  RowGroups row_slots;              // all rows in one group, tiles along tokens cut at the packed rows
   PrecisionAudit* audit = nullptr;  // may be null; outlives the backward pass
   // Used by the forward pass only: they may be gone when the backward pass runs.
   const Batch* batch = nullptr;

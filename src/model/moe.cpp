@@ -24,29 +24,29 @@ DenseFfn routed_experts(const Parameters& parameters, const std::string& prefix)
 }
 
 // Where an expert's slots pass from one packed row to the next, and where an expert begins: see Note [Tiles along tokens].
-std::vector<int64_t> slot_cuts(const Dispatch& dispatch, const std::vector<int64_t>& row_starts) {
+std::vector<int64_t> slot_cuts(const TokenPermutation& permutation, const std::vector<int64_t>& row_starts) {
   std::vector<int64_t> cuts = {0};
-  const at::Tensor tokens_S = dispatch.slot_token_S.to(at::kCPU);
+  const at::Tensor tokens_S = permutation.sorted_token_ids_S.to(at::kCPU);
   const int64_t* token = tokens_S.const_data_ptr<int64_t>();
-  for (size_t e = 0; e + 1 < dispatch.offsets.size(); ++e) {
-    const int64_t *first = token + dispatch.offsets[e], *end = token + dispatch.offsets[e + 1];
+  for (size_t e = 0; e + 1 < permutation.expert_offsets.size(); ++e) {
+    const int64_t *first = token + permutation.expert_offsets[e], *end = token + permutation.expert_offsets[e + 1];
     for (const int64_t row : row_starts) {
       const int64_t slot = std::lower_bound(first, end, row) - token;
       if (slot > cuts.back()) cuts.push_back(slot);
     }
-    if (dispatch.offsets[e + 1] > cuts.back()) cuts.push_back(dispatch.offsets[e + 1]);
+    if (permutation.expert_offsets[e + 1] > cuts.back()) cuts.push_back(permutation.expert_offsets[e + 1]);
   }
   return cuts;
 }
 
-// Slots of the sampled tokens, by expert.
-std::vector<int64_t> sampled_slots(const Dispatch& dispatch, int64_t tokens) {
+// Rows of the sampled tokens, by expert.
+std::vector<int64_t> sampled_slots(const TokenPermutation& permutation, int64_t tokens) {
   std::vector<int64_t> counts;
-  const at::Tensor tokens_S = dispatch.slot_token_S.to(at::kCPU);
+  const at::Tensor tokens_S = permutation.sorted_token_ids_S.to(at::kCPU);
   const int64_t* token = tokens_S.const_data_ptr<int64_t>();
-  for (size_t e = 0; e + 1 < dispatch.offsets.size(); ++e) {
-    const int64_t* first = token + dispatch.offsets[e];
-    counts.push_back(std::lower_bound(first, token + dispatch.offsets[e + 1], tokens) - first);
+  for (size_t e = 0; e + 1 < permutation.expert_offsets.size(); ++e) {
+    const int64_t* first = token + permutation.expert_offsets[e];
+    counts.push_back(std::lower_bound(first, token + permutation.expert_offsets[e + 1], tokens) - first);
   }
   return counts;
 }
@@ -57,9 +57,9 @@ struct Moe::Saved {
   at::Tensor n_TD;  // f32 numerics; otherwise made again
   std::function<at::Tensor()> again;
   Routing routing;
-  Dispatch dispatch;
-  Slots slots;
-  NarrowRows y_SD;
+  TokenPermutation permutation;
+  RowGroups slots;
+  QuantizedRows y_SD;
   std::function<at::Tensor(const at::Tensor&)> routed_backward, shared_backward;
 };
 
@@ -101,31 +101,31 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const s
   const bool f32 = routed_.numerics().precision == Precision::kF32;
   s.routing = route(gate_.forward(n_TD), bias_E_, options_);  // V3 eq. 13-16
   record(s.routing, *pass);
-  s.dispatch = make_dispatch(s.routing.topk_ids_TK, experts_);
-  s.slots.offsets = s.dispatch.offsets;
+  s.permutation = make_permutation(s.routing.topk_ids_TK, experts_);
+  s.slots.offsets = s.permutation.expert_offsets;
   const LinearInput n = linear_input(n_TD, routed_.numerics(), pass->audit != nullptr);
   LinearInput x = n;
   if (f32) {
     s.n_TD = n_TD;
-    x.rows.values_TK = gather_rows(n_TD, s.dispatch.slot_token_S);
+    x.rows.values_TK = permute(n_TD, s.permutation.sorted_token_ids_S);
   } else {  // a row is rounded once, and read by its slots where it lies
     s.again = again;
-    s.slots.rows_S = s.dispatch.slot_token_S;
-    s.slots.cuts = slot_cuts(s.dispatch, pass->row_slots.cuts);
-    if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.dispatch, pass->row_slots.sampled[0]);
+    s.slots.source_rows_S = s.permutation.sorted_token_ids_S;
+    s.slots.tile_boundaries = slot_cuts(s.permutation, pass->row_slots.tile_boundaries);
+    if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.permutation, pass->row_slots.sampled[0]);
   }
   std::vector<DenseFfn::Call> calls = {{&routed_, x, &s.slots}};
   if (shared_) calls.push_back({&*shared_, n, &pass->row_slots});
   std::vector<LayerResult> results = DenseFfn::forward_all(calls, pass, keep);
   LayerResult &routed = results.front(), &shared = results.back();
-  if (keep) s.y_SD = narrow_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
+  if (keep) s.y_SD = quantize_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
   s.routed_backward = routed.backward;
   if (shared_) s.shared_backward = shared.backward;
   // V3 eq. 12: routed, shared, residual.
   std::vector<at::Tensor> plus;
   if (shared_) plus.push_back(shared.y_TD);
   plus.push_back(u_TD);
-  LayerResult result{combine(routed.y_TD, s.routing.weights_TK, s.dispatch.token_slots_TK, plus), {}};
+  LayerResult result{unpermute(routed.y_TD, s.routing.weights_TK, s.permutation.permuted_rows_TK, plus), {}};
   if (keep) result.backward = [this, saved, pass](const at::Tensor& dy_TD) { return backward(dy_TD, *saved, *pass); };
   return result;
 }
@@ -143,12 +143,12 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
 }
 
 at::Tensor Moe::backward(const at::Tensor& dy_TD, const Saved& s, const ForwardPass& pass) const {
-  const CombineGrad d = combine_backward(dy_TD, widen_rows(s.y_SD), s.routing.weights_TK, s.dispatch.token_slots_TK);
+  const UnpermuteGrad d = unpermute_backward(dy_TD, dequantize_rows(s.y_SD), s.routing.weights_TK, s.permutation.permuted_rows_TK);
   const at::Tensor dx_SD = s.routed_backward(d.dy_SD);
   std::vector<at::Tensor> plus;
   if (s.shared_backward) plus.push_back(s.shared_backward(dy_TD));
   plus.push_back(gate_backward(d.d_weights_TK, s, pass));
-  return gather_rows_backward(dx_SD, s.dispatch.token_slots_TK, plus);
+  return permute_backward(dx_SD, s.permutation.permuted_rows_TK, plus);
 }
 
 at::Tensor Moe::gate_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "kernels/dispatch.h"
+#include "kernels/permute.h"
 #include "kernels/router.h"
 #include "model/dense_ffn.h"
 #include "model/forward_pass.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "kernels/dispatch.h"
 #include "kernels/embedding.h"
+#include "kernels/permute.h"
 
 namespace finback {
 namespace {
@@ -80,7 +80,7 @@ at::Tensor MtpModule::forward(const MtpRows& rows, const at::Tensor& hidden_TD, 
 // V3 eq. 21. Differs from it as DeepSeek's checkpoints do: the embedding comes first, and the hidden state has passed the norm above it.
 at::Tensor MtpModule::join(const MtpRows& rows, const at::Tensor& hidden_TD, const at::Tensor& d_embedding_WD) const {
   return sub_layer(hidden_TD, [&](bool keep) {
-    const at::Tensor e_TD = finback::embedding(rows.batch.tokens_T, embedding_WD_), h_TD = gather_rows(hidden_TD, rows.rows);
+    const at::Tensor e_TD = finback::embedding(rows.batch.tokens_T, embedding_WD_), h_TD = permute(hidden_TD, rows.rows);
     const RmsNorm e_norm = embedding_norm_.forward(e_TD), h_norm = hidden_norm_.forward(h_TD);
     const at::Tensor joined_T2D = at::cat({e_norm.y_TD, h_norm.y_TD}, 1);
     LayerResult result{eh_proj_.forward(joined_T2D), {}};

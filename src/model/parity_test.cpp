@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 #include "model/test_models.h"

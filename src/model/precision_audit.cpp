@@ -13,17 +13,17 @@ namespace {
 struct Sample {
   int64_t group = 0, first = 0, count = 0;
 
-  explicit Sample(const Slots& slots) {
+  explicit Sample(const RowGroups& slots) {
     const auto most = std::max_element(slots.sampled.begin(), slots.sampled.end());
     if (most == slots.sampled.end()) return;
     group = most - slots.sampled.begin(), first = slots.offsets[size_t(group)], count = *most;
   }
   at::Tensor of(const at::Tensor& by_slot) const { return by_slot.slice(0, first, first + count); }
   // Of a tensor by row of the input, through the slots' rows.
-  at::Tensor of_rows(const at::Tensor& by_row, const Slots& slots) const {
-    return slots.rows_S.defined() ? by_row.index_select(0, of(slots.rows_S)) : of(by_row);
+  at::Tensor of_rows(const at::Tensor& by_row, const RowGroups& slots) const {
+    return slots.source_rows_S.defined() ? by_row.index_select(0, of(slots.source_rows_S)) : of(by_row);
   }
-  NarrowRows of_rows(const NarrowRows& rows, const Slots& slots) const {
+  QuantizedRows of_rows(const QuantizedRows& rows, const RowGroups& slots) const {
     const at::ScalarType type = rows.values_TK.scalar_type();
     const bool bytes = type == at::kFloat8_e4m3fn;  // no index_select of its own
     const at::Tensor values = of_rows(bytes ? rows.values_TK.view(at::kByte) : rows.values_TK, slots).contiguous();
@@ -52,27 +52,27 @@ std::string sub_layer_of(const std::string& linear) {
 
 }  // namespace
 
-void PrecisionAudit::forward(const Linear& linear, const LinearInput& x, const Slots& slots, const at::Tensor& y_SN) {
+void PrecisionAudit::forward(const Linear& linear, const LinearInput& x, const RowGroups& slots, const at::Tensor& y_SN) {
   const Sample sample(slots);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
   const at::Tensor x_SK = sample.of_rows(x.exact, slots), w_NK = sample.of_groups(linear.weight.weight());
-  f.x = decibels(widen_rows(sample.of_rows(x.rows, slots)), x_SK);
-  f.w = decibels(narrow_weight_ref(w_NK, linear.weight.precision()), w_NK);
+  f.x = decibels(dequantize_rows(sample.of_rows(x.rows, slots)), x_SK);
+  f.w = decibels(quantized_weight_ref(w_NK, linear.weight.precision()), w_NK);
   f.y = decibels(sample.of(y_SN), at::matmul(wide(x_SK), wide(w_NK).t()));
 }
 
-void PrecisionAudit::backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots,
+void PrecisionAudit::backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots,
                               const at::Tensor& dx_SK) {
   const Sample sample(slots);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
   const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, slots),
                    w_NK = sample.of_groups(linear.weight.weight());
-  f.dy = decibels(narrow_rows_ref(dy, linear.weight.precision()), dy);
+  f.dy = decibels(quantized_rows_ref(dy, linear.weight.precision()), dy);
   f.dx = decibels(sample.of(dx_SK), at::matmul(wide(dy), wide(w_NK)));
   const at::Tensor dw_NK = at::zeros(w_NK.sizes(), w_NK.options());
-  narrow_linear_wgrad_(dw_NK, dy, sample.of_rows(x.rows, slots), linear.wgrad, one_group(sample.count));
+  quantized_linear_wgrad_(dw_NK, dy, sample.of_rows(x.rows, slots), linear.wgrad, one_group(sample.count));
   f.dw = decibels(dw_NK, at::matmul(wide(dy).t(), wide(x_SK)));
 }
 

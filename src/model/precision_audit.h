@@ -29,8 +29,8 @@ struct PrecisionBars {
 class PrecisionAudit {
  public:
   // For the layers; see Linear.
-  void forward(const Linear& linear, const LinearInput& x, const Slots& slots, const at::Tensor& y_SN);
-  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, const at::Tensor& dx_SK);
+  void forward(const Linear& linear, const LinearInput& x, const RowGroups& slots, const at::Tensor& y_SN);
+  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, const at::Tensor& dx_SK);
 
   // By linear, "model.layers.3.mlp.experts.down_proj".
   const std::map<std::string, PrecisionFigures>& figures() const { return figures_; }

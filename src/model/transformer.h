@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/precision.h"
+#include "gemm/precision.h"
 #include "model/forward_pass.h"
 #include "model/model_config.h"
 #include "model/parameters.h"

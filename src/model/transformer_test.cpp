@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/mtp.h"
 #include "model/test_models.h"
 

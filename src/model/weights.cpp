@@ -21,7 +21,7 @@ at::Tensor joined(const at::Tensor& first, const at::Tensor& second) {
 }  // namespace
 
 LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited) {
-  return {narrow_rows(x_TK, numerics.precision), audited ? x_TK : at::Tensor()};
+  return {quantize_rows(x_TK, numerics.precision), audited ? x_TK : at::Tensor()};
 }
 
 Linear::Linear(const Parameters& parameters, const std::string& linear_name)
@@ -35,12 +35,12 @@ void Linear::set_numerics(const Numerics& numerics) {
   wgrad = numerics.wgrad;
 }
 
-at::Tensor Linear::forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {
+at::Tensor Linear::forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
   if (weight.precision() == Precision::kF32) {
     const LinearUse use = {this, &x, &slots};
     return forward_all({&use, 1}, audit).front();
   }
-  const at::Tensor y_SN = narrow_linear(x.rows, weight, slots);
+  const at::Tensor y_SN = quantized_linear(x.rows, weight, slots);
   if (audit != nullptr) audit->forward(*this, x, slots, y_SN);
   return y_SN;
 }
@@ -53,21 +53,21 @@ std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAu
       outputs.push_back(linear->forward(*x, *slots, audit));
       continue;
     }
-    FB_ASSERT(!slots->rows_S.defined(), "f32 rows are gathered before");
+    FB_ASSERT(!slots->source_rows_S.defined(), "f32 rows are gathered before");
     calls.push_back({&x->rows.values_TK, &linear->weight, linear->weight.weight().dim() == 2 ? nullptr : &slots->offsets});
   }
   FB_ASSERT(calls.empty() || outputs.empty(), "one sub-layer, one precision");
   return calls.empty() ? outputs : linear_all(calls);
 }
 
-at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const {
+at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
   if (weight.precision() == Precision::kF32) {
     if (weight.weight().dim() == 2) return backward(dy_SN, x.rows.values_TK);
     grouped_linear_wgrad_(grad, dy_SN, x.rows.values_TK, slots.offsets);
     return grouped_linear_dgrad(dy_SN, weight, slots.offsets);
   }
-  narrow_linear_wgrad_(grad, dy_SN, x.rows, wgrad, slots);
-  const at::Tensor dx_SK = narrow_linear_dgrad(dy_SN, weight, slots);
+  quantized_linear_wgrad_(grad, dy_SN, x.rows, wgrad, slots);
+  const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight, slots);
   if (audit != nullptr) audit->backward(*this, dy_SN, x, slots, dx_SK);
   return dx_SK;
 }

@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/narrow_linear.h"
+#include "kernels/linear.h"
+#include "kernels/quantized_linear.h"
 #include "kernels/rms_norm.h"
 #include "model/parameters.h"
 
@@ -26,7 +27,7 @@ struct Numerics {
 
 // A linear's input as it is multiplied and kept; `exact` is the f32 input, kept while an audit listens and undefined otherwise.
 struct LinearInput {
-  NarrowRows rows;
+  QuantizedRows rows;
   at::Tensor exact;
 };
 LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited);
@@ -49,16 +50,16 @@ struct Linear {
     linear_wgrad_(grad, dy_TN, x_TK);
     return linear_dgrad(dy_TN, weight);
   }
-  // The same in the weight's precision, slot by slot; `audit` may be null. f32 rows are those of the slots: slots.rows_S is undefined.
-  at::Tensor forward(const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
-  at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const Slots& slots, PrecisionAudit* audit) const;
+  // The same in the weight's precision, slot by slot; `audit` may be null. f32 rows are those of the slots: slots.source_rows_S is undefined.
+  at::Tensor forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
+  at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
 };
 
 // Forward passes that wait for nothing of each other; in f32 numerics one pool loop.
 struct LinearUse {
   const Linear* linear;
   const LinearInput* x;
-  const Slots* slots;
+  const RowGroups* slots;
 };
 std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAudit* audit);
 

@@ -11,7 +11,8 @@
 #include "base/rng.h"
 #include "base/timer.h"
 #include "cost/flops.h"
-#include "kernels/figure.h"
+#include "machine/figure.h"
+#include "model/row_probe.h"
 #include "train/live_bytes.h"
 #include "train/optimizer_step.h"
 

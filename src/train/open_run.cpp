@@ -3,7 +3,7 @@
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/timer.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/checkpoint.h"
 #include "train/preflight.h"
 #include "train/rehearsal.h"

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "cost/local_plan.h"
-#include "kernels/bench.h"
+#include "machine/machine_probe.h"
 #include "train/checkpointing.h"
 #include "train/row_feed.h"
 #include "train/stop_signal.h"

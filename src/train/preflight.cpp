@@ -2,7 +2,7 @@
 
 #include "base/fields.h"
 #include "cost/prices.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "train/run_folder.h"
 
 namespace finback {

@@ -4,7 +4,7 @@
 
 #include "cost/bill.h"
 #include "cost/local_plan.h"
-#include "kernels/bench.h"
+#include "machine/machine_probe.h"
 #include "train/attempts.h"
 #include "train/checkpointing.h"
 #include "train/energy_counter.h"

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/toml.h"
 #include "model/device.h"
+#include "model/row_probe.h"
 #include "train/open_run.h"
 #include "train/optimizer_step.h"
 #include "train/peak_memory.h"

@@ -1,0 +1,91 @@
+#include "kernels/packed_weight.h"
+
+#include "kernels/linear.h"
+#include "kernels/op_check.h"
+#include "kernels/quantized_linear.h"
+
+namespace finback {
+namespace {
+
+constexpr uint64_t kStamp = 1;
+
+// Panels as a matrix again: [panels][K][width] -> [K, N].
+at::Tensor of_panels(const float* panels, int64_t k, int64_t n) {
+  const int64_t width = panel_width(), count = (n + width - 1) / width;
+  const at::Tensor all = at::from_blob(const_cast<float*>(panels), {count, k, width});
+  return all.permute({1, 0, 2}).reshape({k, count * width}).slice(1, 0, n).clone();
+}
+
+// Where a word of a panel is one number: everywhere in f32, and in the variants that widen what they round.
+TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {130, 257}}) {
+    const at::Tensor w_ENK = at::full({2, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({2, n, k}, uint64_t(n)));
+    for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {
+      for_each_variant([&] {
+        const bool pairs =
+            kernel_variant() == Variant::kAvx512Bf16 || (kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8);
+        if (precision != Precision::kF32 && pairs) return;
+        const PackedWeight w(w_ENK, &kStamp, precision);
+        for (int64_t e = 0; e < 2; ++e) {
+          const at::Tensor numbers_NK = quantized_weight_ref(w_ENK[e].contiguous(), precision);
+          EXPECT_TRUE(same_bits(of_panels(w.forward_panels(e), k, n), numbers_NK.t().contiguous())) << precision_name(precision);
+          EXPECT_TRUE(same_bits(of_panels(w.backward_panels(e), n, k), numbers_NK.contiguous())) << precision_name(precision);
+        }
+      });
+    }
+  }
+}
+
+// Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
+TEST(PackedWeight, FollowsTheVariant) {
+  const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
+  const PackedWeight kept(w_NK, &kStamp);
+  for_each_variant([&] {
+    const PackedWeight fresh(w_NK, &kStamp);
+    EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
+    EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
+  });
+}
+
+TEST(PackedWeight, FollowsTheVariantThePrecisionAndTheStamp) {
+  uint64_t stamp = 1;
+  const at::Tensor x = normal({5, 20}, 1), dy = normal({5, 96}, 2), w = normal({96, 20}, 3);
+  PackedWeight kept(w, &stamp);
+  for_each_variant([&] {
+    for (const Precision precision : {Precision::kFp8, Precision::kBf16, Precision::kFp8}) {
+      kept.set_precision(precision);
+      const auto both = [&](const PackedWeight& weight) {
+        return Tensors{quantized_linear(quantize_rows(x, precision), weight, one_group(5)),
+                       quantized_linear_dgrad(dy, weight, one_group(5))};
+      };
+      const Tensors a = both(kept), b = both(PackedWeight(w, &stamp, precision));
+      EXPECT_TRUE(same_bits(a[0], b[0]) && same_bits(a[1], b[1])) << kernel_label() << " " << precision_name(precision);
+    }
+    kept.set_precision(Precision::kF32);
+    EXPECT_TRUE(same_bits(linear(x, kept), linear(x, PackedWeight(w, &stamp))));
+    w.mul_(1.5), ++stamp;
+  });
+}
+
+TEST(PackedWeight, RepacksWhenTheStampMoved) {
+  uint64_t stamp = 1;
+  const at::Tensor x = normal({3, 5}, 1), w = normal({4, 5}, 2);
+  for_each_variant([&] {
+    const PackedWeight packed(w, &stamp);
+    const at::Tensor before = linear(x, packed), d_before = linear_dgrad(before, packed);
+    w.mul_(2);
+    EXPECT_TRUE(same_bits(linear(x, packed), before)) << "values changed without a stamp are not seen";
+    ++stamp;
+    EXPECT_TRUE(same_bits(linear(x, packed), before * 2));
+    EXPECT_TRUE(same_bits(linear_dgrad(before, packed), d_before * 2));
+    w.div_(2);
+  });
+}
+
+TEST(PackedWeight, RefusesPrecisionsThatAreNotBuilt) {
+  uint64_t stamp = 1;
+  EXPECT_THROW(PackedWeight(normal({2, 2}, 1), &stamp, Precision::kInt8), Error);
+}
+
+}  // namespace
+}  // namespace finback
