@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 
 namespace finback {
 namespace {

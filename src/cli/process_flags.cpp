@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "cli/args.h"
-#include "kernels/variant.h"
+#include "gemm/variant.h"
 #include "model/device.h"
 
 namespace finback {

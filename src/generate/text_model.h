@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "gemm/precision.h"
 #include "generate/generation_config.h"
-#include "kernels/precision.h"
 #include "model/transformer.h"
 
 namespace finback {
