@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finback's narrow numbers beside its own f32, in turns: a training step in bf16 and FP8, decoding from 8- and 16-bit weights.
+"""Finback's bf16, FP8 and int8 beside its own f32, in turns: a training step in bf16 and FP8, decoding from 8- and 16-bit weights.
 
     bench/precisions.py step [--configs nano,tiny,small] [--threads 1,2] [--rounds 3] [--out bench/results/precisions.jsonl]
     bench/precisions.py decode [--configs wide] ...

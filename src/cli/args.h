@@ -1,6 +1,6 @@
-// The arguments of one verb: positional words, --flag=value, --flag value, --switch; behind "--" all words are positional. Unknown flags are a
+// The arguments of one verb: positional ones, --flag=value, --flag value, --switch; behind "--" all are positional. Unknown flags are a
 // UsageError that names the nearest one. A verb declares what it takes, then asks; --help prints what was declared and the example. The flags
-// that every verb takes (cli/process_flags.h) stand in the same table: only it knows which words are values of other flags.
+// that every verb takes (cli/process_flags.h) stand in the same table: only it knows which arguments are values of other flags.
 #pragma once
 #include <optional>
 #include <span>
@@ -13,20 +13,20 @@ class Args {
  public:
   // usage: the line after "finback "; about: one paragraph; example: a command that works.
   Args(std::string usage, std::string about, std::string example);
-  // Declarations. `name` without dashes. A value flag takes a word; a switch takes none. dotted: accept --section.key=value into overrides().
+  // Declarations. `name` without dashes. A value flag takes the next argument; a switch takes none. dotted: accept --section.key=value into overrides().
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
   Args& accept_overrides(const std::string& help_text);
-  // Parses, then does to the process what the flags of every verb ask. When --help is among the words it only prints the help on stdout and
+  // Parses, then does to the process what the flags of every verb ask. When --help is among them it only prints the help on stdout and
   // returns false.
   [[nodiscard]] bool parse(std::span<const std::string> words);
-  // How many words at the start are flags of this table and their values.
+  // How many arguments at the start are flags of this table and their values.
   size_t leading_flags(std::span<const std::string> words) const;
 
   const std::vector<std::string>& positional() const { return positional_; }
-  // The positional word at `index`, or a UsageError that names it.
+  // The positional argument at `index`, or a UsageError that names it.
   const std::string& required(size_t index, const std::string& what) const;
-  // At most this many positional words, else a UsageError.
+  // At most this many positional arguments, else a UsageError.
   void at_most(size_t count) const;
   bool has(const std::string& name) const;
   std::optional<std::string> get(const std::string& name) const;  // the last one given

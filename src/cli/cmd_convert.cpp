@@ -24,7 +24,7 @@ uint64_t weight_bytes(const std::filesystem::path& folder) {
 int cmd_convert(Words words) {
   Args args(
       "convert MODEL --dtype f32|bf16|fp8 --out DIR [--json]",
-      "Re-encodes a model folder, shard by shard, into another folder. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale a\n"
+      "Re-encodes a model folder, shard by shard, into another folder. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale per\n"
       "128x128 block (weight_scale_inv), the rest bf16. Reading is the same for every dtype; memory stays at one shard and one tensor.",
       "finback convert runs/quickstart/latest --dtype bf16 --out runs/quickstart/bf16");
   args.flag("dtype", "NAME", "f32, bf16 or fp8").flag("out", "DIR", "the folder to write").toggle("json", "one JSON document");

@@ -14,7 +14,7 @@
 namespace finback {
 namespace {
 
-// By what a run multiplies, and by how a served model is stored. Packed narrow numbers are those of this processor's kernels.
+// By what a run multiplies, and by how a served model is stored. Packed bf16 and fp8 weights have the size that this processor's kernels give them.
 Json memory_report(const ModelConfig& config, int64_t seq_len) {
   Json json;
   for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {
@@ -105,7 +105,7 @@ std::optional<std::string> fingerprint_of(const std::filesystem::path& model, bo
 
 int cmd_inspect(Words words) {
   Args args("inspect MODEL|config.json [--seq-len N] [--json]",
-            "Parameters total and active by part, FLOPs a token, cache bytes a token, memory to train and to serve: pure functions of\n"
+            "Parameters total and active by part, FLOPs and cache bytes per token, memory to train and to serve: pure functions of\n"
             "config.json (src/cost). Of a model folder also the fingerprint of its weights, which a run's checkpoint carries.",
             "finback inspect configs/models/v3/config.json");
   args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)")

@@ -38,7 +38,7 @@ constexpr Verb kVerbs[] = {
 
 void print_help() {
   fmt::print(
-      "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [WORDS] [--flags]\n\n");
+      "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [ARGUMENTS] [--flags]\n\n");
   for (const Verb& verb : kVerbs) fmt::print("  {:<10} {}\n", verb.name, verb.about);
   fmt::print(
       "\nfinback VERB --help explains a verb with an example. Reports go to stdout (--json: one JSON document), progress to stderr.\n"

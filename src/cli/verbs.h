@@ -1,5 +1,5 @@
-// Every verb of the program: one function, one file cmd_<verb>.cpp. A verb parses its words, calls one function of a lower folder and
-// prints. Returns the exit code; throws Error for a mistake from outside and UsageError for an unknown flag or a missing word.
+// Every verb of the program: one function, one file cmd_<verb>.cpp. A verb parses its arguments, calls one function of a lower folder and
+// prints. Returns the exit code; throws Error for a mistake from outside and UsageError for an unknown flag or a missing argument.
 #pragma once
 #include <span>
 #include <string>

@@ -1,7 +1,7 @@
 // Row-invariant f32 matrix multiplication on the thread pool; raw pointers, knows no tensors. Panels of B may be stored in 16 or 8 bits: a few
 // rows (decoding) read them once as they are stored, many rows widen some of them at a time; a widened number is a f32 number, and so all is as in f32.
 // Every element of C is ONE chain of fused multiply-adds over k = 0..K-1 in order (multiply then add in the portable variant), starting from 0 or, with
-// accumulate, from the C that is there; of int8 panels, a chain of sums of whole numbers (int8_gemm.h). So its bits depend on its row of A, its column of B and K alone: not on M, N,
+// accumulate, from the C that is there; of int8 panels, a chain of sums of integers (int8_gemm.h). So its bits depend on its row of A, its column of B and K alone: not on M, N,
 // tiles, threads, or on how a sum over K was cut into several accumulating calls. See Note [One FMA chain] in f32_gemm.cpp.
 #pragma once
 #include <cstdint>

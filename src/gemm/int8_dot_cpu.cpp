@@ -13,7 +13,7 @@
 
 // Note [Two digits]
 // The instruction for bytes (vpdpbusd) multiplies unsigned by signed ones. Weights are stored as code + 128, activations are two signed digits, so a block is
-// 256 sum(w' high) + sum(w' low) - 128 sum(q): whole numbers below 2^31, the very ones that 16-bit products give where there is no such instruction.
+// 256 sum(w' high) + sum(w' low) - 128 sum(q): integers below 2^31, the very ones that 16-bit products give where there is no such instruction.
 
 namespace finback {
 namespace {

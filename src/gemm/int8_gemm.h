@@ -1,4 +1,4 @@
-// Products with int8 panels: each row of A is rounded to 16 bits a block of 32, multiplied in whole numbers, and a block's sum is added to an f32 chain. So an
+// Products with int8 panels: each row of A is rounded to 16 bits a block of 32, multiplied in integers, and a block's sum is added to an f32 chain. So an
 // element's bits depend on its row of A, its column of B and K alone, as in gemm.h. Knows no tensors.
 #pragma once
 #include <span>

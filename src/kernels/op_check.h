@@ -96,7 +96,7 @@ inline void check_rows_alone(const Tensors& inputs, const TensorOp& op) {
   });
 }
 
-// add(sum, first, end) adds the gradient of rows [first, end) into sum: two pieces give the bits of one.
+// add(sum, first, end) adds the gradient of rows [first, end) into sum: two ranges give the bits of one.
 inline void check_micro_batches(const at::Tensor& sum, int64_t rows, const std::function<void(const at::Tensor&, int64_t, int64_t)>& add) {
   for_each_variant([&] {
     const at::Tensor whole = sum.clone(), halves = sum.clone();

@@ -1,5 +1,5 @@
-// The template to copy for a new op, complete on purpose: y = a x + b y over rows. An op is <op>.h, .cpp, _ref.cpp, _test.cpp: four new
-// files, none edited; a CPU variant adds _cpu.h and _cpu.cpp, figures add _bench.cpp. CMake finds them all by name.
+// The template to copy for a new op, complete on purpose: y = a x + b y over rows. An op is <op>.h, .cpp, _ref.cpp, _test.cpp,
+// _bench.cpp: five new files, none edited; a CPU variant adds _cpu.h and _cpu.cpp. CMake finds them all by name.
 // A header promises: the equation, shapes and dtypes, what may be strided, what is REQUIRED, what it throws, whose threads run it.
 #pragma once
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// One transformer block: x += attention(norm(x)); x += ffn(norm(x)); one node of the tape. The same class serves the main layers and the MTP modules.
+// One transformer block: x += attention(norm(x)); x += ffn(norm(x)); one autograd node. The same class serves the main layers and the MTP modules.
 #pragma once
 #include <ATen/core/Tensor.h>
 

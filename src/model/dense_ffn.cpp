@@ -9,8 +9,8 @@
 namespace finback {
 namespace {
 
-// What SwiGLU leaves for its backward pass. f32: its input and its output. Narrower: its input alone, narrow too, and the output is made
-// again from it (V3 section 3.3.3).
+// What SwiGLU keeps for its backward pass. f32: its input and its output. bf16 and fp8: its input alone, quantized, from which the output is
+// recomputed (V3 section 3.3.3).
 struct Kept {
   QuantizedRows gate_up;
   LinearInput a;
@@ -53,7 +53,7 @@ std::vector<LayerResult> DenseFfn::forward_all(std::span<const Call> calls, cons
   for (const Call& call : calls) uses.push_back({&call.ffn->gate_up_, &call.x, call.slots});
   const std::vector<at::Tensor> gate_ups = finback::forward_all(uses, pass->audit);
   std::vector<LinearInput> inputs;
-  std::vector<RowGroups> own;  // the slots' own rows: only the first product reads rows of the pass
+  std::vector<RowGroups> own;  // rows already in permuted order: only the first product reads rows of the pass
   for (size_t i = 0; i < calls.size(); ++i) {
     inputs.push_back(linear_input(swiglu(gate_ups[i]), calls[i].ffn->numerics_, pass->audit != nullptr));
     own.push_back(*calls[i].slots);

@@ -1,5 +1,5 @@
 // The SwiGLU feed-forward network: down(silu(gate x) * up x). A dense layer's FFN, the shared experts of a MoE layer, which the V2 family stores
-// as one MLP of n_shared_experts * F channels, and its routed experts side by side (a matrix an expert, rows by slots). Knows its weights.
+// as one MLP of n_shared_experts * F channels, and its routed experts side by side (one matrix per expert, permuted rows). Knows its weights.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -30,7 +30,7 @@ class DenseFfn {
     const RowGroups* slots;
   };
   static std::vector<LayerResult> forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep);
-  // y by slot; its backward takes dy and returns dx by slot. `slots` outlives the backward pass.
+  // y in the order of `slots` (permuted rows); its backward takes dy and returns dx in that order. `slots` outlives the backward pass.
   LayerResult forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 

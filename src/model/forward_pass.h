@@ -34,7 +34,7 @@ struct ForwardOptions {
   KvCache* cache = nullptr;                    // may be null
   RouterLog* log = nullptr;                    // may be null; entries are appended
   double balance_scale = 0;                    // alpha / (balance rows of the whole step): its gradient is added in the MoE backward
-  PrecisionAudit* audit = nullptr;             // may be null; hears every narrow linear, forward and backward
+  PrecisionAudit* audit = nullptr;             // may be null; sees every fp8 linear, forward and backward
 };
 
 struct ForwardPass {

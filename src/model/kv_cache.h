@@ -1,5 +1,6 @@
-// The latent cache's memory: pages of 64 tokens that hold, for every layer (MTP layers too), c_kv after its norm and k_rope after
-// rotation, and nothing else. Data only: who owns which page is decided in infer/. An MTP latent sits at the slot of the token it consumed.
+// The KV cache's memory: pages (KV cache blocks elsewhere) of 64 tokens that hold, for every layer (MTP layers too), c_kv after its norm and
+// k_rope after rotation, and nothing else. Data only: who owns which page is decided in infer/. An MTP latent sits at the slot of the token it
+// consumed.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -78,7 +78,7 @@ LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPa
   LayerResult result{o_.forward(o, pass->row_slots, pass->audit), {}};  // V3 eq. 11
   if (keep) {
     saved->o_THV = o_THV;
-    // Narrow numerics make the up-projections again from their E4M3 or bf16 inputs, bit for bit (V3 section 3.2.3).
+    // In fp8 and bf16 the up-projections are recomputed from their quantized inputs, bit for bit (V3 section 3.2.3).
     if (numerics_.precision != Precision::kF32 && saved->kv_THY.defined()) saved->q_THX.reset(), saved->kv_THY.reset();
     result.backward = [this, saved, pass](const at::Tensor& du_TD) { return backward(du_TD, *saved, *pass); };
   }

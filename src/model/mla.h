@@ -1,6 +1,6 @@
-// Multi-head latent attention, V3 section 2.1.1, in both algebras from one definition: expanded (keys and values of every head are made)
-// and absorbed (queries are brought into the latent space, where keys and values are the cached latent itself). See Note [Absorbed MLA] in
-// mla.cpp. Knows its weights; the residual stream and the norm before it belong to block.cpp.
+// Multi-head latent attention, V3 section 2.1.1, in both algebras from one definition: expanded (keys and values of every head are computed;
+// "naive" in DeepSeek's code) and absorbed (queries are brought into the latent space, where keys and values are the cached latent itself).
+// See Note [Absorbed MLA] in mla.cpp. Knows its weights; the residual stream and the norm before it belong to block.cpp.
 #pragma once
 #include <ATen/core/Tensor.h>
 

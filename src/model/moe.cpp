@@ -23,7 +23,7 @@ DenseFfn routed_experts(const Parameters& parameters, const std::string& prefix)
       matrix("down_proj", parameters.stacked_down(experts, false), trained ? parameters.stacked_down(experts, true) : at::Tensor()));
 }
 
-// Where an expert's slots pass from one packed row to the next, and where an expert begins: see Note [Tiles along tokens].
+// Where an expert's permuted rows pass from one packed row to the next, and where an expert begins: see Note [Tiles along tokens].
 std::vector<int64_t> slot_cuts(const TokenPermutation& permutation, const std::vector<int64_t>& row_starts) {
   std::vector<int64_t> cuts = {0};
   const at::Tensor tokens_S = permutation.sorted_token_ids_S.to(at::kCPU);
@@ -54,7 +54,7 @@ std::vector<int64_t> sampled_slots(const TokenPermutation& permutation, int64_t 
 }  // namespace
 
 struct Moe::Saved {
-  at::Tensor n_TD;  // f32 numerics; otherwise made again
+  at::Tensor n_TD;  // f32 numerics; otherwise recomputed by again()
   std::function<at::Tensor()> again;
   Routing routing;
   TokenPermutation permutation;
@@ -108,7 +108,7 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const s
   if (f32) {
     s.n_TD = n_TD;
     x.rows.values_TK = permute(n_TD, s.permutation.sorted_token_ids_S);
-  } else {  // a row is rounded once, and read by its slots where it lies
+  } else {  // a row is quantized once; each expert reads it where it lies
     s.again = again;
     s.slots.source_rows_S = s.permutation.sorted_token_ids_S;
     s.slots.tile_boundaries = slot_cuts(s.permutation, pass->row_slots.tile_boundaries);

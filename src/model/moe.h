@@ -24,8 +24,8 @@ class Moe {
   // `prefix` = "model.layers.3.mlp.".
   Moe(const ModelConfig& config, const Parameters& parameters, const std::string& prefix, int64_t layer);
   void set_numerics(const Numerics& numerics);
-  // y = u + moe(n), V3 eq. 12; the backward pass is that of moe(n) alone. again(): n_TD once more, the same bits; used when the rows that
-  // are kept are narrower than f32.
+  // y = u + moe(n), V3 eq. 12; the backward pass is that of moe(n) alone. again() recomputes n_TD, the same bits: for the router's
+  // gradient when bf16 or fp8 rows are kept instead of n_TD.
   LayerResult forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                       const std::function<at::Tensor()>& again) const;
   void for_each_projection(const ProjectionVisitor& visit);

@@ -9,7 +9,7 @@
 namespace finback {
 namespace {
 
-// The sampled slots: the first `count` of one group.
+// The sampled rows: the first `count` of one group.
 struct Sample {
   int64_t group = 0, first = 0, count = 0;
 
@@ -19,7 +19,7 @@ struct Sample {
     group = most - slots.sampled.begin(), first = slots.offsets[size_t(group)], count = *most;
   }
   at::Tensor of(const at::Tensor& by_slot) const { return by_slot.slice(0, first, first + count); }
-  // Of a tensor by row of the input, through the slots' rows.
+  // Of a tensor in the order of the input's rows, through source_rows_S.
   at::Tensor of_rows(const at::Tensor& by_row, const RowGroups& slots) const {
     return slots.source_rows_S.defined() ? by_row.index_select(0, of(slots.source_rows_S)) : of(by_row);
   }

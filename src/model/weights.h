@@ -32,7 +32,7 @@ struct LinearInput {
 };
 LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited);
 
-// One matrix for all rows, or one an expert for the slots of each (weight [E, N, K]).
+// One matrix for all rows, or one per expert for its permuted rows (weight [E, N, K]).
 struct Linear {
   std::string name;  // without ".weight"
   PackedWeight weight;
@@ -50,7 +50,7 @@ struct Linear {
     linear_wgrad_(grad, dy_TN, x_TK);
     return linear_dgrad(dy_TN, weight);
   }
-  // The same in the weight's precision, slot by slot; `audit` may be null. f32 rows are those of the slots: slots.source_rows_S is undefined.
+  // The same in the weight's precision, rows in the order of `slots`; `audit` may be null. f32 rows are those of the slots: slots.source_rows_S is undefined.
   at::Tensor forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
   at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
 };

@@ -42,7 +42,7 @@ struct ModelSection {
 template <class V>
 void visit_fields(ModelSection& c, V& v) {
   v("config", c.config, "config.json or its folder; empty: only the keys below");
-  v("vocab_size", c.vocab_size, "rows of the embedding; absent: the tokenizer's vocabulary");
+  v("vocab_size", c.vocab_size, "rows of the embedding; absent: the tokenizer's vocab size");
   v("hidden_size", c.hidden_size, "D");
   v("num_hidden_layers", c.num_hidden_layers, "L, without MTP layers");
   v("num_attention_heads", c.num_attention_heads, "H");
@@ -82,21 +82,21 @@ void visit_fields(DataSource& c, V& v) {
 
 struct DataSection {
   std::vector<DataSource> corpora;
-  int64_t seq_len = 256;  // tokens a row
+  int64_t seq_len = 256;  // tokens per packed row
   bool document_mask = true;
 };
 template <class V>
 void visit_fields(DataSection& c, V& v) {
   v("corpora", c.corpora, "what to train on; the first one's validation split is evaluated");
-  v("seq_len", c.seq_len, "tokens a packed row");
+  v("seq_len", c.seq_len, "tokens per packed row");
   v("document_mask", c.document_mask, "a token attends to its own document only");
 }
 
 struct TrainSection {
   int64_t steps = 0;  // optimizer steps; exactly one of steps and tokens
   int64_t tokens = 0;
-  int64_t batch_tokens = 2048;     // tokens an optimizer step
-  int64_t micro_batch_tokens = 0;  // tokens a forward pass; 0: the whole batch
+  int64_t batch_tokens = 2048;     // tokens per optimizer step
+  int64_t micro_batch_tokens = 0;  // tokens per forward pass; 0: the whole batch
   int64_t ramp_from_tokens = 0;    // batch at the start; 0: no ramp
   int64_t ramp_tokens = 0;         // trained tokens at which the batch is full
   std::string precision = "f32";
@@ -115,8 +115,8 @@ template <class V>
 void visit_fields(TrainSection& c, V& v) {
   v("steps", c.steps, "optimizer steps (give this or tokens)");
   v("tokens", c.tokens, "trained tokens (give this or steps)");
-  v("batch_tokens", c.batch_tokens, "tokens an optimizer step");
-  v("micro_batch_tokens", c.micro_batch_tokens, "tokens a forward pass; 0: the whole batch at once");
+  v("batch_tokens", c.batch_tokens, "tokens per optimizer step");
+  v("micro_batch_tokens", c.micro_batch_tokens, "tokens per forward pass; 0: the whole batch at once");
   v("ramp_from_tokens", c.ramp_from_tokens, "batch size at the start, tokens; 0: no ramp");
   v("ramp_tokens", c.ramp_tokens, "trained tokens after which the batch is full; linear until then");
   v("precision", c.precision, "f32 | bf16 | fp8: operands of the linears of blocks and experts");
@@ -130,7 +130,7 @@ void visit_fields(TrainSection& c, V& v) {
   v("mtp_lambda_late", c.mtp_lambda_late, "the same after mtp_switch");
   v("mtp_switch", c.mtp_switch, "share of all tokens at which the MTP weight changes");
   v("balance_alpha", c.balance_alpha, "weight of the sequence-wise balance loss, V3 eq. 17");
-  v("bias_update_speed", c.bias_update_speed, "gamma of the aux-loss-free balancing, a step");
+  v("bias_update_speed", c.bias_update_speed, "gamma of the aux-loss-free balancing, per step");
   v("bias_update_stop", c.bias_update_stop, "share of all tokens after which gamma is 0");
   v("z_loss", c.z_loss, "weight of mean(log-sum-exp^2); 0: off");
   v("grad_clip", c.grad_clip, "largest global gradient norm; 0: no clipping");
@@ -198,7 +198,7 @@ struct BillSection {
 };
 template <class V>
 void visit_fields(BillSection& c, V& v) {
-  v("rate", c.rate, "USD a device-hour (a vCPU, or an accelerator); 0: the price table's");
+  v("rate", c.rate, "USD per device-hour (of a vCPU or an accelerator); 0: the price table's");
   v("device", c.device, "row of the price table; empty: cpu");
   v("plan_above_s", c.plan_above_s,
     "a run that takes longer than this at a third of the peak is rehearsed and planned before its first step");
