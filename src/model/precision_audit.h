@@ -1,5 +1,5 @@
 // Signal-to-noise ratios of what FP8 linears multiply, on a step's first tokens, beside the same products of the f32 operands in f64. Sees the
-// linears while one forward and backward pass runs; knows no steps and decides nothing but what lies below its bars. Sampled: the first 128
+// linears while one forward and backward pass runs; knows no steps and decides nothing but what lies below its thresholds. Sampled: the first 128
 // tokens of the pass's first packed row, and of the routed experts the one that has most of them, so the figures depend neither on how a step is
 // cut into micro-batches nor on its later rows. Not thread-safe.
 #pragma once

@@ -87,7 +87,7 @@ struct Loop {
     write_step(record, tokens, timer.seconds());
   }
 
-  // Sub-layers below their bar go on in bf16.
+  // Sub-layers below their signal-to-noise threshold go on in bf16.
   void settle_audit(const PrecisionAudit& audit) {
     const std::vector<std::string> fell = audit.below({config.train.snr_forward_db, config.train.snr_gradient_db});
     state.fallen_back.insert(state.fallen_back.end(), fell.begin(), fell.end());

@@ -29,7 +29,7 @@ struct LossWeights {
   double mtp_lambda = 0;  // 0: MTP is not run
   double balance_alpha = 0;
   double z_loss = 0;
-  PrecisionAudit* audit = nullptr;          // hears the first micro-batch; may be null
+  PrecisionAudit* audit = nullptr;          // sees the first micro-batch; may be null
   std::function<void()> before_backward{};  // called when a micro-batch's forward pass is done; may be empty
 };
 
