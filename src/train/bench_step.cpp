@@ -59,7 +59,7 @@ int64_t one_step(Transformer& model, Optimizer& optimizer, const RandomRows& row
   inputs.before_backward = [&] { kept = live_tensor_bytes() - before; };
   const LossResult loss = lm_loss(model, rows.batch, inputs);
   FB_CHECK(std::isfinite(loss.main_nll_sum), "the loss of random ids is not finite");
-  optimizer.step(1e-4, step, std::sqrt(sum_of_squares(model.parameters().grads_P())), 1.0);
+  optimizer.step(1e-4, step, std::sqrt(sum_of_squares(model.parameters().grads_P())), 1.0, model.config().num_nextn_predict_layers);
   return kept;
 }
 

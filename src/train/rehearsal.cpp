@@ -67,7 +67,7 @@ StepSeconds timed_step(Stage& stage, int64_t tokens, PrecisionAudit* audit) {
       accumulate_gradients(stage.model, micro_batches, {stage.algebra, lambda, train.balance_alpha, train.z_loss, audit});
   took.gradients = gradients.seconds();
   const Timer update;
-  stage.optimizer.step(kRehearsedLr, ++stage.step, result.grad_norm, train.grad_clip);
+  stage.optimizer.step(kRehearsedLr, ++stage.step, result.grad_norm, train.grad_clip, result.mtp_trained);
   if (stage.model.config().has_expert_bias()) update_expert_bias(stage.model.parameters(), result.loads, train.bias_update_speed);
   took.update = update.seconds();
   return took;

@@ -261,7 +261,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
           settings.step, wrong, (root / step_name(state.step)).string());
     }
     settings.clip_scale = clip_scale(result.grad_norm, config.train.grad_clip);
-    optimizer.step(settings.lr, settings.step, result.grad_norm, config.train.grad_clip);
+    optimizer.step(settings.lr, settings.step, result.grad_norm, config.train.grad_clip, result.mtp_trained);
     update_expert_bias(model.parameters(), result.loads, settings.bias_update_speed);
     state.step = settings.step;
     state.tokens = settings.tokens;
