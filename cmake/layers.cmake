@@ -182,6 +182,8 @@ function(finback_add_tests)
     add_test(NAME ${folder} COMMAND ${folder}_test --gtest_brief=1)
     set_tests_properties(${folder} PROPERTIES WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TIMEOUT 900)
   endforeach()
+  # What ThreadSanitizer sees whole: no torch in it.
+  add_custom_target(thread_tests DEPENDS base_test tokenizer_test)
 endfunction()
 
 # Every src/<folder>/<name>_fuzz.cpp defines LLVMFuzzerTestOneInput. Preset cpu-fuzz makes <name>_fuzz of it (target "fuzzers");

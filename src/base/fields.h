@@ -59,7 +59,7 @@ template <class T>
 Json to_json_value(T& value);
 
 // Reads every listed key of an object and remembers the names for the unknown-key error.
-struct Loader {
+struct FieldLoader {
   const Json& object;
   const std::string& what;
   std::vector<std::string> known;
@@ -134,7 +134,7 @@ struct HelpText {
 template <class T>
 void load_object(T& config, const Json& json, const std::string& what) {
   FB_CHECK(json.is_object(), "{}: expected a table, got {}", what, json.type_name());
-  Loader loader{json, what, {}};
+  FieldLoader loader{json, what, {}};
   visit_fields(config, loader);
   for (const auto& [key, value] : json.items()) {
     bool listed = false;

@@ -26,17 +26,20 @@ struct Loop {
   std::mutex failure_mutex;
   std::exception_ptr failure;
 
-  // Takes chunks until none is left.
-  void work() {
-    for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
-      try {
-        (*body)(chunk);
-      } catch (...) {
-        std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
-      }
-      done.fetch_add(1, std::memory_order_acq_rel);
+  bool exhausted() const { return next.load(std::memory_order_relaxed) >= chunks; }
+
+  // Takes one chunk; false when none was left.
+  bool work_once() {
+    const int64_t chunk = next.fetch_add(1, std::memory_order_relaxed);
+    if (chunk >= chunks) return false;
+    try {
+      (*body)(chunk);
+    } catch (...) {
+      std::lock_guard lock(failure_mutex);
+      if (!failure) failure = std::current_exception();
     }
+    done.fetch_add(1, std::memory_order_acq_rel);
+    return true;
   }
 };
 
@@ -48,6 +51,8 @@ void relax() {
 #endif
 }
 
+// Loops of several threads share the workers: a worker takes one chunk of each loop in flight in turn, so neither a long loop nor a thread that
+// posts many keeps the others to their callers. A caller works on its own loop alone, so it never waits for another thread's chunk.
 class Pool {
  public:
   static Pool& instance() {
@@ -68,28 +73,28 @@ class Pool {
     for (std::thread& worker : workers_) worker.join();
     workers_.clear();
     stop_ = false;
-    for (int i = 1; i < count; ++i) workers_.emplace_back([this, seen = epoch_.load()] { worker_main(seen); });
+    for (int i = 1; i < count; ++i) workers_.emplace_back([this, i, seen = epoch_.load()] { worker_main(seen, size_t(i)); });
   }
 
   void run(int64_t chunks, LoopBody<int64_t> body) {
     if (chunks <= 0) return;
-    // try_lock: only one loop at a time uses the workers, a second caller does its work itself.
-    std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
-    if (chunks == 1 || workers_.empty() || inside_loop || !owner.try_lock()) {
+    if (chunks == 1 || workers_.empty() || inside_loop) {
       for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
       return;
     }
-    auto loop = std::make_shared<Loop>();
+    const auto loop = std::make_shared<Loop>();
     loop->body = &body;
     loop->chunks = chunks;
     {
       std::lock_guard lock(mutex_);
-      loop_ = loop;
+      std::erase_if(loops_, [](const std::shared_ptr<Loop>& other) { return other->exhausted(); });
+      loops_.push_back(loop);
       epoch_.fetch_add(1, std::memory_order_release);
     }
     if (parked_.load(std::memory_order_acquire) > 0) wake_.notify_all();
     inside_loop = true;
-    loop->work();
+    while (loop->work_once()) {
+    }
     inside_loop = false;
     wait_done(*loop);
     if (loop->failure) std::rethrow_exception(loop->failure);
@@ -107,29 +112,35 @@ class Pool {
     }
   }
 
-  void worker_main(uint64_t seen) {
+  // `turn` differs between workers, so several loops get one each from the start.
+  void worker_main(uint64_t seen, size_t turn) {
     inside_loop = true;
+    std::vector<std::shared_ptr<Loop>> loops;  // those in flight at epoch `seen` that may have a chunk left
     while (true) {
-      for (int spin = 0; spin < kSpins && epoch_.load(std::memory_order_acquire) == seen && !stop_; ++spin) relax();
-      std::shared_ptr<Loop> loop;
-      {
+      if (loops.empty()) {
+        for (int spin = 0; spin < kSpins && epoch_.load(std::memory_order_acquire) == seen && !stop_; ++spin) relax();
         std::unique_lock lock(mutex_);
         parked_.fetch_add(1);
         wake_.wait(lock, [&] { return stop_ || epoch_.load() != seen; });
         parked_.fetch_sub(1);
         if (stop_) return;
         seen = epoch_.load();
-        loop = loop_;
+        loops = loops_;
+      } else if (epoch_.load(std::memory_order_acquire) != seen) {
+        const std::lock_guard lock(mutex_);
+        seen = epoch_.load();
+        loops = loops_;
       }
-      loop->work();
+      if (++turn >= loops.size()) turn = 0;
+      if (!loops[turn]->work_once()) loops.erase(loops.begin() + long(turn));
     }
   }
 
   std::vector<std::thread> workers_;
-  std::mutex owner_, mutex_;
+  std::mutex mutex_;  // of loops_, and of changes of epoch_ and stop_
   std::condition_variable wake_;
-  std::shared_ptr<Loop> loop_;
-  std::atomic<uint64_t> epoch_{0};
+  std::vector<std::shared_ptr<Loop>> loops_;  // in flight; exhausted ones are dropped by the next caller
+  std::atomic<uint64_t> epoch_{0};            // counts loops
   std::atomic<int> parked_{0};
   std::atomic<bool> stop_{false};
 };

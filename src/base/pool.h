@@ -26,7 +26,7 @@ class LoopBody {
 };
 
 // Calls body(chunk) once for every chunk in [0, chunks), in any order, on any thread; returns when all are done. The first exception
-// of a body is rethrown here when no chunk is running any more; chunks not yet begun may be left out. A nested call, and a call while another thread's loop is running, runs inline.
+// of a body is rethrown here when no chunk is running any more; chunks not yet begun may be left out. Several threads may call at once: a worker takes one chunk of each loop in turn, a caller works on its own. A nested call runs inline.
 void parallel_for(int64_t chunks, LoopBody<int64_t> body);
 // Cuts [0, n) into pieces of `grain` (the last may be shorter): body(begin, end).
 void parallel_ranges(int64_t n, int64_t grain, LoopBody<int64_t, int64_t> body);

@@ -13,11 +13,21 @@
 namespace finback {
 namespace {
 
-struct Pool : testing::Test {
+struct PoolTest : testing::Test {
   void TearDown() override { set_threads(1); }
 };
 
-TEST_F(Pool, RunsEveryChunkOnceAtAnyThreadCount) {
+// Waits, for half a minute at most: a test that would hang fails instead.
+bool comes_true(const auto& condition) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+TEST_F(PoolTest, RunsEveryChunkOnceAtAnyThreadCount) {
   for (const int count : {1, 2, 3, 7}) {
     set_threads(count);
     EXPECT_EQ(threads(), count);
@@ -29,7 +39,7 @@ TEST_F(Pool, RunsEveryChunkOnceAtAnyThreadCount) {
   }
 }
 
-TEST_F(Pool, RangesCoverAllOfItInPiecesOfTheGrain) {
+TEST_F(PoolTest, RangesCoverAllOfItInPiecesOfTheGrain) {
   set_threads(2);
   std::vector<std::atomic<int>> touched(1003);
   parallel_ranges(1003, 64, [&](int64_t begin, int64_t end) {
@@ -42,7 +52,7 @@ TEST_F(Pool, RangesCoverAllOfItInPiecesOfTheGrain) {
 }
 
 // One chunk that waits for all others: handed out in fixed shares this would never end, handed out one by one it does.
-TEST_F(Pool, ASlowChunkHoldsUpNoOther) {
+TEST_F(PoolTest, ASlowChunkHoldsUpNoOther) {
   set_threads(2);
   std::atomic<int> others{0};
   bool all_done = false;
@@ -51,14 +61,12 @@ TEST_F(Pool, ASlowChunkHoldsUpNoOther) {
       others++;
       return;
     }
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (others < 99 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
-    all_done = others == 99;
+    all_done = comes_true([&] { return others == 99; });
   });
   EXPECT_TRUE(all_done);
 }
 
-TEST_F(Pool, ANestedLoopRunsOnTheThreadThatCallsIt) {
+TEST_F(PoolTest, ANestedLoopRunsOnTheThreadThatCallsIt) {
   set_threads(3);
   std::atomic<int> inner{0}, elsewhere{0};
   parallel_for(8, [&](int64_t) {
@@ -72,7 +80,7 @@ TEST_F(Pool, ANestedLoopRunsOnTheThreadThatCallsIt) {
   EXPECT_EQ(elsewhere, 0);
 }
 
-TEST_F(Pool, TwoCallersAtOnceBothFinish) {
+TEST_F(PoolTest, TwoCallersAtOnceBothFinish) {
   set_threads(2);
   std::atomic<int64_t> sum{0};
   const auto caller = [&] {
@@ -84,7 +92,74 @@ TEST_F(Pool, TwoCallersAtOnceBothFinish) {
   EXPECT_EQ(sum, 2 * 200 * 190);
 }
 
-TEST_F(Pool, AnExceptionComesOutHereAndThePoolGoesOn) {
+// Both chunks of a loop wait for each other, so each loop ends only where two threads run it at once; and each waits for the other loop to
+// have begun, so both are in flight together.
+TEST_F(PoolTest, LoopsOfTwoThreadsEachRunOnSeveralThreads) {
+  for (const int count : {2, 3}) {
+    set_threads(count);
+    std::atomic<int> begun[2] = {0, 0}, met{0};
+    const auto caller = [&](int self) {
+      parallel_for(2, [&](int64_t) {
+        begun[self]++;
+        met += comes_true([&] { return begun[self] == 2 && begun[1 - self] > 0; });
+      });
+    };
+    std::thread other(caller, 1);
+    caller(0);
+    other.join();
+    EXPECT_EQ(met, 4) << count << " threads";
+  }
+}
+
+// As a long text that is tokenised beside an engine: the long loop ends only after the others, whose chunks need the one worker.
+TEST_F(PoolTest, ALongLoopDoesNotKeepTheWorkerFromOthers) {
+  set_threads(2);
+  std::atomic<bool> enough{false}, long_one_runs{false};
+  std::atomic<int64_t> long_chunks{0};
+  std::thread other([&] {
+    parallel_for(1'000'000, [&](int64_t) {
+      long_one_runs = true;
+      long_chunks++;
+      if (!enough) std::this_thread::yield();
+    });
+  });
+  EXPECT_TRUE(comes_true([&] { return long_one_runs.load(); }));
+  int met = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> begun{0}, together{0};
+    parallel_for(2, [&](int64_t) {
+      begun++;
+      together += met == round && comes_true([&] { return begun == 2; });
+    });
+    met += together == 2;
+  }
+  EXPECT_EQ(met, 50);
+  enough = true;
+  other.join();
+  EXPECT_EQ(long_chunks, 1'000'000);
+}
+
+// Plain memory: what a body wrote is seen by its caller when the loop returns, whoever else runs loops (under ThreadSanitizer: without a race).
+TEST_F(PoolTest, ResultsOfManyCallersAreWhole) {
+  set_threads(4);
+  std::atomic<int> wrong{0};
+  const auto caller = [&](int64_t self) {
+    for (int64_t round = 0; round < 300; ++round) {
+      std::vector<int64_t> squares(50);
+      parallel_for(50, [&](int64_t chunk) {
+        squares[size_t(chunk)] = chunk * chunk + self;
+        if (chunk % 16 == 0) std::this_thread::yield();
+      });
+      for (int64_t chunk = 0; chunk < 50; ++chunk) wrong += squares[size_t(chunk)] != chunk * chunk + self;
+    }
+  };
+  std::thread first(caller, 1), second(caller, 2);
+  caller(3);
+  first.join(), second.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(PoolTest, AnExceptionComesOutHereAndThePoolGoesOn) {
   for (const int count : {1, 2}) {
     set_threads(count);
     std::atomic<int> running{0};
@@ -102,7 +177,7 @@ TEST_F(Pool, AnExceptionComesOutHereAndThePoolGoesOn) {
   }
 }
 
-TEST_F(Pool, ManyShortLoopsNeitherHangNorLoseAChunk) {
+TEST_F(PoolTest, ManyShortLoopsNeitherHangNorLoseAChunk) {
   set_threads(2);
   int64_t total = 0;
   for (int round = 0; round < 5000; ++round) {
@@ -113,7 +188,7 @@ TEST_F(Pool, ManyShortLoopsNeitherHangNorLoseAChunk) {
   EXPECT_EQ(total, 15'000);
 }
 
-TEST_F(Pool, RefusesAbsurdThreadCounts) {
+TEST_F(PoolTest, RefusesAbsurdThreadCounts) {
   EXPECT_THROW(set_threads(0), Error);
   EXPECT_THROW(set_threads(1025), Error);
   EXPECT_GE(available_cores(), 1);

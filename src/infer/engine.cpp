@@ -107,7 +107,7 @@ Batch Engine::next_batch(Running& running) {
 TokenEvent Engine::sample_next(Running& running, const at::Tensor& hidden_TD) {
   const at::Tensor logits_1W = model_.logits(hidden_TD.slice(0, hidden_TD.size(0) - 1)).to(at::kCPU).contiguous();
   const std::span<const float> logits(logits_1W.const_data_ptr<float>(), size_t(logits_1W.size(1)));
-  const Sampled sampled = sample(logits, running.request.sampling, int64_t(running.tokens.size()));
+  const SampledToken sampled = sample(logits, running.request.sampling, int64_t(running.tokens.size()));
   running.tokens.push_back(sampled.token);
   ++running.generated;
   TokenEvent event{running.id, sampled.token, sampled.logprob, FinishReason::kNone};

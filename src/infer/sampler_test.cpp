@@ -12,6 +12,8 @@ namespace {
 
 const std::vector<float> kLogits = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.5f};
 
+std::vector<int32_t> kept(const SamplingParams& params) { return kept_ids(kLogits, sample(kLogits, params, 0).kept); }
+
 std::vector<double> softmax(const std::vector<float>& logits, double temperature) {
   std::vector<double> p;
   double total = 0;
@@ -23,7 +25,7 @@ std::vector<double> softmax(const std::vector<float>& logits, double temperature
 TEST(Sampler, GreedyTakesTheLowestIdOfATie) {
   SamplingParams params;
   params.temperature = 0;
-  const Sampled sampled = sample(kLogits, params, 5);
+  const SampledToken sampled = sample(kLogits, params, 5);
   EXPECT_EQ(sampled.token, 1);
   EXPECT_NEAR(sampled.logprob, std::log(softmax(kLogits, 1.0)[1]), 1e-6);
 }
@@ -54,15 +56,15 @@ TEST(Sampler, SameKeySameTokenAndOtherSeedsDiffer) {
 TEST(Sampler, CutsKeepTheExpectedSets) {
   SamplingParams params;
   params.top_k = 3;
-  EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3, 2}));
+  EXPECT_EQ(kept(params), (std::vector<int32_t>{1, 3, 2}));
   params = {};
   params.top_p = 0.5;  // the two best have 0.386 each: one is not enough, two are
-  EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3}));
+  EXPECT_EQ(kept(params), (std::vector<int32_t>{1, 3}));
   params = {};
   params.min_p = 0.2;  // exp(-1) = 0.37 stays, exp(-2) = 0.14 goes
-  EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3, 2}));
+  EXPECT_EQ(kept(params), (std::vector<int32_t>{1, 3, 2}));
   params.min_p = 1;
-  EXPECT_EQ(sample(kLogits, params, 0).kept, (std::vector<int32_t>{1, 3}));
+  EXPECT_EQ(kept(params), (std::vector<int32_t>{1, 3}));
 }
 
 TEST(Sampler, RefusesImpossibleParameters) {

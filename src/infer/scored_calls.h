@@ -21,11 +21,11 @@ using Documents = std::vector<std::vector<int64_t>>;
 
 // A call continues these documents in this order, each by some rows. kPadding is a neighbour of no interest, begun anew in each call.
 inline constexpr size_t kPadding = ~size_t{0};
-struct Piece {
+struct Continuation {
   size_t document;
   int64_t rows;
 };
-using Call = std::vector<Piece>;
+using Call = std::vector<Continuation>;
 struct Way {
   std::string name;
   std::vector<Call> calls;
@@ -140,11 +140,11 @@ class ScoredRun {
   ScoredBatch batch_of(const Call& call, bool cached) {
     ScoredBatch out;
     std::vector<int64_t> tokens, positions, targets;
-    for (const Piece& piece : call) {
-      const bool padding = piece.document == kPadding;
-      const size_t d = padding ? documents_.size() : piece.document;
+    for (const Continuation& part : call) {
+      const bool padding = part.document == kPadding;
+      const size_t d = padding ? documents_.size() : part.document;
       Sequence s;
-      s.first_row = int64_t(tokens.size()), s.rows = piece.rows, s.cached_tokens = padding ? 0 : done_[d];
+      s.first_row = int64_t(tokens.size()), s.rows = part.rows, s.cached_tokens = padding ? 0 : done_[d];
       // A document's pages from the highest down: neighbours in the sequence are none in memory.
       for (int64_t page = first_page_[d + 1]; cached && page > first_page_[d]; --page) s.pages.push_back(int32_t(page - 1));
       if (s.cached_tokens > 0) s.keys.push_back({KeySegment::Where::kCache, 0, s.cached_tokens});

@@ -97,12 +97,16 @@ HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at
   return loss;
 }
 
+RowSoftmax row_softmax(std::span<const float> logits_W, float* exps_W) {
+  const HeadLossRows::Softmax softmax = head_loss_rows().softmax(int64_t(logits_W.size()), logits_W.data(), exps_W);
+  return {int32_t(softmax.argmax), softmax.highest, softmax.log_sum};
+}
+
 float token_logprob(std::span<const float> logits_W, int64_t id) {
-  const int64_t vocab = int64_t(logits_W.size());
-  FB_ASSERT(id >= 0 && id < vocab, "a token id");
-  std::vector<float> row(logits_W.begin(), logits_W.end());  // the kernel overwrites it
-  if (kernel_variant() == Variant::kRef) return row[size_t(id)] - at::logsumexp(at::from_blob(row.data(), {vocab}), {0}).item<float>();
-  return head_loss_rows().row(vocab, row.data(), id).logprob;
+  FB_ASSERT(id >= 0 && id < int64_t(logits_W.size()), "a token id");
+  if (kernel_variant() != Variant::kRef) return row_softmax(logits_W).logprob(logits_W[size_t(id)]);
+  const at::Tensor row_W = at::tensor(at::ArrayRef<float>(logits_W.data(), logits_W.size()));
+  return logits_W[size_t(id)] - at::logsumexp(row_W, {0}).item<float>();
 }
 
 }  // namespace finback

@@ -32,6 +32,14 @@ struct HeadGradient {
 };
 // targets_T i64, -1 = masked.
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted = {});
+// What the log-probs of a row of logits are made of, with the bits of the op. Not for variant ref.
+struct RowSoftmax {
+  int32_t best;            // the lowest id of the highest logit
+  float highest, log_sum;  // log of the sum of exp(logit - highest)
+  float logprob(float logit) const { return (logit - highest) - log_sum; }
+};
+// exps_W, where not null, receives exp(logit - highest).
+RowSoftmax row_softmax(std::span<const float> logits_W, float* exps_W = nullptr);
 // log p(id) of one row of logits, with the bits of logprob_T: what a sampler reports is what training computes. Not finite when a logit is NaN
 // or +inf, or all are -inf.
 float token_logprob(std::span<const float> logits_W, int64_t id);

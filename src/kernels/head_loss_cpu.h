@@ -14,6 +14,12 @@ struct HeadLossRows {
   Row (*row)(int64_t w, float* logits, int64_t target);
   // From what row() left: d(-scale logprob + z_scale lse^2) / d(logits).
   void (*gradient)(int64_t w, float* exps, int64_t target, const Row& row, float scale, float z_scale);
+  // What row() takes its log-prob from; exps, where not null, receives exp(logits - highest).
+  struct Softmax {
+    int64_t argmax;
+    float highest, log_sum;  // log_sum: of exp(logits - highest)
+  };
+  Softmax (*softmax)(int64_t w, const float* logits, float* exps);
 };
 const HeadLossRows& head_loss_rows();
 

@@ -19,7 +19,10 @@ at::Tensor of_panels(const float* panels, int64_t k, int64_t n) {
 // Where a word of a panel is one number: everywhere in f32, and in the variants that widen what they round.
 TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {130, 257}}) {
-    const at::Tensor w_ENK = at::full({2, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({2, n, k}, uint64_t(n)));
+    // Blocks of 128x128 of very different size: with another block's scale a number saturates or vanishes.
+    const at::Tensor block_row_N1 = at::arange(n).div(128, "floor").unsqueeze(1), block_column_K = at::arange(k).div(128, "floor");
+    const at::Tensor sizes_NK = at::exp2(block_row_N1 * 20 + block_column_K * 30);
+    const at::Tensor w_ENK = at::full({2, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({2, n, k}, uint64_t(n)) * sizes_NK);
     for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {
       for_each_variant([&] {
         const bool pairs =

@@ -15,13 +15,13 @@ namespace finback {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using F = hn::ScalableTag<float>;
-constexpr F kF;
+using Floats = hn::ScalableTag<float>;
+constexpr Floats kF;
 // Two units of latency 4 or 5 need 10 chains in flight; 12 and their factor fit the 16 registers of AVX2.
 constexpr int kChains = 12;
 
 HWY_ATTR float fma(int64_t rounds) {
-  hn::Vec<F> chain[kChains];
+  hn::Vec<Floats> chain[kChains];
 #pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) chain[i] = hn::Set(kF, 1.0f + float(i));
   const auto factor = hn::Set(kF, 0.999f), addend = hn::Set(kF, 1e-3f);
@@ -37,7 +37,7 @@ HWY_ATTR float fma(int64_t rounds) {
 
 HWY_ATTR float read(const float* HWY_RESTRICT floats, int64_t count) {
   const int64_t lanes = int64_t(hn::Lanes(kF));
-  hn::Vec<F> sums[4];
+  hn::Vec<Floats> sums[4];
   for (auto& sum : sums) sum = hn::Zero(kF);
   for (int64_t i = 0; i < count; i += 4 * lanes) {
 #pragma GCC unroll 4

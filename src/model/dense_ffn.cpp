@@ -11,17 +11,17 @@ namespace {
 
 // What SwiGLU keeps for its backward pass. f32: its input and its output. bf16 and fp8: its input alone, quantized, from which the output is
 // recomputed (V3 section 3.3.3).
-struct Kept {
+struct KeptSwiglu {
   QuantizedRows gate_up;
   LinearInput a;
 };
 
-Kept keep_swiglu(const at::Tensor& gate_up_S2F, LinearInput a, const Numerics& numerics) {
+KeptSwiglu keep_swiglu(const at::Tensor& gate_up_S2F, LinearInput a, const Numerics& numerics) {
   if (numerics.precision == Precision::kF32) return {quantize_rows(gate_up_S2F, Precision::kF32), std::move(a)};
   return {quantize_rows(gate_up_S2F, numerics.precision), {{}, a.exact}};
 }
 
-LinearInput output_again(const Kept& kept, const at::Tensor& gate_up_S2F, const Numerics& numerics) {
+LinearInput output_again(const KeptSwiglu& kept, const at::Tensor& gate_up_S2F, const Numerics& numerics) {
   if (numerics.precision == Precision::kF32) return kept.a;
   return {quantize_rows(swiglu(gate_up_S2F), numerics.precision), kept.a.exact};
 }

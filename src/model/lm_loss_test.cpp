@@ -41,7 +41,7 @@ TEST_P(LmLoss, GradientsAreThoseOfThePlainModel) {
   const auto [variant, algebra] = GetParam();
   const ModelConfig config = small_config(variant.changes);
   const auto model = lively_model(config);
-  Rows rows = documents({7, 1, 2, 11}, config.vocab_size);
+  PackedDocuments rows = documents({7, 1, 2, 11}, config.vocab_size);
   rows.targets_T[4] = -1;
   rows.batch.balance_starts = {0, 7, 8, 10, 21};
   LossInputs inputs = loss_inputs(rows, config);
@@ -78,14 +78,14 @@ INSTANTIATE_TEST_SUITE_P(Forms, LmLoss,
                          });
 
 // The documents [first, last) of `rows` as a batch of their own.
-Rows part_of(const Rows& rows, size_t first, size_t last) {
+PackedDocuments part_of(const PackedDocuments& rows, size_t first, size_t last) {
   const auto& sequences = rows.batch.sequences;
   const int64_t begin = sequences[first].first_row, end = sequences[last - 1].first_row + sequences[last - 1].rows;
   std::vector<int64_t> starts;
   for (size_t b = first; b < last; ++b) starts.push_back(sequences[b].first_row - begin);
   starts.push_back(end - begin);
-  Rows part{packed_batch(rows.batch.tokens_T.slice(0, begin, end), rows.batch.positions_T.slice(0, begin, end), starts),
-            rows.targets_T.slice(0, begin, end)};
+  PackedDocuments part{packed_batch(rows.batch.tokens_T.slice(0, begin, end), rows.batch.positions_T.slice(0, begin, end), starts),
+                       rows.targets_T.slice(0, begin, end)};
   part.batch.balance_starts = starts;
   return part;
 }
@@ -102,7 +102,7 @@ class MicroBatches : public testing::TestWithParam<const char*> {};
 TEST_P(MicroBatches, AddUpToTheBitsOfOneBigBatch) {
   const ModelConfig config = small_config(GetParam());
   const auto model = lively_model(config);
-  Rows rows = documents({9, 1, 30, 12, 2, 17}, config.vocab_size);
+  PackedDocuments rows = documents({9, 1, 30, 12, 2, 17}, config.vocab_size);
   rows.batch.balance_starts = {0, 9, 10, 40, 52, 54, 71};
   for (const MlaAlgebra algebra : {MlaAlgebra::kExpanded, MlaAlgebra::kAbsorbed}) {
     LossInputs inputs = loss_inputs(rows, config);
@@ -116,7 +116,7 @@ TEST_P(MicroBatches, AddUpToTheBitsOfOneBigBatch) {
     double nll = 0, mtp = 0, z = 0, balance = 0;
     const std::vector<std::pair<size_t, size_t>> cuts = {{0, 2}, {2, 3}, {3, 6}};
     for (const auto& [first, last] : cuts) {
-      const Rows part = part_of(rows, first, last);
+      const PackedDocuments part = part_of(rows, first, last);
       inputs.targets_T = part.targets_T;
       inputs.last = last == 6;
       const LossResult result = lm_loss(*model, part.batch, inputs);
@@ -138,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, MicroBatches, testing::Values("{}", R"({"tie_wor
 TEST(LmLossGradients, OfTheMainModelDoNotFeelMtpWithoutWeight) {
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
-  const Rows rows = documents({20, 13}, config.vocab_size);
+  const PackedDocuments rows = documents({20, 13}, config.vocab_size);
   LossInputs inputs = loss_inputs(rows, config, 0);
   const LossResult with = lm_loss(*model, rows.batch, inputs);
   ASSERT_EQ(with.mtp_nll.size(), 1u);
@@ -154,7 +154,7 @@ TEST(LmLossGradients, OfTheMainModelDoNotFeelMtpWithoutWeight) {
 TEST(LmLossGradients, OfTheSharedEmbeddingComeFromBothPlaces) {
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
-  const Rows rows = documents({12}, config.vocab_size);
+  const PackedDocuments rows = documents({12}, config.vocab_size);
   LossInputs inputs = loss_inputs(rows, config, 0.3);
   // The last token is never an input of the main model's loss, but the MTP module of the row before the last consumes it.
   const int64_t last = rows.batch.tokens_T[10].item<int64_t>();
@@ -169,7 +169,7 @@ TEST(LmLossGradients, OfTheSharedEmbeddingComeFromBothPlaces) {
 TEST(LmLossSums, ThreadsChangeNoBit) {
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
-  const Rows rows = documents({40, 33}, config.vocab_size);
+  const PackedDocuments rows = documents({40, 33}, config.vocab_size);
   const LossInputs inputs = loss_inputs(rows, config);
   const int before = threads();
   set_threads(1);
@@ -186,7 +186,7 @@ TEST(LmLossSums, ThreadsChangeNoBit) {
 TEST(LmLossInputs, OutsideTheModelAreErrors) {
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
-  Rows rows = documents({5}, config.vocab_size);
+  PackedDocuments rows = documents({5}, config.vocab_size);
   const LossInputs inputs = loss_inputs(rows, config);
   rows.batch.tokens_T[2] = config.vocab_size;
   EXPECT_THROW(lm_loss(*model, rows.batch, inputs), Error);
@@ -204,7 +204,7 @@ TEST(LmLossInputs, OutsideTheModelAreErrors) {
 }
 
 TEST(MtpTargets, AreThoseOfTheRowBehindInTheSequence) {
-  const Rows rows = documents({4, 1, 3}, 50);
+  const PackedDocuments rows = documents({4, 1, 3}, 50);
   EXPECT_EQ(mtp_target_counts(rows.batch, rows.targets_T, 3), (std::vector<int64_t>{2 + 0 + 1, 1, 0}));
 }
 
@@ -213,7 +213,7 @@ TEST(MtpAgreement, CountsGuessesThatEqualTheMainHeads) {
   // row's hidden state is zero, all logits are equal and both guesses are token 0 only where the main head says so.
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
-  const Rows rows = documents({30}, config.vocab_size);
+  const PackedDocuments rows = documents({30}, config.vocab_size);
   LossInputs inputs = loss_inputs(rows, config, 0);
   inputs.gradients = false;
   model->parameters().value("model.layers.3.eh_proj.weight").zero_();

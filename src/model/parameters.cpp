@@ -39,6 +39,14 @@ Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradie
   buffer_index_ = index_of(buffer_specs_);
 }
 
+int64_t Parameters::numel_with_mtp(int64_t modules) const {
+  const std::string left_out = fmt::format("model.layers.{}.", config_.num_hidden_layers + modules);
+  for (const ParameterSpec& spec : specs_) {
+    if (spec.name.starts_with(left_out)) return spec.offset;
+  }
+  return values_P_.numel();
+}
+
 at::Tensor Parameters::value(const std::string& name) const { return view_of(values_P_, specs_, index_, name); }
 
 at::Tensor Parameters::grad(const std::string& name) const {

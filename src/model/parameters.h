@@ -27,6 +27,8 @@ class Parameters {
   const at::Tensor& values_P() const { return values_P_; }
   const at::Tensor& grads_P() const { return grads_P_; }  // undefined without gradients
   bool has_gradients() const { return grads_P_.defined(); }
+  // Elements of everything but the MTP modules from number `modules` on, which lie at the end.
+  int64_t numel_with_mtp(int64_t modules) const;
 
   at::Tensor value(const std::string& name) const;   // view with its shape; FB_ASSERT on an unknown name
   at::Tensor grad(const std::string& name) const;    // undefined without gradients

@@ -11,13 +11,13 @@
 namespace finback {
 namespace {
 
-struct Rows {
+struct ParityRows {
   Batch batch;
   at::Tensor targets_T;
 };
 
 // Each row is a document of its own; the target is the next id, the last id has none.
-Rows rows_of(const std::vector<std::vector<int64_t>>& ids, at::Device device) {
+ParityRows rows_of(const std::vector<std::vector<int64_t>>& ids, at::Device device) {
   const int64_t rows = int64_t(ids.size()), length = int64_t(ids[0].size());
   at::Tensor tokens_BS = at::empty({rows, length}, at::kLong);
   for (int64_t b = 0; b < rows; ++b) tokens_BS[b].copy_(at::tensor(ids[size_t(b)], at::kLong));
@@ -84,7 +84,7 @@ std::vector<std::vector<int64_t>> read_parity_ids(const std::filesystem::path& p
 
 double write_parity(Transformer& model, const std::vector<std::vector<int64_t>>& ids, const ParityOptions& options,
                     const std::filesystem::path& out) {
-  const Rows rows = rows_of(ids, model.device());
+  const ParityRows rows = rows_of(ids, model.device());
   LossInputs inputs;
   inputs.targets_T = rows.targets_T;
   inputs.main_denominator = double(ids.size() * (ids[0].size() - 1));

@@ -17,10 +17,10 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kGoldens = fs::path(FINBACK_SOURCE_DIR) / "tests/golden/parity";
 
-class Scratch {
+class ScratchFolder {
  public:
-  Scratch() : path_(fs::temp_directory_path() / fmt::format("finback-parity-{}", ::getpid())) { fs::create_directories(path_); }
-  ~Scratch() { fs::remove_all(path_); }
+  ScratchFolder() : path_(fs::temp_directory_path() / fmt::format("finback-parity-{}", ::getpid())) { fs::create_directories(path_); }
+  ~ScratchFolder() { fs::remove_all(path_); }
   fs::path write(const std::string& name, const std::string& text) const {
     std::ofstream(path_ / name) << text;
     return path_ / name;
@@ -54,7 +54,7 @@ class Goldens : public testing::TestWithParam<std::string> {};
 TEST_P(Goldens, AreWhatTransformersComputes) {
   const fs::path folder = kGoldens / GetParam();
   const SafetensorsFile golden(folder / "golden.safetensors");
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const std::string kernels = kernel_label();
   for (const std::string& variant : {kernels, std::string("ref")}) {
     select_kernels(variant);
@@ -71,7 +71,7 @@ TEST_P(Goldens, AreWhatTransformersComputes) {
 INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::ValuesIn(golden_names()));
 
 TEST(ParityIds, AreOneRowOrRowsOfOneLength) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   EXPECT_EQ(read_parity_ids(scratch.write("a", "[3, 1, 2]"), 4), (std::vector<std::vector<int64_t>>{{3, 1, 2}}));
   EXPECT_EQ(read_parity_ids(scratch.write("b", "[[0, 1], [2, 3]]"), 4).size(), 2u);
   for (const char* bad : {"[]", "{}", "[[1, 2], [3]]", "[1]", "[1, 4]", "[1, -1]", "[1, 2.5]", "[[1, 2], 3]", "[\"a\", 1]", "[[]]"}) {

@@ -26,7 +26,7 @@ class PlainModel {
   at::Tensor head() const { return c_.tie_word_embeddings ? leaf("model.embed_tokens.weight") : leaf("lm_head.weight"); }
 
   // The loss of packed documents that attend to themselves, by the definition of lm_loss.h; fills logits_TW and mtp_logits.
-  at::Tensor loss(const Rows& rows, const LossInputs& in) {
+  at::Tensor loss(const PackedDocuments& rows, const LossInputs& in) {
     scores_.clear(), chosen_.clear(), starts_ = rows.batch.balance_starts;
     at::Tensor total = at::zeros({}, at::kDouble);
     std::vector<at::Tensor> hidden;  // by document
@@ -130,7 +130,7 @@ class PlainModel {
     return at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum, -1);
   }
 
-  at::Tensor mtp_loss(const Rows& rows, const LossInputs& in, std::vector<at::Tensor> hidden) {
+  at::Tensor mtp_loss(const PackedDocuments& rows, const LossInputs& in, std::vector<at::Tensor> hidden) {
     at::Tensor total = at::zeros({}, at::kDouble);
     mtp_logits.clear();
     for (int64_t k = 0; k < c_.num_nextn_predict_layers && in.mtp_lambda != 0; ++k) {
@@ -154,7 +154,7 @@ class PlainModel {
   }
 
   // Sum over MoE layers and balance rows; a balance row of this reference is exactly one document.
-  at::Tensor balance(const Rows& rows) const {
+  at::Tensor balance(const PackedDocuments& rows) const {
     at::Tensor total = at::zeros({}, at::kDouble);
     if (starts_.empty()) return total;
     for (const auto& [layer, by_document] : scores_) {

@@ -13,7 +13,7 @@ struct Step {
   double loss = 0;
 };
 
-Step step_of(Transformer& model, const Rows& given, PrecisionAudit* audit = nullptr) {
+Step step_of(Transformer& model, const PackedDocuments& given, PrecisionAudit* audit = nullptr) {
   model.parameters().grads_P().zero_();
   LossInputs inputs = loss_inputs(given, model.config());
   inputs.forward.audit = audit;
@@ -21,7 +21,7 @@ Step step_of(Transformer& model, const Rows& given, PrecisionAudit* audit = null
   return {model.parameters().grads_P().clone(), result.main_nll.value()};
 }
 
-Rows rows() { return documents({70, 80}, 61); }
+PackedDocuments rows() { return documents({70, 80}, 61); }
 
 TEST(PrecisionPlan, Fp8FollowsF32WithinItsNoiseAndBf16Closer) {
   const auto model = lively_model(small_config());

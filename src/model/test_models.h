@@ -54,13 +54,13 @@ inline std::unique_ptr<Transformer> lively_model(const ModelConfig& config, bool
   return model;
 }
 
-struct Rows {
+struct PackedDocuments {
   Batch batch;
   at::Tensor targets_T;
 };
 
 // Documents of these lengths, packed; the target is the next token, none behind a document's last. Positions restart with each document.
-inline Rows documents(const std::vector<int64_t>& lengths, int64_t vocab, uint64_t seed = 1) {
+inline PackedDocuments documents(const std::vector<int64_t>& lengths, int64_t vocab, uint64_t seed = 1) {
   std::vector<int64_t> starts = {0}, ids, positions, targets;
   for (const int64_t length : lengths) {
     for (int64_t i = 0; i < length; ++i) {
@@ -76,7 +76,7 @@ inline Rows documents(const std::vector<int64_t>& lengths, int64_t vocab, uint64
   return {packed_batch(at::tensor(ids, at::kLong), at::tensor(positions, at::kLong), starts), at::tensor(targets, at::kLong)};
 }
 
-inline LossInputs loss_inputs(const Rows& rows, const ModelConfig& config, double mtp_lambda = 0.3) {
+inline LossInputs loss_inputs(const PackedDocuments& rows, const ModelConfig& config, double mtp_lambda = 0.3) {
   LossInputs inputs;
   inputs.targets_T = rows.targets_T;
   inputs.main_denominator = double(rows.targets_T.ge(0).sum().item<int64_t>());

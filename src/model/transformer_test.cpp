@@ -25,7 +25,7 @@ constexpr MlaAlgebra kBoth[] = {MlaAlgebra::kExpanded, MlaAlgebra::kAbsorbed};
 TEST(Transformer, BothAlgebrasAgreeToRounding) {
   for (const char* changes : {"{}", R"({"q_lora_rank": null, "rope_interleave": false})"}) {
     const auto model = lively_model(small_config(changes), false);
-    const Rows rows = documents({70, 1, 9}, 61);
+    const PackedDocuments rows = documents({70, 1, 9}, 61);
     const at::Tensor expanded = logits_of(*model, rows.batch, kBoth[0]), absorbed = logits_of(*model, rows.batch, kBoth[1]);
     EXPECT_LT(relative_l2(absorbed, expanded), 3e-6);
     EXPECT_GT(relative_l2(absorbed, expanded), 0);
@@ -34,10 +34,10 @@ TEST(Transformer, BothAlgebrasAgreeToRounding) {
 
 TEST(Transformer, ADocumentDoesNotFeelTheOthers) {
   const auto model = lively_model(small_config(), false);
-  Rows rows = documents({11, 17, 5}, 61);
+  PackedDocuments rows = documents({11, 17, 5}, 61);
   for (const MlaAlgebra algebra : kBoth) {
     const at::Tensor before = logits_of(*model, rows.batch, algebra);
-    Rows changed = documents({11, 17, 5}, 61);
+    PackedDocuments changed = documents({11, 17, 5}, 61);
     changed.batch.tokens_T.slice(0, 11, 28).fill_(3);
     const at::Tensor after = logits_of(*model, changed.batch, algebra);
     EXPECT_LT(relative_l2(after.slice(0, 0, 11), before.slice(0, 0, 11)), 1e-6);
@@ -48,10 +48,10 @@ TEST(Transformer, ADocumentDoesNotFeelTheOthers) {
 
 TEST(Transformer, ATokenDoesNotFeelLaterOnes) {
   const auto model = lively_model(small_config(), false);
-  const Rows rows = documents({30}, 61);
+  const PackedDocuments rows = documents({30}, 61);
   for (const MlaAlgebra algebra : kBoth) {
     const at::Tensor before = logits_of(*model, rows.batch, algebra);
-    Rows changed = documents({30}, 61);
+    PackedDocuments changed = documents({30}, 61);
     changed.batch.tokens_T.slice(0, 20).fill_(3);
     EXPECT_LT(relative_l2(logits_of(*model, changed.batch, algebra).slice(0, 0, 20), before.slice(0, 0, 20)), 1e-6);
   }
@@ -89,7 +89,7 @@ TEST(Transformer, ChunksThroughTheCacheEqualOneForward) {
   for (const char* kernels : {"ref", "auto"}) {
     select_kernels(kernels);
     const auto model = lively_model(small_config(), false);
-    const Rows rows = documents({150}, 61);
+    const PackedDocuments rows = documents({150}, 61);
     const at::Tensor whole = logits_of(*model, rows.batch, MlaAlgebra::kAbsorbed);
     for (const std::vector<int64_t>& chunks : {std::vector<int64_t>{150}, {64, 64, 22}, {1, 99, 1, 1, 48}}) {
       const at::Tensor cut = logits_in_chunks(*model, rows.batch, chunks);
@@ -104,7 +104,7 @@ TEST(Transformer, ChunksThroughTheCacheEqualOneForward) {
 
 TEST(Transformer, ASequenceHasTheSameBitsInAnyBatch) {
   const auto model = lively_model(small_config(), false);
-  const Rows alone = documents({33}, 61), crowd = documents({33, 70, 2}, 61);
+  const PackedDocuments alone = documents({33}, 61), crowd = documents({33, 70, 2}, 61);
   for (const MlaAlgebra algebra : kBoth) {
     EXPECT_TRUE(at::equal(logits_of(*model, alone.batch, algebra), logits_of(*model, crowd.batch, algebra).slice(0, 0, 33)));
   }
@@ -128,7 +128,7 @@ TEST(Transformer, ExpertsMayBePermutedWithinAGroup) {
     swap_rows(parameters.stacked_down(p + "experts.", false), 4, 5);
   }
   parameters.touch();
-  const Rows rows = documents({40}, 61);
+  const PackedDocuments rows = documents({40}, 61);
   EXPECT_LT(relative_l2(logits_of(*permuted, rows.batch, kBoth[0]), logits_of(*model, rows.batch, kBoth[0])), 3e-6);
 }
 
@@ -138,7 +138,7 @@ TEST(Transformer, RoutesEveryTokenWhateverTheLoad) {
   const at::Tensor bias = model->parameters().buffer("model.layers.1.mlp.gate.e_score_correction_bias");
   bias.zero_();
   bias.slice(0, 0, 3).fill_(10);  // all tokens to experts 0, 1, 2
-  const Rows rows = documents({25, 8}, 61);
+  const PackedDocuments rows = documents({25, 8}, 61);
   const LossResult result = lm_loss(*model, rows.batch, loss_inputs(rows, config));
   ASSERT_EQ(result.router.layers.size(), 3u);  // layers 1, 2 and the MTP module
   const RouterLog::Layer& first = result.router.layers[0];
@@ -155,7 +155,7 @@ TEST(Transformer, TheSelectionBiasNeverEntersAWeight) {
   // A bias that selects the same experts for every token leaves the outputs as they were.
   const ModelConfig config = small_config(R"({"n_group": 1, "topk_group": 1})");
   const auto model = lively_model(config, false);
-  const Rows rows = documents({12}, 61);
+  const PackedDocuments rows = documents({12}, 61);
   const auto set_bias = [&](float value) {
     for (const ParameterSpec& spec : model->parameters().buffers())
       model->parameters().buffer(spec.name).zero_().slice(0, 2, 5).fill_(value);
@@ -167,7 +167,7 @@ TEST(Transformer, TheSelectionBiasNeverEntersAWeight) {
 }
 
 TEST(MtpRowsOf, DropTheLastRowOfEachSequence) {
-  Rows rows = documents({4, 1, 3}, 61);
+  PackedDocuments rows = documents({4, 1, 3}, 61);
   rows.batch.balance_starts = {0, 5, 8};
   const MtpRows depth = mtp_rows(rows.batch);
   EXPECT_TRUE(at::equal(depth.rows, at::tensor({0, 1, 2, 5, 6}, at::kLong)));
@@ -187,7 +187,7 @@ TEST(Mtp, ThroughTheCacheEqualsTheWholeSequence) {
   const ModelConfig config = small_config();
   const auto model = lively_model(config, false);
   const at::NoGradGuard no_grad;
-  const Rows rows = documents({90}, 61);
+  const PackedDocuments rows = documents({90}, 61);
   ForwardOptions options;
   options.algebra = MlaAlgebra::kAbsorbed;
   const at::Tensor hidden_TD = model->forward(rows.batch, options);
@@ -231,7 +231,7 @@ TEST(Transformer, StoredWeightsHaveTheBitsOfTheNumbersStored) {
     if (is_stored(spec)) value.copy_(value.to(at::kBFloat16));
   }
   rounded->parameters().touch();
-  const Rows rows = documents({19, 1, 4}, 61);
+  const PackedDocuments rows = documents({19, 1, 4}, 61);
   for (const MlaAlgebra algebra : kBoth) {
     const at::Tensor logits_TW = logits_of(*stored, rows.batch, algebra);
     EXPECT_TRUE(at::equal(logits_TW, logits_of(*rounded, rows.batch, algebra)));
@@ -242,7 +242,7 @@ TEST(Transformer, StoredWeightsHaveTheBitsOfTheNumbersStored) {
 // Without a router: another choice of an expert is a jump.
 TEST(Transformer, StoredWeightsStayNearTheF32Model) {
   const ModelConfig dense = small_config(R"({"first_k_dense_replace": 3, "num_nextn_predict_layers": 0})");
-  const Rows rows = documents({19, 4}, 61);
+  const PackedDocuments rows = documents({19, 4}, 61);
   const auto f32 = lively_model(dense, false);
   const at::Tensor exact_TW = logits_of(*f32, rows.batch, MlaAlgebra::kAbsorbed);
   for (const auto& [storage, limit] : {std::pair{Precision::kInt8, 0.02}, std::pair{Precision::kFp8, 0.15}}) {

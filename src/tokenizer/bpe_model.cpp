@@ -13,11 +13,11 @@ namespace {
 constexpr size_t kShortWord = 48;
 
 // One possible merge of a long word: at `position` stood `left`, at `next` stood `right`.
-struct Candidate {
+struct MergeCandidate {
   int32_t rank, id;
   uint32_t position, next;
   int32_t left, right;
-  bool operator<(const Candidate& other) const {  // std::priority_queue keeps the greatest on top
+  bool operator<(const MergeCandidate& other) const {  // std::priority_queue keeps the greatest on top
     return rank != other.rank ? rank > other.rank : position > other.position;
   }
 };
@@ -139,10 +139,10 @@ void BpeModel::merge_short(std::vector<int32_t>& symbols) const {
 void BpeModel::merge_long(std::vector<int32_t>& symbols) const {
   const uint32_t count = uint32_t(symbols.size()), none = UINT32_MAX;
   std::vector<uint32_t> next(count), previous(count);
-  std::vector<Candidate> found;
-  const auto candidate = [&](uint32_t at, uint32_t after) -> std::optional<Candidate> {
+  std::vector<MergeCandidate> found;
+  const auto candidate = [&](uint32_t at, uint32_t after) -> std::optional<MergeCandidate> {
     const Merge* merge = merges_.find(symbols[at], symbols[after]);
-    return merge ? std::optional(Candidate{merge->rank, merge->id, at, after, symbols[at], symbols[after]}) : std::nullopt;
+    return merge ? std::optional(MergeCandidate{merge->rank, merge->id, at, after, symbols[at], symbols[after]}) : std::nullopt;
   };
   for (uint32_t i = 0; i < count; ++i) {
     next[i] = i + 1 < count ? i + 1 : none;
@@ -150,9 +150,9 @@ void BpeModel::merge_long(std::vector<int32_t>& symbols) const {
     if (next[i] == none) continue;
     if (const auto pair = candidate(i, i + 1)) found.push_back(*pair);
   }
-  std::priority_queue<Candidate> heap(std::less<Candidate>(), std::move(found));
+  std::priority_queue<MergeCandidate> heap(std::less<MergeCandidate>(), std::move(found));
   while (!heap.empty()) {
-    const Candidate top = heap.top();
+    const MergeCandidate top = heap.top();
     heap.pop();
     const bool stands = symbols[top.position] == top.left && next[top.position] == top.next && symbols[top.next] == top.right;
     if (!stands) continue;

@@ -29,13 +29,13 @@ std::vector<std::string_view> cut_documents(std::span<const std::string_view> do
   return stretches;
 }
 
-void count_words(std::string_view text, std::vector<Piece>& pieces, WordCounts& counts) {
+void count_words(std::string_view text, std::vector<ByteRange>& pieces, WordCounts& counts) {
   std::string repaired;
   if (utf8_valid_prefix(text) != text.size()) text = repaired = utf8_lossy(text);
   FB_CHECK(text.size() < UINT32_MAX, "expected less than 4 GiB of text without a blank, got {} bytes", text.size());
   pieces.clear();
   split_known(KnownPattern::kDeepSeek, text, {0, uint32_t(text.size())}, pieces);
-  for (const Piece& piece : pieces) counts.add(text.substr(piece.begin, piece.end - piece.begin), 1);
+  for (const ByteRange& piece : pieces) counts.add(text.substr(piece.begin, piece.end - piece.begin), 1);
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ void BpeTrainer::add(std::span<const std::string_view> documents) {
     const size_t begin = chunk_begins[size_t(chunk)];
     const size_t end = size_t(chunk) + 1 < chunk_begins.size() ? chunk_begins[size_t(chunk) + 1] : stretches.size();
     auto counts = borrow();
-    std::vector<Piece> pieces;
+    std::vector<ByteRange> pieces;
     for (size_t i = begin; i < end; ++i) count_words(stretches[i], pieces, *counts);
     give_back(std::move(counts));
   });

@@ -10,7 +10,7 @@ using Byte = uint8_t;
 // A place in the text and the tests that all four patterns are made of.
 class Scanner {
  public:
-  Scanner(const ClassTable& table, std::string_view text, Piece range, std::vector<Piece>& pieces)
+  Scanner(const ClassTable& table, std::string_view text, ByteRange range, std::vector<ByteRange>& pieces)
       : table_(table),
         ascii_(table.ascii().data()),
         base_(reinterpret_cast<const Byte*>(text.data())),
@@ -187,7 +187,7 @@ class Scanner {
   const Byte* base_;
   const Byte* end_;
   const Byte* p_;
-  std::vector<Piece>& pieces_;
+  std::vector<ByteRange>& pieces_;
 };
 
 // Literal CR and LF as \r and \n.
@@ -208,7 +208,7 @@ std::optional<KnownPattern> known_pattern(std::string_view regex) {
   return std::nullopt;
 }
 
-void split_known(KnownPattern pattern, std::string_view text, Piece range, std::vector<Piece>& pieces) {
+void split_known(KnownPattern pattern, std::string_view text, ByteRange range, std::vector<ByteRange>& pieces) {
   Scanner scanner(pattern == KnownPattern::kDeepSeek ? deepseek_class_table() : class_table(), text, range, pieces);
   switch (pattern) {
     case KnownPattern::kDeepSeek:

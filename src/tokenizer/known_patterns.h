@@ -29,7 +29,7 @@ std::optional<KnownPattern> known_pattern(std::string_view regex);
 bool same_regex(std::string_view a, std::string_view b);
 
 // Appends the pieces of text[begin, end): all of it, in order, none empty. REQUIRES: valid UTF-8 below 4 GiB.
-void split_known(KnownPattern pattern, std::string_view text, Piece range, std::vector<Piece>& pieces);
+void split_known(KnownPattern pattern, std::string_view text, ByteRange range, std::vector<ByteRange>& pieces);
 
 // A place at or after `from` where every known pattern starts a new piece whatever stands further off: a blank between two ASCII letters.
 // text.size() if there is none. Lets threads share one long text.

@@ -8,15 +8,15 @@ namespace finback {
 namespace {
 
 // Isolated splits one after the other, by the regular expressions themselves.
-std::vector<Piece> split_by_regexes(const std::vector<SplitRegex>& regexes, std::string_view text) {
-  std::vector<Piece> pieces = {{0, uint32_t(text.size())}};
+std::vector<ByteRange> split_by_regexes(const std::vector<SplitRegex>& regexes, std::string_view text) {
+  std::vector<ByteRange> pieces = {{0, uint32_t(text.size())}};
   for (const SplitRegex& regex : regexes) {
-    std::vector<Piece> next;
-    for (const Piece& piece : pieces) {
-      std::vector<Piece> matches;
+    std::vector<ByteRange> next;
+    for (const ByteRange& piece : pieces) {
+      std::vector<ByteRange> matches;
       regex.find_all(text.substr(piece.begin, piece.end - piece.begin), matches);
       uint32_t done = piece.begin;
-      for (const Piece& match : matches) {
+      for (const ByteRange& match : matches) {
         if (done < piece.begin + match.begin) next.push_back({done, piece.begin + match.begin});
         if (match.begin < match.end) next.push_back({piece.begin + match.begin, piece.begin + match.end});
         done = piece.begin + match.end;
@@ -31,7 +31,7 @@ std::vector<Piece> split_by_regexes(const std::vector<SplitRegex>& regexes, std:
 // PCRE2 10.42 has Unicode 14 and the scanners 16: text with newer characters may differ.
 bool newer_than_unicode14(std::string_view text) {
   static const SplitRegex unassigned(R"(\p{Cn})", "test");
-  std::vector<Piece> matches;
+  std::vector<ByteRange> matches;
   unassigned.find_all(text, matches);
   return !matches.empty();
 }
@@ -44,7 +44,7 @@ void expect_same_pieces(KnownPattern pattern, const std::vector<std::string_view
   for (int i = 0; i < 6000; ++i) {
     const std::string text = random.next(1 + random.below(40));
     if (newer_than_unicode14(text)) continue;
-    std::vector<Piece> pieces;
+    std::vector<ByteRange> pieces;
     split_known(pattern, text, {0, uint32_t(text.size())}, pieces);
     ASSERT_EQ(pieces, split_by_regexes(regexes, text)) << "text: " << testing::PrintToString(text);
     ++compared;
@@ -78,7 +78,7 @@ TEST(KnownPatterns, SafeCutNeverCutsAPiece) {
     if (cut == text.size()) continue;
     ++cuts;
     for (const KnownPattern pattern : {KnownPattern::kDeepSeek, KnownPattern::kGpt2, KnownPattern::kLlama3, KnownPattern::kQwen2}) {
-      std::vector<Piece> whole, parts;
+      std::vector<ByteRange> whole, parts;
       split_known(pattern, text, {0, uint32_t(text.size())}, whole);
       split_known(pattern, text, {0, uint32_t(cut)}, parts);
       split_known(pattern, text, {uint32_t(cut), uint32_t(text.size())}, parts);

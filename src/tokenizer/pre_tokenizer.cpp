@@ -16,13 +16,13 @@ struct Stretch {
   bool match;
 };
 
-void find_literal(std::string_view text, const std::string& pattern, std::vector<Piece>& matches) {
+void find_literal(std::string_view text, const std::string& pattern, std::vector<ByteRange>& matches) {
   for (size_t at = 0; (at = text.find(pattern, at)) != std::string_view::npos; at += pattern.size()) {
     matches.push_back({uint32_t(at), uint32_t(at + pattern.size())});
   }
 }
 
-void find_digits(std::string_view text, std::vector<Piece>& matches) {
+void find_digits(std::string_view text, std::vector<ByteRange>& matches) {
   for (size_t at = 0; at < text.size();) {
     const Utf8Char c = decode_utf8(text, at);
     if (class_table()[c.code_point] & kNumber) matches.push_back({uint32_t(at), uint32_t(at + c.length)});
@@ -30,10 +30,10 @@ void find_digits(std::string_view text, std::vector<Piece>& matches) {
   }
 }
 
-std::vector<Stretch> stretches(std::string_view text, const std::vector<Piece>& matches, bool invert) {
+std::vector<Stretch> stretches(std::string_view text, const std::vector<ByteRange>& matches, bool invert) {
   std::vector<Stretch> all;
   uint32_t done = 0;
-  for (const Piece& match : matches) {
+  for (const ByteRange& match : matches) {
     if (done != match.begin) all.push_back({done, match.begin, invert});
     all.push_back({match.begin, match.end, !invert});
     done = match.end;
@@ -103,10 +103,10 @@ void apply_behavior(SplitBehavior behavior, std::vector<Stretch>& all) {
   }
 }
 
-void split_piece(const PreTokenizerStep& step, std::string_view text, Piece piece, std::vector<Piece>& out) {
+void split_piece(const PreTokenizerStep& step, std::string_view text, ByteRange piece, std::vector<ByteRange>& out) {
   if (step.kind == Kind::kKnown) return split_known(step.known, text, piece, out);
   const std::string_view inside = text.substr(piece.begin, piece.end - piece.begin);
-  std::vector<Piece> matches;
+  std::vector<ByteRange> matches;
   if (step.kind == Kind::kRegex) step.regex->find_all(inside, matches);
   if (step.kind == Kind::kLiteral) find_literal(inside, step.pattern, matches);
   if (step.kind == Kind::kDigit) find_digits(inside, matches);
@@ -118,10 +118,10 @@ void split_piece(const PreTokenizerStep& step, std::string_view text, Piece piec
 }
 
 // A new text in which every piece starts with a blank.
-std::string with_prefix_spaces(std::string_view text, std::vector<Piece>& pieces) {
+std::string with_prefix_spaces(std::string_view text, std::vector<ByteRange>& pieces) {
   std::string out;
   out.reserve(text.size() + pieces.size());
-  for (Piece& piece : pieces) {
+  for (ByteRange& piece : pieces) {
     const std::string_view inside = text.substr(piece.begin, piece.end - piece.begin);
     const size_t begin = out.size();
     if (inside[0] != ' ') out += ' ';
@@ -175,7 +175,7 @@ void PreTokenizer::for_each_word(std::string_view text, const std::function<void
   FB_CHECK(text.size() < UINT32_MAX, "expected less than 4 GiB of text at a time, got {} bytes", text.size());
   if (text.empty()) return;
   std::string storage;
-  std::vector<Piece> pieces = {{0, uint32_t(text.size())}}, next;
+  std::vector<ByteRange> pieces = {{0, uint32_t(text.size())}}, next;
   for (const PreTokenizerStep& step : steps_) {
     if (step.kind == Kind::kPrefixSpace) {
       std::string longer = with_prefix_spaces(text, pieces);
@@ -184,10 +184,10 @@ void PreTokenizer::for_each_word(std::string_view text, const std::function<void
       continue;
     }
     next.clear();
-    for (const Piece& piece : pieces) split_piece(step, text, piece, next);
+    for (const ByteRange& piece : pieces) split_piece(step, text, piece, next);
     pieces.swap(next);
   }
-  for (const Piece& piece : pieces) word(text.substr(piece.begin, piece.end - piece.begin));
+  for (const ByteRange& piece : pieces) word(text.substr(piece.begin, piece.end - piece.begin));
 }
 
 std::vector<PreTokenizerStep> deepseek_steps() {

@@ -65,7 +65,7 @@ SplitRegex::~SplitRegex() = default;
 SplitRegex::SplitRegex(SplitRegex&&) noexcept = default;
 SplitRegex& SplitRegex::operator=(SplitRegex&&) noexcept = default;
 
-void SplitRegex::find_all(std::string_view text, std::vector<Piece>& matches) const {
+void SplitRegex::find_all(std::string_view text, std::vector<ByteRange>& matches) const {
   thread_local MatchScratch scratch;
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   PCRE2_SIZE start = 0;

@@ -11,9 +11,9 @@
 namespace finback {
 
 // Half-open byte range of a text.
-struct Piece {
+struct ByteRange {
   uint32_t begin, end;
-  bool operator==(const Piece&) const = default;
+  bool operator==(const ByteRange&) const = default;
 };
 
 // The PCRE2 form of an Oniguruma pattern. Throws Error naming what is not supported. `where` starts the message.
@@ -27,7 +27,7 @@ class SplitRegex {
   SplitRegex& operator=(SplitRegex&&) noexcept;
   // Appends all non-overlapping matches, leftmost first; the text outside is not seen by look-around. Throws Error if the pattern
   // exhausts its match limit: it never returns fewer matches instead. REQUIRES: valid UTF-8 below 4 GiB.
-  void find_all(std::string_view text, std::vector<Piece>& matches) const;
+  void find_all(std::string_view text, std::vector<ByteRange>& matches) const;
 
  private:
   struct Code;

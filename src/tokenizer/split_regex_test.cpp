@@ -8,10 +8,10 @@ namespace finback {
 namespace {
 
 std::vector<std::string> matches(std::string_view pattern, std::string_view text) {
-  std::vector<Piece> found;
+  std::vector<ByteRange> found;
   SplitRegex(pattern, "test").find_all(text, found);
   std::vector<std::string> out;
-  for (const Piece& piece : found) out.emplace_back(text.substr(piece.begin, piece.end - piece.begin));
+  for (const ByteRange& piece : found) out.emplace_back(text.substr(piece.begin, piece.end - piece.begin));
   return out;
 }
 using Strings = std::vector<std::string>;
@@ -61,7 +61,7 @@ TEST(SplitRegex, RefusesByNameWhatWouldMeanSomethingElse) {
 
 TEST(SplitRegex, GivesUpOnRunawayBacktracking) {
   const SplitRegex regex("(a|aa|aaa)+$", "test");
-  std::vector<Piece> found;
+  std::vector<ByteRange> found;
   EXPECT_THROW(regex.find_all(std::string(200, 'a') + "!", found), Error);
 }
 

@@ -137,10 +137,10 @@ void Tokenizer::encode_normalized(std::string_view text, std::vector<int32_t>& i
     return parts_->pre_tokenizer.for_each_word(text, [&](std::string_view word) { model.encode_word(word, ids); });
   }
   const auto encode_chunk = [&](std::string_view chunk, std::vector<int32_t>& out) {
-    std::vector<Piece> pieces;
+    std::vector<ByteRange> pieces;
     pieces.reserve(chunk.size() / 4 + 1);
     split_known(*parts_->pattern, chunk, {0, uint32_t(chunk.size())}, pieces);
-    for (const Piece& piece : pieces) model.encode_word(chunk.substr(piece.begin, piece.end - piece.begin), out);
+    for (const ByteRange& piece : pieces) model.encode_word(chunk.substr(piece.begin, piece.end - piece.begin), out);
   };
   if (text.size() <= kChunkBytes) return encode_chunk(text, ids);
   const std::vector<std::string_view> chunks = cut_text(text);

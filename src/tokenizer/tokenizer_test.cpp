@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/pool.h"
@@ -35,6 +38,43 @@ TEST(Tokenizer, GivesTheSameIdsAtEveryThreadCountAndOfEveryPart) {
     EXPECT_EQ(tokenizer.encode(text), one) << name;
     set_threads(1);
   }
+}
+
+// As in a server: long texts are encoded on two threads while a third, the engine's, runs loops of its own, whose two chunks wait for each other and
+// so need a worker. Half a minute, and the test fails instead of hanging.
+TEST(Tokenizer, EncodingALongTextLeavesWorkersToOtherLoops) {
+  const Tokenizer tokenizer = golden("llama3");  // knows none of the added tokens, which would cut the text into short ones
+  const std::string text = long_text(400'000);
+  const std::vector<int32_t> alone = tokenizer.encode(text);
+  set_threads(2);
+  std::atomic<bool> enough{false};
+  std::atomic<int> encoded{0}, other_ids{0};
+  const auto encode = [&] {
+    while (!enough) other_ids += tokenizer.encode(text) != alone, encoded++;
+  };
+  std::thread first(encode), second(encode);
+  const Timer timer;
+  const auto comes_true = [&](const auto& condition) {
+    while (!condition() && timer.seconds() < 30) std::this_thread::yield();
+    return condition();
+  };
+  EXPECT_TRUE(comes_true([&] { return encoded > 0; }));
+  int met = 0;
+  for (int round = 0; round < 30; ++round) {
+    const int before = encoded;
+    EXPECT_TRUE(comes_true([&] { return encoded > before; }));  // somewhere in another text
+    std::atomic<int> begun{0}, together{0};
+    parallel_for(2, [&](int64_t) {
+      begun++;
+      together += comes_true([&] { return begun == 2; });
+    });
+    met += together == 2;
+  }
+  enough = true;
+  first.join(), second.join();
+  set_threads(1);
+  EXPECT_EQ(met, 30);
+  EXPECT_EQ(other_ids, 0);
 }
 
 // The chunks in which a long text is encoded do not show: a text cut into short ones at line ends between added tokens gives the same ids.

@@ -33,7 +33,7 @@ struct Checkpointing : testing::Test {
   }
   void update_once(int64_t step) {
     model->parameters().grads_P().fill_(0.01 * double(step));
-    optimizer.step(1e-2, step, 1.0, 0);
+    optimizer.step(1e-2, step, 1.0, 0, 1);
   }
   void save(int64_t step) {
     TrainerState state;

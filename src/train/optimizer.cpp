@@ -7,7 +7,23 @@
 
 #include "base/error.h"
 
+// Note [What a step trains]
+// A tensor that the loss of a step does not depend on is left as it is, moments too, as PyTorch skips a parameter without a gradient: the MTP
+// modules from number `mtp_trained` on, where mtp_lambda is 0 or no target is that far from its document's end. Weight decay would shrink them
+// to nothing otherwise. All else is trained in every step: an expert that got no token has a gradient of zeros, as in PyTorch, so its moments
+// fade and its weights decay. Differs from PyTorch: the step count of the bias correction is the run's, not the tensor's.
+
 namespace finback {
+namespace {
+
+// The parts of the ranges below `end`.
+std::vector<FlatRange> below(std::vector<FlatRange> ranges, int64_t end) {
+  std::erase_if(ranges, [end](const FlatRange& range) { return range.begin >= end; });
+  for (FlatRange& range : ranges) range.end = std::min(range.end, end);
+  return ranges;
+}
+
+}  // namespace
 
 std::vector<FlatRange> decayed_ranges(const std::vector<ParameterSpec>& specs) {
   std::vector<FlatRange> ranges;
@@ -40,7 +56,7 @@ Optimizer::Optimizer(Parameters& parameters, const OptimizerSection& config)
       m_P_(at::zeros_like(parameters.values_P())),
       v_P_(at::zeros_like(parameters.values_P())) {}
 
-void Optimizer::step(double lr, int64_t step_number, double grad_norm, double max_norm) {
+void Optimizer::step(double lr, int64_t step_number, double grad_norm, double max_norm, int64_t mtp_trained) {
   AdamwOptions options;
   options.lr = lr;
   options.beta1 = config_.beta1;
@@ -49,7 +65,9 @@ void Optimizer::step(double lr, int64_t step_number, double grad_norm, double ma
   options.weight_decay = config_.weight_decay;
   options.step = step_number;
   options.grad_scale = clip_scale(grad_norm, max_norm);
-  adamw_(parameters_.values_P(), parameters_.grads_P(), m_P_, v_P_, decayed_, options);
+  const int64_t trained = parameters_.numel_with_mtp(mtp_trained);
+  const auto part = [trained](const at::Tensor& flat_P) { return flat_P.narrow(0, 0, trained); };
+  adamw_(part(parameters_.values_P()), part(parameters_.grads_P()), part(m_P_), part(v_P_), below(decayed_, trained), options);
   parameters_.touch();
 }
 

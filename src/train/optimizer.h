@@ -18,8 +18,8 @@ class Optimizer {
   Optimizer(Parameters& parameters, const OptimizerSection& config);
 
   // One update from Parameters::grads_P: clip to `max_norm` (0: off) given the norm already measured, AdamW at `lr`, then touch().
-  // step_number counts from 1 (bias correction). REQUIRES: finite gradients.
-  void step(double lr, int64_t step_number, double grad_norm, double max_norm);
+  // step_number counts from 1 (bias correction). REQUIRES: finite gradients. See Note [What a step trains].
+  void step(double lr, int64_t step_number, double grad_norm, double max_norm, int64_t mtp_trained);
 
   const at::Tensor& m_P() const { return m_P_; }
   const at::Tensor& v_P() const { return v_P_; }

@@ -16,7 +16,7 @@ StepRecord optimizer_step(Transformer& model, Optimizer& optimizer, const std::v
   if (!record.not_finite.empty()) return record;
   const Timer update;
   record.clip_scale = clip_scale(record.result.grad_norm, settings.grad_clip);
-  optimizer.step(settings.lr, settings.step, record.result.grad_norm, settings.grad_clip);
+  optimizer.step(settings.lr, settings.step, record.result.grad_norm, settings.grad_clip, record.result.mtp_trained);
   if (settings.bias_update_speed > 0) update_expert_bias(model.parameters(), record.result.loads, settings.bias_update_speed);
   record.update_s = update.seconds();
   return record;

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "model/test_models.h"
+#include "train/step_rows.h"
 
 namespace finback {
 using namespace test;
@@ -54,7 +54,7 @@ TEST(Optimizer, FollowsAdamWWithDecoupledDecayOnMatricesOnly) {
     const double gradient = 0.3 * step;
     parameters.grads_P().fill_(gradient);
     const uint64_t stamp = *parameters.stamp();
-    optimizer.step(lr, step, norm_before_clip, 2);
+    optimizer.step(lr, step, norm_before_clip, 2, 1);
     EXPECT_NE(*parameters.stamp(), stamp) << "packed weights must be made again";
     for (Scalar& s : scalars) {
       const double g = gradient * scale;
@@ -65,6 +65,53 @@ TEST(Optimizer, FollowsAdamWWithDecoupledDecayOnMatricesOnly) {
       EXPECT_NEAR(parameters.values_P()[s.index].item<double>(), s.value, 2e-6) << step;
     }
   }
+}
+
+// Two MTP modules, and moments from a step that trained both: then a step trains as many as its loss reaches.
+TEST(Optimizer, AModuleThatAStepDoesNotTrainIsLeftAsItIs) {
+  struct Untrained {
+    const char* what;
+    double lambda;
+    int64_t seq_len;      // of documents: MTP depth k has targets behind token k + 1
+    int64_t first_layer;  // from here on nothing changes; 3 layers and 2 modules
+  };
+  for (const Untrained& c : {Untrained{"lambda 0", 0, 16, 3}, {"no document of 4 tokens", 0.3, 3, 4}, {"nor of 3", 0.3, 2, 3}}) {
+    SCOPED_TRACE(c.what);
+    const auto model = lively_model(small_config(R"({"num_nextn_predict_layers": 2})"), true, 3);
+    Parameters& parameters = model->parameters();
+    OptimizerSection config;
+    config.weight_decay = 0.5;
+    Optimizer optimizer(parameters, config);
+    StepResult result = accumulate_gradients(*model, {random_micro_batch(4, 16, 1)}, {MlaAlgebra::kExpanded, 0.3, 0, 0});
+    EXPECT_EQ(result.mtp_trained, 2);
+    optimizer.step(0.01, 1, result.grad_norm, 1, result.mtp_trained);
+    const std::vector<at::Tensor> before = {parameters.values_P().clone(), optimizer.m_P().clone(), optimizer.v_P().clone()};
+    result = accumulate_gradients(*model, {random_micro_batch(4, c.seq_len, 2)}, {MlaAlgebra::kExpanded, c.lambda, 0, 0});
+    EXPECT_EQ(result.mtp_trained, c.first_layer - 3);
+    optimizer.step(0.01, 2, result.grad_norm, 1, result.mtp_trained);
+    const std::vector<at::Tensor> after = {parameters.values_P(), optimizer.m_P(), optimizer.v_P()};
+    for (const ParameterSpec& spec : parameters.specs()) {
+      const auto of_mtp = [&](int64_t layer) { return spec.name.starts_with(fmt::format("model.layers.{}.", layer)); };
+      const bool trained = !(of_mtp(4) || (of_mtp(3) && c.first_layer == 3));
+      for (size_t i = 0; i < after.size(); ++i) {
+        const auto part = [&](const at::Tensor& flat_P) { return flat_P.narrow(0, spec.offset, spec.numel); };
+        EXPECT_EQ(at::equal(part(after[i]), part(before[i])), !trained) << spec.name << " " << i;
+      }
+    }
+  }
+}
+
+// Its gradient is zeros, not none: moments fade and weights decay, as in PyTorch.
+TEST(Optimizer, AnExpertWithoutTokensStillDecays) {
+  const auto model = lively_model(small_config(), true, 3);
+  Parameters& parameters = model->parameters();
+  OptimizerSection config;
+  config.weight_decay = 0.5;
+  Optimizer optimizer(parameters, config);
+  const at::Tensor expert = parameters.value("model.layers.1.mlp.experts.0.down_proj.weight"), before = expert.clone();
+  parameters.grads_P().zero_();
+  optimizer.step(0.01, 1, 0, 1, 1);
+  EXPECT_TRUE(at::equal(expert, before * float(1 - 0.01 * 0.5)));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 namespace finback::test {
 
-inline MicroBatch micro_batch(Rows rows, int64_t seq_len) {
+inline MicroBatch micro_batch(PackedDocuments rows, int64_t seq_len) {
   MicroBatch micro;
   micro.valid_targets = rows.targets_T.ge(0).sum().item<int64_t>();
   micro.target_bytes = 3 * micro.valid_targets;

@@ -104,6 +104,8 @@ StepResult accumulate_gradients(Transformer& model, const std::vector<MicroBatch
     if (routes != nullptr) routes->push_back(part.router);
   }
   divide(totals, weights, result);
+  for (const int64_t targets : totals.mtp_targets)
+    result.mtp_trained += targets > 0;  // a depth's targets are some of those of the one before
   result.grad_norm = gradient_norm(model.parameters());
   return result;
 }

@@ -42,7 +42,8 @@ struct StepResult {
   double bpb = 0;                       // main loss in bits a byte of the batch
   std::vector<double> mtp_acceptance;   // share of MTP's greedy guesses that agree with the main head's
   int64_t valid_targets = 0;
-  double grad_norm = 0;  // before clipping; 0 without gradients
+  double grad_norm = 0;     // before clipping; 0 without gradients
+  int64_t mtp_trained = 0;  // MTP modules that the loss was differentiated through; those behind them have no gradient
   std::vector<LayerLoad> loads;
 };
 
