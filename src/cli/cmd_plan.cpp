@@ -9,10 +9,10 @@
 #include "cli/args.h"
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
-#include "cost/cache_savings.h"
-#include "cost/plan_rows.h"
-#include "cost/plan_spec.h"
-#include "cost/serve_plan.h"
+#include "plan/cache_savings.h"
+#include "plan/plan_rows.h"
+#include "plan/plan_spec.h"
+#include "plan/serve_plan.h"
 
 namespace finback {
 namespace {

@@ -1,0 +1,23 @@
+// Seconds of one layer for one micro-batch on one accelerator, forward and backward: what step_time adds up. Before overlap with other layers.
+#pragma once
+#include "plan/step_time.h"
+
+namespace finback {
+
+// Forward and backward; `again`: what a full recompute of the layer runs once more.
+struct LayerTime {
+  double gemm = 0, attention = 0, traffic = 0, host = 0, again = 0;
+  double tp = 0, cp = 0, ep = 0;  // exposed
+  LayerTime& operator+=(const LayerTime& other);
+  LayerTime operator*(double times) const;
+};
+
+enum class LayerKind { kAttention, kDenseFfn, kMoeFfn, kMixer };
+LayerTime layer_time(const TrainSetup& setup, LayerKind kind, const CostParameters& p);
+// Output head, loss and embedding of one micro-batch.
+LayerTime head_time(const TrainSetup& setup, const CostParameters& p);
+
+// FLOP/s that long products reach.
+double gemm_rate(const Accelerator& gpu, MatrixPrecision precision, const CostParameters& p);
+
+}  // namespace finback

@@ -1,0 +1,194 @@
+#include "plan/serve_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/timer.h"
+#include "plan/layer_time.h"
+#include "plan/link_time.h"
+#include "plan/plan.h"
+#include "plan/stage_memory.h"
+
+namespace finback {
+namespace {
+
+double cache_bytes(const ModelShape& m) {
+  const double values = m.is_mla() ? double(m.kv_rank + m.rope_dim) : double(m.kv_heads * (m.head_dim + m.value_dim));
+  return 2 * values * double(m.attention_layers);
+}
+
+// Experts are spread over the group; the rest is on every accelerator where it is small, else spread too.
+double bytes_here(const ServeRequest& r) {
+  const ParameterCount count = count_parameters(r.setup.shape);
+  const double experts = double(r.setup.shape.moe_layers() * r.setup.shape.experts) * double(expert_parameters(r.setup.shape));
+  const double gpus = double(r.setup.gpus), rest = count.total - experts;
+  return r.weight_bytes * (experts / gpus + (r.setup.shape.is_moe() ? rest : rest / gpus));
+}
+
+double decode_step(const ServeRequest& r, double batch, const CostParameters& p) {
+  const TrainSetup& s = r.setup;
+  const ModelShape& m = s.shape;
+  const ParameterCount count = count_parameters(m);
+  const double context = r.context + r.output / 2;
+  // Absorbed MLA: every head meets the latent, 2 C + R channels a key (spec of generation, finback inspect). Attention is 16-bit.
+  const double channels = double(m.is_mla() ? 2 * m.kv_rank + m.rope_dim : m.head_dim + m.value_dim);
+  const double attention = batch * 2 * double(m.attention_layers * m.heads) * channels * visible_keys(m, 2 * context, true);
+  const double bytes = bytes_here(r) + batch * context * cache_bytes(m);
+  const double busy =
+      (batch * 2 * count.active / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) / 0.6;
+  double seconds = std::max(bytes / (s.gpu.hbm_tb_s * 1e12 * p.hbm), busy);
+  const double layers = double(m.attention_layers + m.ffn_layers);
+  seconds += layers * 2 * p.gemm_start_us * 1e-6;
+  if (m.is_moe() && s.gpus > 1) {
+    const double sent = batch * double(m.top_k) * double(m.d_model);
+    const RankGroup group{s.gpus, 1};
+    seconds += double(m.moe_layers()) *
+               (exchange_seconds(sent, double(m.top_k), group, s.gpu, p) + exchange_seconds(2 * sent, double(m.top_k), group, s.gpu, p)) *
+               (1 - p.hide_ep);
+  } else if (s.gpus > 1) {
+    seconds += layers * 2 * gather_seconds(2 * batch * double(s.gpus) * double(m.d_model), {s.gpus, 1}, s.gpu, p);
+  }
+  return seconds;
+}
+
+double prefill_rate(const ServeRequest& r, const CostParameters& p) {
+  TrainSetup s = r.setup;
+  s.seq_len = std::max<int64_t>(1, int64_t(r.context));
+  s.layout = Layout{};
+  s.layout.micro_seqs = std::max<int64_t>(1, 16384 / s.seq_len);
+  s.layout.ep = s.shape.is_moe() ? std::min(s.gpus, s.shape.experts) : 1;
+  s.layout.tp = s.shape.is_moe() ? 1 : std::min(s.gpus, s.gpu.domain);
+  const ModelShape& m = s.shape;
+  double seconds = 0;
+  const auto add = [&](LayerKind kind, int64_t layers) {
+    if (layers < 1) return;
+    const LayerTime t = layer_time(s, kind, p);
+    seconds += double(layers) * (t.again + (t.tp + t.cp + t.ep) / 2);
+  };
+  add(LayerKind::kAttention, m.attention_layers), add(LayerKind::kDenseFfn, m.plain_ffn_layers());
+  add(LayerKind::kMoeFfn, m.moe_layers()), add(LayerKind::kMixer, m.mixer_layers);
+  return double(s.layout.micro_seqs * s.seq_len) / seconds / double(s.layout.tp);
+}
+
+}  // namespace
+
+ServePlan plan_serving(const ServeRequest& r, const CostParameters& p) {
+  FB_CHECK(r.context >= 1 && r.output >= 1, "--context, --output: expected at least one token, got {} and {}", r.context, r.output);
+  FB_CHECK(r.hit >= 0 && r.hit <= 1, "--hit: expected a share from 0 to 1, got {}", r.hit);
+  ServePlan plan;
+  plan.weight_bytes = bytes_here(r);
+  plan.cache_bytes_per_token = cache_bytes(r.setup.shape);
+  const double room = usable_memory(r.setup.gpu) - plan.weight_bytes, request_bytes = (r.context + r.output) * plan.cache_bytes_per_token;
+  FB_CHECK(room > request_bytes, "{} x {}: weights need {} of {} usable each, and one request {} more. Hint: a larger --group",
+           r.setup.gpus, r.setup.gpu.title, human_bytes(plan.weight_bytes), human_bytes(usable_memory(r.setup.gpu)),
+           human_bytes(request_bytes));
+  plan.batch = std::floor(room / request_bytes);
+  while (plan.batch > 1 && decode_step(r, plan.batch, p) * r.least_speed > 1) plan.batch = std::floor(plan.batch * 0.95);
+  plan.decode_step_s = decode_step(r, plan.batch, p);
+  plan.decode_tokens_per_s = plan.batch / plan.decode_step_s;
+  plan.prefill_tokens_per_s = prefill_rate(r, p);
+  const double second = r.price.usd_per_hour / 3600 / r.load;
+  plan.usd_per_m_miss = 1e6 * second / plan.prefill_tokens_per_s;
+  // A hit is read over the network port instead of computed.
+  plan.usd_per_m_hit = 1e6 * second * plan.cache_bytes_per_token / (r.setup.gpu.nic_gb_s * 1e9 * p.nic);
+  plan.usd_per_m_output = 1e6 * second / plan.decode_tokens_per_s;
+  return plan;
+}
+
+RlPlan plan_rl(const ServeRequest& r, double sampled, double train_tokens_per_s, double scorers, double busy, const CostParameters& p) {
+  const ServePlan serving = plan_serving(r, p);
+  RlPlan plan;
+  plan.sampling_hours = sampled / (serving.decode_tokens_per_s * busy) / 3600;
+  plan.training_hours = sampled / train_tokens_per_s / 3600;
+  plan.scoring_hours = scorers * sampled / serving.prefill_tokens_per_s / 3600;
+  return plan;
+}
+
+Json rl_json(const ServeRequest& r, double sampled, double train_tokens_per_s, const CostParameters& p) {
+  const RlPlan plan = plan_rl(r, sampled, train_tokens_per_s, /*scorers=*/2, /*busy=*/0.5, p);
+  const Json range = campaign_range(plan.total(), r.setup.shape.is_moe());
+  return {{"sampled_tokens", sampled},
+          {"hours_low", range["low"]},
+          {"hours_high", range["high"]},
+          {"sampling_hours", plan.sampling_hours},
+          {"scoring_hours", plan.scoring_hours},
+          {"training_hours", plan.training_hours},
+          {"hours", plan.total()},
+          {"usd", r.price.usd_per_hour > 0 ? Json(plan.total() * r.price.usd_per_hour) : Json()},
+          {"usd_per_hour", r.price.usd_per_hour},
+          {"assumed",
+           "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
+           "token; the interval is that of campaigns"}};
+}
+
+void add_rl(Json& report, const Json& rl) {
+  report["rl"] = rl;
+  Json& total = report["total"];
+  total["with_rl_hours"] = total["campaign_hours"].get<double>() + rl["hours"].get<double>();
+  total["with_rl_usd"] = rl["usd"].is_null() ? Json() : Json(total["usd"].get<double>() + rl["usd"].get<double>());
+}
+
+std::string rl_text(const Json& report, const Price& price) {
+  const Json &rl = report["rl"], &total = report["total"];
+  const auto figure = [](const Json& number) { return human_figure(number.get<double>()); };
+  const bool priced = !rl["usd"].is_null();
+  std::string text = fmt::format(
+      "reinforcement learning: {}, {}, {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: {}\n",
+      figure(rl["hours_low"]), figure(rl["hours"]), figure(rl["hours_high"]), figure(rl["sampled_tokens"]), figure(rl["sampling_hours"]),
+      figure(rl["scoring_hours"]), figure(rl["training_hours"]),
+      priced ? fmt::format("${} at ${:.2f} ({}, {})", figure(rl["usd"]), price.usd_per_hour, price.kind, price.date) : "no price",
+      rl["assumed"].get<std::string>());
+  text += fmt::format("total with reinforcement learning: {} hours{}\n", figure(total["with_rl_hours"]),
+                      priced ? ", $" + figure(total["with_rl_usd"]) : "");
+  return text;
+}
+
+Json serve_json(const ServeRequest& r, const ServePlan& plan) {
+  return {{"accelerator", r.setup.gpu.name},
+          {"group", r.setup.gpus},
+          {"context", r.context},
+          {"output", r.output},
+          {"hit_share", r.hit},
+          {"least_speed", r.least_speed},
+          {"batch_per_gpu", plan.batch},
+          {"decode_step_s", plan.decode_step_s},
+          {"decode_tokens_per_s_per_gpu", plan.decode_tokens_per_s},
+          {"prefill_tokens_per_s_per_gpu", plan.prefill_tokens_per_s},
+          {"cache_bytes_per_token", plan.cache_bytes_per_token},
+          {"weight_bytes_per_gpu", plan.weight_bytes},
+          {"usd_per_million",
+           {{"input_hit", plan.usd_per_m_hit},
+            {"input_miss", plan.usd_per_m_miss},
+            {"input", r.hit * plan.usd_per_m_hit + (1 - r.hit) * plan.usd_per_m_miss},
+            {"output", plan.usd_per_m_output}}},
+          {"load", r.load},
+          {"usd_per_hour", r.price.usd_per_hour},
+          {"price", r.price.what},
+          {"price_kind", r.price.kind},
+          {"price_source", r.price.source},
+          {"price_date", r.price.date}};
+}
+
+std::string serve_text(const ServeRequest& r, const ServePlan& plan) {
+  std::string text =
+      fmt::format("serving on groups of {} x {}, prompts of {:.0f}, answers of {:.0f} tokens, {:.0f} % of the prompt cached\n",
+                  r.setup.gpus, r.setup.gpu.title, r.context, r.output, 100 * r.hit);
+  const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<20} {}\n", name, value); };
+  line("prefill", fmt::format("{:.0f} tokens/s an accelerator", plan.prefill_tokens_per_s));
+  line("decoding", fmt::format("{:.0f} tokens/s an accelerator: {:.0f} requests, {:.1f} ms a step", plan.decode_tokens_per_s, plan.batch,
+                               1e3 * plan.decode_step_s));
+  line("memory",
+       fmt::format("{} of weights, {} of cache a token", human_bytes(plan.weight_bytes), human_bytes(plan.cache_bytes_per_token)));
+  if (r.price.usd_per_hour <= 0) {
+    line("$ a million tokens", fmt::format("no price for {} in configs/prices.toml. Hint: --rate USD", r.setup.gpu.name));
+  } else {
+    line("$ a million tokens",
+         fmt::format("{:.4f} input cached, {:.4f} input new, {:.4f} output (${:.2f} an hour, {:.0f} % load; {}, {}, {} [{}])",
+                     plan.usd_per_m_hit, plan.usd_per_m_miss, plan.usd_per_m_output, r.price.usd_per_hour, 100 * r.load, r.price.kind,
+                     r.price.date, r.price.what, r.price.source));
+  }
+  line("assumed", "rooflines: no queueing, balanced experts, one request's speed at least what was asked; not fitted to serving data");
+  return text;
+}
+
+}  // namespace finback
