@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "base/file.h"
 #include "base/timer.h"
@@ -10,9 +11,9 @@
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
 #include "plan/cache_savings.h"
+#include "plan/campaign_report.h"
+#include "plan/plan_comparison.h"
 #include "plan/plan_rows.h"
-#include "plan/plan_spec.h"
-#include "plan/serve_plan.h"
 
 namespace finback {
 namespace {
@@ -94,14 +95,15 @@ int plan_training(const Args& args) {
   }
   std::vector<PhasePlan> phases;
   for (const PhaseRequest& request : requests) phases.push_back(plan_phase(request, fitted_parameters()));
-  Json json = plan_json(phases);
-  std::string text = plan_text(phases);
+  CampaignPlan campaign = sum_phases(std::move(phases));
   if (args.has("rl")) {
-    const double sampled = parse_count(*args.get("rl"), "--rl");
-    add_rl(json, rl_json(serve_request(args, requests[0]), sampled, phases[0].chosen.tokens_per_s, fitted_parameters()));
-    text += rl_text(json, requests[0].price);
+    RlRequest rl;
+    rl.serving = serve_request(args, requests[0]);
+    rl.sampled_tokens = parse_count(*args.get("rl"), "--rl");
+    rl.train_tokens_per_s = campaign.phases[0].chosen.tokens_per_s;
+    add_rl(campaign, plan_rl(rl, fitted_parameters()));
   }
-  return print_report(args, json, text);
+  return print_report(args, campaign_json(campaign), campaign_text(campaign));
 }
 
 std::vector<double> cache_sizes(const Args& args) {
@@ -130,7 +132,7 @@ int plan_serve(const Args& args) {
   if (!args.has("context")) request.context = std::ceil(double(trace.prompt_tokens) / requests);
   if (!args.has("output")) request.output = std::max(1.0, std::ceil(double(trace.output_tokens) / requests));
   const ServePlan plan = plan_serving(request, fitted_parameters());
-  const std::vector<CacheSize> sizes = weigh_cache(trace, plan, cache_sizes(args));
+  const std::vector<CacheSize> sizes = price_cache_sizes(trace, plan, cache_sizes(args));
   Json json = serve_json(request, plan);
   json["trace"] = savings_json(trace, sizes);
   return print_report(args, json, serve_text(request, plan) + savings_text(trace, sizes));
@@ -138,8 +140,9 @@ int plan_serve(const Args& args) {
 
 int plan_compare(const Args& args) {
   FB_CHECK(args.positional().size() == 2, "--compare: expected two plans (TOML), got {}", args.positional().size());
-  const Json json = compare_specs(load_plan_spec(args.positional()[0]), load_plan_spec(args.positional()[1]), fitted_parameters());
-  return print_report(args, json, compare_text(json));
+  const PlanComparison comparison =
+      compare_specs(load_plan_spec(args.positional()[0]), load_plan_spec(args.positional()[1]), fitted_parameters());
+  return print_report(args, comparison_json(comparison), comparison_text(comparison));
 }
 
 // A flag without an effect is an error, not a silence.

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/timer.h"
-#include "cost/flops.h"
-#include "cost/memory.h"
-#include "cost/model_size.h"
+#include "cost/cache_bytes.h"
+#include "cost/parameter_count.h"
+#include "cost/serve_memory.h"
 #include "infer/engine.h"
 #include "kernels/figure.h"
 
@@ -17,8 +17,8 @@ namespace {
 
 // Weights that one token multiplies by, as they are stored; router and norms are f32.
 double active_bytes(const ModelConfig& config, Precision storage) {
-  const ModelSize size = model_size(config);
-  const double f32 = double(size.router + size.norms), head = double(size.head + size.tied_head);
+  const ParameterCount size = count_parameters(shape_of(config));
+  const double f32 = double(size.layers.router + size.layers.expert_bias + size.layers.norms), head = double(size.head);
   const double projections = double(size.active()) - f32 - head;
   const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
   return 4 * f32 + stored_bytes_per_weight(storage) * projections + stored_bytes_per_weight(of_head) * head;
@@ -63,7 +63,7 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
     read.push_back(read_gb_per_s(weights));
   }
   const int64_t context = options.prompt_tokens + options.new_tokens / 2;
-  const double bytes = active_bytes(config, options.weights) + double(context * cache_bytes_per_token(config, 4, false));
+  const double bytes = active_bytes(config, options.weights) + double(context * cache_bytes_per_token(shape_of(config), 4, false));
   const double rate = median(decode);
   Json json;
   json["figure"] = "decode";

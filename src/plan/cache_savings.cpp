@@ -1,10 +1,13 @@
 #include "plan/cache_savings.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "plan/hit_curve.h"
 
 namespace finback {
 
-std::vector<CacheSize> weigh_cache(const CacheTrace& trace, const ServePlan& plan, const std::vector<double>& gigabytes) {
+std::vector<CacheSize> price_cache_sizes(const CacheTrace& trace, const ServePlan& plan, const std::vector<double>& gigabytes) {
   const HitCurve curve = replay_trace(trace);
   const double block_bytes = double(trace.block_tokens) * plan.cache_bytes_per_token;
   std::vector<CacheSize> sizes;

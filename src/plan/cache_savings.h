@@ -15,7 +15,7 @@ struct CacheSize {
   double usd_saved = 0;        // of the whole trace, against no cache
 };
 // `gigabytes` empty: eight sizes, each half of the next, up to the one that keeps every block.
-std::vector<CacheSize> weigh_cache(const CacheTrace& trace, const ServePlan& plan, const std::vector<double>& gigabytes);
+std::vector<CacheSize> price_cache_sizes(const CacheTrace& trace, const ServePlan& plan, const std::vector<double>& gigabytes);
 
 Json savings_json(const CacheTrace& trace, const std::vector<CacheSize>& sizes);
 std::string savings_text(const CacheTrace& trace, const std::vector<CacheSize>& sizes);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "plan/cache_savings.h"
+#include "plan/hit_curve.h"
 
 namespace finback {
 namespace {
@@ -106,13 +107,13 @@ TEST(CacheSavings, DollarsAreTokensFoundTimesTheDifferenceInPrice) {
   const CacheTrace trace = parse_cache_trace(generated_trace(50), "t");
   ServePlan plan;
   plan.cache_bytes_per_token = 100, plan.usd_per_m_hit = 0.1, plan.usd_per_m_miss = 1.1;
-  const std::vector<CacheSize> sizes = weigh_cache(trace, plan, {});
+  const std::vector<CacheSize> sizes = price_cache_sizes(trace, plan, {});
   ASSERT_GE(sizes.size(), 4u);
   for (size_t i = 1; i < sizes.size(); ++i) EXPECT_GT(sizes[i].blocks, sizes[i - 1].blocks);  // no size twice
   EXPECT_EQ(sizes.back().blocks, trace.distinct_blocks);
   EXPECT_DOUBLE_EQ(sizes.back().usd_saved * 1e6, double(replay_trace(trace).found.back() * 512));
   EXPECT_NEAR(sizes[3].usd_per_m_input, 1.1 - sizes[3].hit, 1e-12);
-  EXPECT_EQ(weigh_cache(trace, plan, {51.2e3 / 1e9}).at(0).blocks, 1);
+  EXPECT_EQ(price_cache_sizes(trace, plan, {51.2e3 / 1e9}).at(0).blocks, 1);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cost/flops.h"
 #include "plan/link_time.h"
 
 namespace finback {
@@ -84,7 +85,7 @@ CoreSeconds attention_core(const TrainSetup& s, const CostParameters& p, double 
     // Backward: their gradient written, the scores read; dropout; softmax with three; read by the gradients of queries and keys.
     return {unfused_attention(s, p, tokens, 2, 6.5), unfused_attention(s, p, tokens, 4, 9.5), unfused_attention(s, p, tokens, 1, 5.5)};
   }
-  const double h = double(s.shape.heads) / double(s.layout.tp), keys = visible_keys(s.shape, double(s.seq_len), true);
+  const double h = double(s.shape.heads) / double(s.layout.tp), keys = visible_keys(s.shape, double(s.seq_len), AttentionCount::kCausal);
   const double flops = 2 * tokens * h * double(s.shape.head_dim + s.shape.value_dim) * keys;
   const double ceiling = gemm_rate(s.gpu, MatrixPrecision::k16, p) / p.gemm_16;
   const double forward =

@@ -1,6 +1,7 @@
 // Seconds of one layer for one micro-batch on one accelerator, forward and backward: what step_time adds up. Before overlap with other layers.
 #pragma once
-#include "plan/step_time.h"
+#include "plan/cost_parameters.h"
+#include "plan/train_setup.h"
 
 namespace finback {
 

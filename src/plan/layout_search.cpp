@@ -13,8 +13,8 @@ std::vector<int64_t> powers(int64_t most) {
   return list;
 }
 
-// Cuts worth trying: tensor parallel stays in a scale-up domain, context parallel only for long rows.
-std::vector<Layout> cuts(const TrainSetup& s) {
+// Layouts worth trying: tensor parallel stays in a scale-up domain, context parallel only for long rows.
+std::vector<Layout> layouts_to_try(const TrainSetup& s) {
   std::vector<Layout> list;
   const int64_t most_tp = std::min<int64_t>({8, s.gpu.domain, s.gpus}), most_cp = s.seq_len >= 16384 ? s.seq_len / 8192 : 1;
   for (const int64_t tp : powers(most_tp))
@@ -36,14 +36,14 @@ std::vector<Layout> cuts(const TrainSetup& s) {
   return list;
 }
 
-bool faster(const Candidate& a, const Candidate& b) { return a.tokens_per_s > b.tokens_per_s; }
+bool faster(const TimedLayout& a, const TimedLayout& b) { return a.tokens_per_s > b.tokens_per_s; }
 
 }  // namespace
 
-Candidate weigh_layout(const TrainSetup& s, const CostParameters& p) {
-  Candidate c;
+TimedLayout time_layout(const TrainSetup& s, const CostParameters& p) {
+  TimedLayout c;
   c.layout = s.layout;
-  // Norms, activations and up-projections computed again: half of the bytes, few of the seconds. Before fused attention it meant the scores.
+  // Norms, activations and up-projections recomputed: half of the bytes, few of the seconds. Before fused attention it meant the scores.
   const double selective = s.software_date < 2022.7 ? 0 : 0.5;
   switch (s.layout.recompute) {
     case Recompute::kFull:
@@ -66,7 +66,7 @@ Candidate weigh_layout(const TrainSetup& s, const CostParameters& p) {
 
 LayoutSearch search_layouts(TrainSetup s, const CostParameters& p, size_t count) {
   LayoutSearch found;
-  for (const Layout& layout : cuts(s)) {
+  for (const Layout& layout : layouts_to_try(s)) {
     s.layout = layout;
     ++found.tried;
     if (!layout_fault(layout, s.shape, s.gpus, s.batch_seqs, s.seq_len).empty()) {
@@ -74,12 +74,12 @@ LayoutSearch search_layouts(TrainSetup s, const CostParameters& p, size_t count)
       continue;
     }
     if (needed_recompute(s) > 1) {
-      Candidate c;
+      TimedLayout c;
       c.layout = layout, c.recomputed = 2, c.memory = fullest_stage(s, 1);
       if (found.too_big++ == 0 || c.memory.total() < found.nearest.memory.total()) found.nearest = c;
       continue;
     }
-    const Candidate c = weigh_layout(s, p);
+    const TimedLayout c = time_layout(s, p);
     const auto place = std::upper_bound(found.best.begin(), found.best.end(), c, faster);
     if (size_t(place - found.best.begin()) < count) found.best.insert(place, c);
     if (found.best.size() > count) found.best.pop_back();

@@ -1,9 +1,9 @@
-// A run as its facts (configs/plans/*.toml): what to plan, and, where it was published, what it took. Two of them can be compared factor by factor.
+// A run as its facts (configs/plans/*.toml): what to plan, and, where it was published, what it took. Reading and validation; plans nothing.
 #pragma once
 #include <filesystem>
 
 #include "base/fields.h"
-#include "plan/plan.h"
+#include "plan/phase_plan.h"
 
 namespace finback {
 
@@ -46,9 +46,5 @@ double parse_count(const std::string& text, const std::string& what);
 ModelShape load_shape(const std::string& model, bool* fp8_blocks = nullptr);
 // All phases of a spec; validates every field.
 std::vector<PhaseRequest> phases_of(const PlanSpec& spec);
-
-// b against a: hours and dollars as a product of factors (work, speed, scope, rate), from published hours where there are any.
-Json compare_specs(const PlanSpec& a, const PlanSpec& b, const CostParameters& parameters);
-std::string compare_text(const Json& comparison);
 
 }  // namespace finback

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cost/parameter_count.h"
 #include "plan/row_text.h"
 #include "plan/shape_table.h"
 
@@ -43,12 +44,12 @@ Sizes row_sizes(const CsvTable& t, size_t row, std::string& reason) {
 // A name that contains a known one may be another member of its family.
 bool has_sizes(const ModelShape& shape, const Sizes& said) {
   const ParameterCount count = count_parameters(shape);
+  const double total = double(count.total()), active = double(count.active());
   const auto near = [](double a, double b) { return std::abs(std::log(a / b)) < std::log(1.3); };
   if (said.total <= 0 && said.active <= 0) return true;
   const double one = said.active > 0 ? said.active : said.total;
-  if (said.total > 0 && said.active > 0 && said.total > said.active)
-    return near(said.total, count.total) || near(said.active, count.active);
-  return near(one, count.total) || near(one, count.active);
+  if (said.total > 0 && said.active > 0 && said.total > said.active) return near(said.total, total) || near(said.active, active);
+  return near(one, total) || near(one, active);
 }
 
 bool is_key(const std::string& key) {

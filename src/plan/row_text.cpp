@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "cost/parameter_count.h"
 #include "plan/shape_table.h"
 
 namespace finback {
@@ -106,7 +107,7 @@ std::optional<ModelShape> written_shape(const CsvTable& t, size_t row) {
     for (const bool gated : {true, false}) {
       for (const bool tied : {true, false}) {
         s.gated = gated, s.tied = tied;
-        const double off = std::abs(std::log(count_parameters(s).total / total));
+        const double off = std::abs(std::log(double(count_parameters(s).total()) / total));
         if (off < best) best = off, chosen = s;
       }
     }

@@ -4,24 +4,23 @@
 #include <cmath>
 
 #include "base/timer.h"
+#include "cost/cache_bytes.h"
+#include "cost/flops.h"
+#include "cost/parameter_count.h"
 #include "plan/layer_time.h"
 #include "plan/link_time.h"
-#include "plan/plan.h"
 #include "plan/stage_memory.h"
 
 namespace finback {
 namespace {
 
-double cache_bytes(const ModelShape& m) {
-  const double values = m.is_mla() ? double(m.kv_rank + m.rope_dim) : double(m.kv_heads * (m.head_dim + m.value_dim));
-  return 2 * values * double(m.attention_layers);
-}
+double cache_bytes(const ModelShape& m) { return double(cache_bytes_per_token(m, /*bytes_per_value=*/2, /*with_mtp=*/false)); }
 
 // Experts are spread over the group; the rest is on every accelerator where it is small, else spread too.
 double bytes_here(const ServeRequest& r) {
   const ParameterCount count = count_parameters(r.setup.shape);
   const double experts = double(r.setup.shape.moe_layers() * r.setup.shape.experts) * double(expert_parameters(r.setup.shape));
-  const double gpus = double(r.setup.gpus), rest = count.total - experts;
+  const double gpus = double(r.setup.gpus), rest = double(count.total() - count.layers.latent_norms - count.layers.expert_bias) - experts;
   return r.weight_bytes * (experts / gpus + (r.setup.shape.is_moe() ? rest : rest / gpus));
 }
 
@@ -30,12 +29,11 @@ double decode_step(const ServeRequest& r, double batch, const CostParameters& p)
   const ModelShape& m = s.shape;
   const ParameterCount count = count_parameters(m);
   const double context = r.context + r.output / 2;
-  // Absorbed MLA: every head meets the latent, 2 C + R channels a key (spec of generation, finback inspect). Attention is 16-bit.
-  const double channels = double(m.is_mla() ? 2 * m.kv_rank + m.rope_dim : m.head_dim + m.value_dim);
-  const double attention = batch * 2 * double(m.attention_layers * m.heads) * channels * visible_keys(m, 2 * context, true);
+  const double attention = batch * double(decode_flops_per_key(m)) * visible_keys(m, 2 * context, AttentionCount::kCausal);
   const double bytes = bytes_here(r) + batch * context * cache_bytes(m);
   const double busy =
-      (batch * 2 * count.active / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) / 0.6;
+      (batch * 2 * double(count.matmul(false)) / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) /
+      0.6;
   double seconds = std::max(bytes / (s.gpu.hbm_tb_s * 1e12 * p.hbm), busy);
   const double layers = double(m.attention_layers + m.ffn_layers);
   seconds += layers * 2 * p.gemm_start_us * 1e-6;
@@ -91,56 +89,9 @@ ServePlan plan_serving(const ServeRequest& r, const CostParameters& p) {
   plan.usd_per_m_miss = 1e6 * second / plan.prefill_tokens_per_s;
   // A hit is read over the network port instead of computed.
   plan.usd_per_m_hit = 1e6 * second * plan.cache_bytes_per_token / (r.setup.gpu.nic_gb_s * 1e9 * p.nic);
+  plan.usd_per_m_input = r.hit * plan.usd_per_m_hit + (1 - r.hit) * plan.usd_per_m_miss;
   plan.usd_per_m_output = 1e6 * second / plan.decode_tokens_per_s;
   return plan;
-}
-
-RlPlan plan_rl(const ServeRequest& r, double sampled, double train_tokens_per_s, double scorers, double busy, const CostParameters& p) {
-  const ServePlan serving = plan_serving(r, p);
-  RlPlan plan;
-  plan.sampling_hours = sampled / (serving.decode_tokens_per_s * busy) / 3600;
-  plan.training_hours = sampled / train_tokens_per_s / 3600;
-  plan.scoring_hours = scorers * sampled / serving.prefill_tokens_per_s / 3600;
-  return plan;
-}
-
-Json rl_json(const ServeRequest& r, double sampled, double train_tokens_per_s, const CostParameters& p) {
-  const RlPlan plan = plan_rl(r, sampled, train_tokens_per_s, /*scorers=*/2, /*busy=*/0.5, p);
-  const Json range = campaign_range(plan.total(), r.setup.shape.is_moe());
-  return {{"sampled_tokens", sampled},
-          {"hours_low", range["low"]},
-          {"hours_high", range["high"]},
-          {"sampling_hours", plan.sampling_hours},
-          {"scoring_hours", plan.scoring_hours},
-          {"training_hours", plan.training_hours},
-          {"hours", plan.total()},
-          {"usd", r.price.usd_per_hour > 0 ? Json(plan.total() * r.price.usd_per_hour) : Json()},
-          {"usd_per_hour", r.price.usd_per_hour},
-          {"assumed",
-           "answers of --output tokens; half of the decoding rate is lost to waiting for the longest; old policy and reference score each "
-           "token; the interval is that of campaigns"}};
-}
-
-void add_rl(Json& report, const Json& rl) {
-  report["rl"] = rl;
-  Json& total = report["total"];
-  total["with_rl_hours"] = total["campaign_hours"].get<double>() + rl["hours"].get<double>();
-  total["with_rl_usd"] = rl["usd"].is_null() ? Json() : Json(total["usd"].get<double>() + rl["usd"].get<double>());
-}
-
-std::string rl_text(const Json& report, const Price& price) {
-  const Json &rl = report["rl"], &total = report["total"];
-  const auto figure = [](const Json& number) { return human_figure(number.get<double>()); };
-  const bool priced = !rl["usd"].is_null();
-  std::string text = fmt::format(
-      "reinforcement learning: {}, {}, {} hours for {} sampled tokens: sampling {}, scoring {}, training {}; {}. Not fitted to runs: {}\n",
-      figure(rl["hours_low"]), figure(rl["hours"]), figure(rl["hours_high"]), figure(rl["sampled_tokens"]), figure(rl["sampling_hours"]),
-      figure(rl["scoring_hours"]), figure(rl["training_hours"]),
-      priced ? fmt::format("${} at ${:.2f} ({}, {})", figure(rl["usd"]), price.usd_per_hour, price.kind, price.date) : "no price",
-      rl["assumed"].get<std::string>());
-  text += fmt::format("total with reinforcement learning: {} hours{}\n", figure(total["with_rl_hours"]),
-                      priced ? ", $" + figure(total["with_rl_usd"]) : "");
-  return text;
 }
 
 Json serve_json(const ServeRequest& r, const ServePlan& plan) {
@@ -159,7 +110,7 @@ Json serve_json(const ServeRequest& r, const ServePlan& plan) {
           {"usd_per_million",
            {{"input_hit", plan.usd_per_m_hit},
             {"input_miss", plan.usd_per_m_miss},
-            {"input", r.hit * plan.usd_per_m_hit + (1 - r.hit) * plan.usd_per_m_miss},
+            {"input", plan.usd_per_m_input},
             {"output", plan.usd_per_m_output}}},
           {"load", r.load},
           {"usd_per_hour", r.price.usd_per_hour},

@@ -1,9 +1,10 @@
-// Serving and reinforcement learning as rooflines of the same model: prefill from the layers' forward time, decoding from bytes of weights and cache,
-// arithmetic and expert exchange a step, at the batch that memory and a wanted speed allow.
+// Serving as a roofline of the planner's model: prefill from the layers' forward time; decoding from the bytes of weights and KV cache, the arithmetic and the
+// expert exchange of a step, at the batch that memory and a wanted speed allow. No queueing.
 #pragma once
 #include "base/json.h"
 #include "cost/prices.h"
-#include "plan/step_time.h"
+#include "plan/cost_parameters.h"
+#include "plan/train_setup.h"
 
 namespace finback {
 
@@ -20,26 +21,11 @@ struct ServePlan {
   double batch = 0;                                                             // requests an accelerator decodes at once
   double decode_step_s = 0, decode_tokens_per_s = 0, prefill_tokens_per_s = 0;  // of one accelerator, at full load
   double cache_bytes_per_token = 0, weight_bytes = 0;
-  double usd_per_m_hit = 0, usd_per_m_miss = 0, usd_per_m_output = 0;
+  double usd_per_m_hit = 0, usd_per_m_miss = 0, usd_per_m_output = 0;  // a million tokens
+  double usd_per_m_input = 0;                                          // hits and misses at the request's shares
 };
 // Throws Error when the weights do not fit.
 ServePlan plan_serving(const ServeRequest& request, const CostParameters& parameters);
-
-struct RlPlan {
-  double sampling_hours = 0, training_hours = 0, scoring_hours = 0;
-  double total() const { return sampling_hours + training_hours + scoring_hours; }
-};
-// `sampled` tokens are decoded, scored by `scorers` forward passes (old policy, reference) and trained on once; waiting for the longest answer of a
-// batch leaves `busy` of the decoding rate.
-RlPlan plan_rl(const ServeRequest& request, double sampled, double train_tokens_per_s, double scorers, double busy,
-               const CostParameters& parameters);
-
-// The plan with two scorers and half of the decoding rate, as `finback plan --rl` reports it: priced by the request, with the interval of campaigns.
-Json rl_json(const ServeRequest& request, double sampled, double train_tokens_per_s, const CostParameters& parameters);
-// `rl` into a report of training (plan_json), whose total gains the hours and dollars with it.
-void add_rl(Json& report, const Json& rl);
-// The lines of a report's `rl` and of its total with it.
-std::string rl_text(const Json& report, const Price& price);
 
 Json serve_json(const ServeRequest& request, const ServePlan& plan);
 std::string serve_text(const ServeRequest& request, const ServePlan& plan);

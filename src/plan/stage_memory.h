@@ -1,7 +1,7 @@
 // Bytes on one accelerator of each pipeline stage of a training run, by what they hold. Pure counting from shape and layout: layers are spread evenly, the
 // first stage keeps most micro-batches in flight, the last holds the logits. Allocator slack is not counted: usable_memory leaves a share for it.
 #pragma once
-#include "plan/step_time.h"
+#include "plan/train_setup.h"
 
 namespace finback {
 

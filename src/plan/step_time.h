@@ -2,24 +2,10 @@
 // traffic, collectives less what is hidden, pipeline bubble, optimizer. Pure functions; milliseconds to evaluate; no per-model constants.
 // docs/cost-model.md has the equations.
 #pragma once
-#include "cost/hardware.h"
 #include "plan/cost_parameters.h"
-#include "plan/layout.h"
-#include "plan/matrix_precision.h"
+#include "plan/train_setup.h"
 
 namespace finback {
-
-struct TrainSetup {
-  ModelShape shape;
-  Accelerator gpu;
-  int64_t gpus = 1;
-  MatrixPrecision precision = MatrixPrecision::k16;
-  int64_t seq_len = 4096, batch_seqs = 1;
-  Layout layout;
-  double software_date = 2025;  // years
-  bool sequence_parallel = true;
-  double optimizer_bytes = 12;  // master weight and two moments of a parameter
-};
 
 // Of one accelerator and one step; the parts add up to `total`.
 struct StepTime {
@@ -28,6 +14,7 @@ struct StepTime {
   double host = 0;                                // waiting for kernels to be issued
   double tp = 0, cp = 0, ep = 0, dp = 0, pp = 0;  // exposed
   double bubble = 0, optimizer = 0, straggle = 0;
+  double kernels() const { return gemm + attention + traffic; }
   double compute() const { return gemm + attention + traffic + recompute + host; }
   double total() const { return compute() + tp + cp + ep + dp + pp + bubble + optimizer + straggle; }
 };

@@ -57,7 +57,8 @@ Meter make_meter(const TrainConfig& config, const ModelConfig& shape, const Mach
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
   meter.machine = machine;
   if (config.run.device != "cpu") meter.machine.fma_peak_gflops = 0;  // the probe measures the CPU
-  meter.flops_per_token = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
+  meter.flops_per_token =
+      train_flops_per_token(shape_of(shape), double(config.data.seq_len), AttentionCount::kCausal, config.train.mtp_lambda > 0);
   meter.usd_per_device_second = rate / 3600;
   return meter;
 }

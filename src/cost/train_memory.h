@@ -1,14 +1,12 @@
-// Bytes of a process that trains or serves a model, by category, as pure functions of the config. What the allocator adds is not in it.
+// Bytes of a process that trains a model, by category, from its config. What the allocator adds is not in it.
 #pragma once
 #include <cstdint>
 
+#include "cost/program_memory.h"
 #include "kernels/precision.h"
 #include "model/model_config.h"
 
 namespace finback {
-
-// The program with libtorch and its kernels' scratch: peak memory of `bench step` less everything below, 125 to 131 MB for nano, tiny and small.
-constexpr double kProgramBytes = 128e6;
 
 // What a run's linears multiply (train.precision), and the bytes of a packed narrow number: 2 where the kernels multiply pairs of bf16, else 4.
 struct TrainNumbers {
@@ -25,11 +23,5 @@ struct TrainMemory {
 };
 // The expanded algebra's; `numbers.precision` is f32, bf16 or fp8.
 TrainMemory train_memory(const ModelConfig& config, int64_t micro_batch_tokens, const TrainNumbers& numbers = {});
-
-// Of a projection stored in `storage`, its scales included (kernels/stored_panels.h).
-double stored_bytes_per_weight(Precision storage);
-// The program, the f32 weights, which stay, the panels of those that a token multiplies (MTP modules do not run) as they are stored, and a latent cache of `cached_tokens`
-// tokens in f32.
-double serve_memory(const ModelConfig& config, Precision storage, int64_t cached_tokens);
 
 }  // namespace finback

@@ -1,9 +1,8 @@
-#include "cost/memory.h"
+#include "cost/train_memory.h"
 
 #include <gtest/gtest.h>
 
-#include "cost/flops.h"
-#include "cost/model_size.h"
+#include "cost/parameter_count.h"
 
 namespace finback {
 namespace {
@@ -16,7 +15,7 @@ TEST(TrainMemory, SixteenBytesAParameterAndActivationsByTheToken) {
   const ModelConfig v3 = config("v3");
   const TrainMemory one = train_memory(v3, 1), many = train_memory(v3, 4096);
   const double table = double(v3.vocab_size * v3.hidden_size);
-  EXPECT_EQ(one.weights + one.gradients + one.optimizer, 16.0 * double(model_size(v3).total()) + 4 * 2 * table);
+  EXPECT_EQ(one.weights + one.gradients + one.optimizer, 16.0 * double(count_parameters(shape_of(v3)).total_with_mtp()) + 4 * 2 * table);
   EXPECT_EQ(many.weights, one.weights);
   EXPECT_DOUBLE_EQ(many.activations, 4096 * one.activations);
   EXPECT_EQ(one.total(), one.weights + one.gradients + one.optimizer + one.packed_weights + one.activations + one.working + kProgramBytes);
@@ -38,8 +37,9 @@ TEST(TrainMemory, CountsWhatALayerKeeps) {
   EXPECT_EQ(train_memory(tiny, 3).activations, 4 * 3 * (attention + ffn + head));
   EXPECT_EQ(train_memory(tiny, 3, {Precision::kBf16}).activations, 3 * (narrow + 2 * (2 + 4 + 8 + 2 + 128)));
   EXPECT_EQ(train_memory(tiny, 3, {Precision::kFp8}).activations,
-            3 * (narrow + (2 + 4 + 8 + 2 + 128) + 5 * 4));                                        // a scale for each row of up to 128
-  EXPECT_EQ(train_memory(tiny, 3).gradients, 4 * double(model_size(tiny).total()) + 4 * 10 * 2);  // a tied head's own buffer
+            3 * (narrow + (2 + 4 + 8 + 2 + 128) + 5 * 4));  // a scale for each row of up to 128
+  EXPECT_EQ(train_memory(tiny, 3).gradients,
+            4 * double(count_parameters(shape_of(tiny)).total_with_mtp()) + 4 * 10 * 2);  // a tied head's own buffer
 }
 
 // What `finback bench step --batch-tokens 2048` counted at the allocator (backward_bytes a token) and its growth of peak memory a token between 2,048 and 8,192
@@ -65,26 +65,6 @@ TEST(TrainMemory, PacksProjectionsAloneNarrower) {
   EXPECT_EQ(train_memory(v3, 1, {Precision::kFp8, 4}).packed_weights, wide);
   const double kept_wide = 2 * pairs - wide;  // bytes of head, router, norms, eh_proj: both directions in f32
   EXPECT_NEAR(kept_wide / 8, double(v3.vocab_size * 7168) + 59 * 256 * 7169.0 + 2.0 * 7168 * 7168, 2e6);
-}
-
-// Each extra cached token costs exactly its latent of every layer, MTP layers included.
-TEST(ServeMemory, GrowsByTheLatentOfAToken) {
-  const ModelConfig v3 = config("v3");
-  EXPECT_EQ(serve_memory(v3, Precision::kF32, 1000) - serve_memory(v3, Precision::kF32, 0),
-            1000.0 * double(cache_bytes_per_token(v3, 4, true)));
-  const ModelSize size = model_size(v3);
-  EXPECT_EQ(serve_memory(v3, Precision::kF32, 0), kProgramBytes + 4.0 * double(size.total() + size.total_without_mtp() - size.embedding));
-}
-
-// Narrower storage saves on the panels of projections and head; the f32 weights stay, and fp8 keeps the head in bf16.
-TEST(ServeMemory, StoredWeightsStandBesideTheF32Ones) {
-  const ModelConfig v3 = config("v3");
-  const ModelSize size = model_size(v3);
-  const double head = double(size.head), wide = double(size.router + size.norms), f32 = serve_memory(v3, Precision::kF32, 0);
-  const double projections = double(size.total_without_mtp() - size.embedding) - head - wide;
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kBf16, 0), 2 * (head + projections));
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kInt8, 0), (3 - 1.0 / 16) * (head + projections));
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kFp8, 0), 2 * head + (3 - 1.0 / 1024) * projections);
 }
 
 }  // namespace

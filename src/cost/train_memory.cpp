@@ -1,28 +1,21 @@
-#include "cost/memory.h"
+#include "cost/train_memory.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
-#include "cost/flops.h"
-#include "cost/model_size.h"
+#include "cost/parameter_count.h"
 
 namespace finback {
 namespace {
 
-constexpr double kTile = 128;        // values of a row that share an fp8 scale
-constexpr double kWidestPanel = 32;  // columns of a stored panel, of which each has its scale of a 128x128 block
+constexpr double kTile = 128;  // values of a row that share an fp8 scale
 
-double table_values(const ModelConfig& c) { return double(c.vocab_size) * double(c.hidden_size); }
 // The embedding itself is never packed; a tied head packs the same matrix.
-double unpacked_values(const ModelConfig& c) { return c.tie_word_embeddings ? 0.0 : table_values(c); }
+double unpacked_values(const ParameterCount& count) { return count.tied ? 0.0 : double(count.embedding); }
 
-// Of the packed values those that stay f32 whatever the linears' precision: head, router, norms, eh_proj.
-double wide_values(const ModelConfig& c) {
-  const ModelSize size = model_size(c);
-  const double d = double(c.hidden_size), gate = c.n_routed_experts > 0 ? double(c.n_routed_experts) * (d + 1) : 0;
-  return table_values(c) + double(size.router + size.norms) + double(c.num_nextn_predict_layers) * (gate + 2 * d * d + 5 * d);
-}
+// Those that stay f32 whatever the linears' precision, in layers or MTP modules: router, norms, eh_proj.
+double wide_values(const LayerParameters& p) { return double(p.router + p.expert_bias + p.norms + p.eh_proj); }
 
 // A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; narrower numerics keep a linear's input as it is multiplied, and
 // make queries, keys, values, SwiGLU's output and the router's input again.
@@ -89,41 +82,20 @@ double working_bytes(const ModelConfig& c, const TrainNumbers& numbers) {
 
 TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens, const TrainNumbers& numbers) {
   FB_ASSERT(numbers.precision != Precision::kInt8, "nothing is trained in int8");
-  const double parameters = double(model_size(c).total()), t = double(micro_batch_tokens);
+  const ParameterCount count = count_parameters(shape_of(c));
+  const double parameters = double(count.total_with_mtp()), t = double(micro_batch_tokens);
   TrainMemory memory;
   memory.weights = 4 * parameters;
   // Beside the gradient itself a buffer for every further use of the embedding and the head: each MTP depth's two, and a tied head's.
   const double buffers = double(2 * c.num_nextn_predict_layers + (c.tie_word_embeddings ? 1 : 0));
-  memory.gradients = 4 * (parameters + buffers * table_values(c));
+  memory.gradients = 4 * (parameters + buffers * double(count.head));
   memory.optimizer = 8 * parameters;
-  const double packed = parameters - unpacked_values(c), wide = numbers.precision == Precision::kF32 ? packed : wide_values(c);
+  const double packed = parameters - unpacked_values(count), f32 = double(count.head) + wide_values(count.layers) + wide_values(count.mtp);
+  const double wide = numbers.precision == Precision::kF32 ? packed : f32;
   memory.packed_weights = 2 * (4 * wide + numbers.packed_bytes * (packed - wide));
   memory.activations = t * KeptBytes{c, numbers.precision}.total();
   memory.working = t * working_bytes(c, numbers);
   return memory;
-}
-
-double stored_bytes_per_weight(Precision storage) {
-  switch (storage) {
-    case Precision::kF32:
-      return 4;
-    case Precision::kBf16:
-      return 2;
-    case Precision::kInt8:
-      return 1 + 2.0 / 32;
-    case Precision::kFp8:
-      return 1 + 4 / (kTile * kWidestPanel);
-  }
-  return 0;
-}
-
-double serve_memory(const ModelConfig& c, Precision storage, int64_t cached_tokens) {
-  const ModelSize size = model_size(c);
-  const double head = table_values(c), wide = double(size.router + size.norms);
-  const double projections = double(size.total_without_mtp()) - unpacked_values(c) - head - wide;
-  const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
-  const double panels = 4 * wide + stored_bytes_per_weight(of_head) * head + stored_bytes_per_weight(storage) * projections;
-  return kProgramBytes + 4 * double(size.total()) + panels + double(cached_tokens) * double(cache_bytes_per_token(c, 4, true));
 }
 
 }  // namespace finback
