@@ -4,7 +4,6 @@
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "cost/model_report.h"
-#include "kernels/variant.h"
 #include "model/checkpoint.h"
 
 namespace finback {
@@ -39,8 +38,7 @@ int cmd_inspect(Words words) {
   const std::filesystem::path model = args.required(0, "a model folder or a config.json");
   const ModelConfig config = load_model_config(model);
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
-  const double packed_bytes = kernel_variant() == Variant::kAvx512Bf16 ? 2.0 : 4.0;
-  ModelReport report = report_model(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40), packed_bytes);
+  ModelReport report = report_model(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
   report.weights_fingerprint = fingerprint_of(model, args.has("fingerprint"));
   fmt::print("{}", args.has("json") ? dump_json(model_report_json(report)) : model_report_text(report));
   return 0;

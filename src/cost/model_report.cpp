@@ -41,7 +41,7 @@ Json train_json(const TrainMemory& m) {
 
 }  // namespace
 
-ModelReport report_model(const ModelConfig& config, int64_t seq_len, double packed_bytes) {
+ModelReport report_model(const ModelConfig& config, int64_t seq_len) {
   const ModelShape shape = shape_of(config);
   const bool mtp = shape.mtp > 0;
   const auto flops = [&](AttentionCount attention, bool with_mtp) {
@@ -59,7 +59,7 @@ ModelReport report_model(const ModelConfig& config, int64_t seq_len, double pack
   r.cache_f32 = cache_bytes_per_token(shape, 4, false);
   r.cache_f32_with_mtp = cache_bytes_per_token(shape, 4, mtp);
   for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8})
-    r.train.push_back({precision, train_memory(config, seq_len, {precision, packed_bytes})});
+    r.train.push_back({precision, train_memory(config, seq_len, precision)});
   for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8})
     r.serve.push_back({storage, serve_memory(config, storage, seq_len)});
   return r;

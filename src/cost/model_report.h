@@ -29,8 +29,7 @@ struct ModelReport {
   std::vector<Serve> serve;  // f32, bf16, int8, fp8
   std::optional<std::string> weights_fingerprint;
 };
-// packed_bytes: of a packed narrow number (TrainNumbers).
-ModelReport report_model(const ModelConfig& config, int64_t seq_len, double packed_bytes);
+ModelReport report_model(const ModelConfig& config, int64_t seq_len);
 
 Json model_report_json(const ModelReport& report);
 std::string model_report_text(const ModelReport& report);

@@ -4,18 +4,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "cost/panel_bytes.h"
 #include "cost/parameter_count.h"
 
 namespace finback {
 namespace {
 
 constexpr double kTile = 128;  // values of a row that share an fp8 scale
-
-// The embedding itself is never packed; a tied head packs the same matrix.
-double unpacked_values(const ParameterCount& count) { return count.tied ? 0.0 : double(count.embedding); }
-
-// Those that stay f32 whatever the linears' precision, in layers or MTP modules: router, norms, eh_proj.
-double wide_values(const LayerParameters& p) { return double(p.router + p.expert_bias + p.norms + p.eh_proj); }
 
 // A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; narrower numerics keep a linear's input as it is multiplied, and
 // make queries, keys, values, SwiGLU's output and the router's input again.
@@ -60,16 +55,16 @@ struct KeptBytes {
   }
 };
 
-// A token's bytes in the backward pass of the sub-layer that needs most: gradients of what it reads and makes, narrow rows widened or made again, and the
-// operands of the last product as they are packed.
-double working_bytes(const ModelConfig& c, const TrainNumbers& numbers) {
-  const bool f32 = numbers.precision == Precision::kF32;
+// A token's bytes in the backward pass of the sub-layer that needs most: gradients of what it reads and makes, narrow rows widened or recomputed, and the rows
+// of a product's operands. Words that the kernels pack for a core's cache are not per token.
+double working_bytes(const ModelConfig& c, Precision precision) {
+  const KeptBytes kept{c, precision};
   const double d = double(c.hidden_size), heads = double(c.num_attention_heads);
   const double qkv = heads * double(c.qk_head_dim() + c.qk_nope_head_dim + c.v_head_dim);
-  const double attention = 4 * (2 * d + heads * double(c.v_head_dim) + (f32 ? 1 : 2) * qkv);
+  const double attention = 4 * (2 * d + heads * double(c.v_head_dim) + (kept.f32() ? 1 : 2) * qkv);
   const auto ffn = [&](double rows, double width) {
-    const double packed = f32 ? 4 * d : numbers.packed_bytes * (2 * width + d);
-    return 4 * d + rows * (4 * (f32 ? 2 * d + 3 * width : 3 * d + 6 * width) + packed);
+    const double operands = kept.f32() ? 4 * d : kept.row(2 * width + d);
+    return 4 * d + rows * (4 * (kept.f32() ? 2 * d + 3 * width : 3 * d + 6 * width) + operands);
   };
   double most = attention;
   for (int64_t layer = 0; layer < c.total_layers(); ++layer)
@@ -80,21 +75,21 @@ double working_bytes(const ModelConfig& c, const TrainNumbers& numbers) {
 
 }  // namespace
 
-TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens, const TrainNumbers& numbers) {
-  FB_ASSERT(numbers.precision != Precision::kInt8, "nothing is trained in int8");
-  const ParameterCount count = count_parameters(shape_of(c));
+TrainMemory train_memory(const ModelConfig& c, int64_t micro_batch_tokens, Precision precision) {
+  FB_ASSERT(precision != Precision::kInt8, "nothing is trained in int8");
+  const ModelShape shape = shape_of(c);
+  const ParameterCount count = count_parameters(shape);
   const double parameters = double(count.total_with_mtp()), t = double(micro_batch_tokens);
+  const double trained = parameters - double(count.layers.expert_bias + count.mtp.expert_bias);  // biases have no gradient and no moments
   TrainMemory memory;
   memory.weights = 4 * parameters;
   // Beside the gradient itself a buffer for every further use of the embedding and the head: each MTP depth's two, and a tied head's.
   const double buffers = double(2 * c.num_nextn_predict_layers + (c.tie_word_embeddings ? 1 : 0));
-  memory.gradients = 4 * (parameters + buffers * double(count.head));
-  memory.optimizer = 8 * parameters;
-  const double packed = parameters - unpacked_values(count), f32 = double(count.head) + wide_values(count.layers) + wide_values(count.mtp);
-  const double wide = numbers.precision == Precision::kF32 ? packed : f32;
-  memory.packed_weights = 2 * (4 * wide + numbers.packed_bytes * (packed - wide));
-  memory.activations = t * KeptBytes{c, numbers.precision}.total();
-  memory.working = t * working_bytes(c, numbers);
+  memory.gradients = 4 * (trained + buffers * double(count.head));
+  memory.optimizer = 8 * trained;
+  memory.packed_weights = double(packed_weight_bytes(shape, precision));
+  memory.activations = t * KeptBytes{c, precision}.total();
+  memory.working = t * working_bytes(c, precision);
   return memory;
 }
 

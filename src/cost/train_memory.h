@@ -1,4 +1,5 @@
-// Bytes of a process that trains a model, by category, from its config. What the allocator adds is not in it.
+// Bytes of a process that trains a model, by category, from its config; packed weights as the selected kernel variant lays them out (panel_bytes.h). What
+// the allocator adds is not in it.
 #pragma once
 #include <cstdint>
 
@@ -8,12 +9,6 @@
 
 namespace finback {
 
-// What a run's linears multiply (train.precision), and the bytes of a packed narrow number: 2 where the kernels multiply pairs of bf16, else 4.
-struct TrainNumbers {
-  Precision precision = Precision::kF32;
-  double packed_bytes = 2;
-};
-
 struct TrainMemory {
   double weights = 0, gradients = 0, optimizer = 0;  // f32 each; gradients with the buffers of shared tensors; two Adam moments
   double packed_weights = 0;                         // the kernels' packed copies, forward and backward
@@ -21,7 +16,7 @@ struct TrainMemory {
   double working = 0;                                // gradients, widened and made again values of the sub-layer at work
   double total() const { return weights + gradients + optimizer + packed_weights + activations + working + kProgramBytes; }
 };
-// The expanded algebra's; `numbers.precision` is f32, bf16 or fp8.
-TrainMemory train_memory(const ModelConfig& config, int64_t micro_batch_tokens, const TrainNumbers& numbers = {});
+// The expanded algebra's. precision: of the linears (train.precision), f32, bf16 or fp8.
+TrainMemory train_memory(const ModelConfig& config, int64_t micro_batch_tokens, Precision precision = Precision::kF32);
 
 }  // namespace finback

@@ -21,6 +21,15 @@ std::vector<WeightMatrix> attention_matrices(const ModelShape& s) {
   return matrices;
 }
 
+std::vector<WeightMatrix> absorbed_attention_matrices(const ModelShape& s) {
+  std::vector<WeightMatrix> matrices = attention_matrices(s);
+  if (!s.is_mla()) return matrices;
+  matrices.erase(matrices.end() - 2);  // kv_b_proj
+  matrices.push_back({s.kv_rank, s.head_dim - s.rope_dim, s.heads, s.heads});
+  matrices.push_back({s.value_dim, s.kv_rank, s.heads, s.heads});
+  return matrices;
+}
+
 std::vector<WeightMatrix> dense_ffn_matrices(const ModelShape& s) { return ffn_matrices(s, s.d_ffn, 1, 1); }
 
 std::vector<WeightMatrix> routed_expert_matrices(const ModelShape& s) { return ffn_matrices(s, s.d_expert, s.experts, s.top_k); }

@@ -15,6 +15,8 @@ struct WeightMatrix {
 
 // Of one layer. MLA: q_proj, or q_a_proj and q_b_proj; kv_a_proj, kv_b_proj, o_proj. Others: queries, keys and values as one, o_proj.
 std::vector<WeightMatrix> attention_matrices(const ModelShape& shape);
+// The same in MLA's absorbed form, which decodes over the latent cache: kv_b_proj is a W_UK^T and a W_UV for each head. Others: as above.
+std::vector<WeightMatrix> absorbed_attention_matrices(const ModelShape& shape);
 // Gate and up as one, then down.
 std::vector<WeightMatrix> dense_ffn_matrices(const ModelShape& shape);
 std::vector<WeightMatrix> routed_expert_matrices(const ModelShape& shape);

@@ -7,22 +7,12 @@
 
 #include "base/timer.h"
 #include "cost/cache_bytes.h"
-#include "cost/parameter_count.h"
-#include "cost/serve_memory.h"
+#include "cost/panel_bytes.h"
 #include "infer/engine.h"
 #include "kernels/figure.h"
 
 namespace finback {
 namespace {
-
-// Weights that one token multiplies by, as they are stored; router and norms are f32.
-double active_bytes(const ModelConfig& config, Precision storage) {
-  const ParameterCount size = count_parameters(shape_of(config));
-  const double f32 = double(size.layers.router + size.layers.expert_bias + size.layers.norms), head = double(size.head);
-  const double projections = double(size.active()) - f32 - head;
-  const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
-  return 4 * f32 + stored_bytes_per_weight(storage) * projections + stored_bytes_per_weight(of_head) * head;
-}
 
 // Where the weights lie as decoding reads them: the limit is what reading these very pages takes.
 std::vector<std::span<const float>> weight_memory(Transformer& model) {
@@ -63,7 +53,8 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
     read.push_back(read_gb_per_s(weights));
   }
   const int64_t context = options.prompt_tokens + options.new_tokens / 2;
-  const double bytes = active_bytes(config, options.weights) + double(context * cache_bytes_per_token(shape_of(config), 4, false));
+  const ModelShape shape = shape_of(config);
+  const double bytes = double(decoded_weight_bytes(shape, options.weights) + context * cache_bytes_per_token(shape, 4, /*with_mtp=*/false));
   const double rate = median(decode);
   Json json;
   json["figure"] = "decode";
