@@ -1,5 +1,7 @@
 #include "cost/flops.h"
 
+#include <algorithm>
+
 #include "cost/parameter_count.h"
 
 namespace finback {
@@ -22,9 +24,13 @@ int64_t decode_flops_per_key(const ModelShape& s) {
   return 2 * s.attention_layers * s.heads * channels;
 }
 
+double decoded_keys(const ModelShape& s, double context) {
+  if (s.window <= 0) return context;
+  return s.window_share * std::min(double(s.window), context) + (1 - s.window_share) * context;
+}
+
 double decode_flops_per_token(const ModelShape& s, int64_t context) {
-  return 2.0 * double(count_parameters(s).matmul(false)) +
-         double(decode_flops_per_key(s)) * visible_keys(s, 2 * double(context), AttentionCount::kCausal);
+  return 2.0 * double(count_parameters(s).matmul(false)) + double(decode_flops_per_key(s)) * decoded_keys(s, double(context));
 }
 
 }  // namespace finback

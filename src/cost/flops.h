@@ -18,7 +18,9 @@ double train_flops_per_token(const ModelShape& shape, double seq_len, AttentionC
 
 // Attention of a decoded token, all layers, for every key that it sees: 2 * L * H * (2 C + R) in MLA's absorbed form, 2 * L * H * (d_qk + d_v) otherwise.
 int64_t decode_flops_per_key(const ModelShape& shape);
-// One decoded token with `context` keys before it: 2 * P_mm + FLOPs per key * keys.
+// Keys that a token with `context` tokens before it sees, mean over the layers: all of them, of a sliding window the last `window`.
+double decoded_keys(const ModelShape& shape, double context);
+// One decoded token: 2 * P_mm + FLOPs per key * keys.
 double decode_flops_per_token(const ModelShape& shape, int64_t context);
 
 }  // namespace finback

@@ -1,5 +1,6 @@
 #include "cost/parameter_count.h"
 
+#include "base/error.h"
 #include "cost/weight_matrices.h"
 
 namespace finback {
@@ -51,6 +52,18 @@ ParameterCount count_parameters(const ModelShape& s) {
   count.mtp_modules = s.mtp;
   count.mtp = mtp_parameters(s);
   return count;
+}
+
+// In double, which does not overflow.
+void check_countable(const ModelShape& s) {
+  const double d = double(s.d_model), heads = double(s.heads), wide = d * double(s.mtp > 0 ? 2 : 0) * d;
+  const double attention = d * (heads * double(s.head_dim + s.value_dim) + double(s.kv_heads) * double(s.head_dim + s.value_dim)) +
+                           double(s.q_rank + s.kv_rank) * (d + heads * double(s.head_dim + s.value_dim));
+  const double experts = double(s.experts + s.shared_experts) * d * (3 * double(s.d_expert) + 1);
+  const double layer = attention + experts + 3 * d * double(s.d_ffn) + wide + double(s.mixer_matmul);
+  const double total = double(s.layers + s.mtp) * layer + 2 * double(s.vocab) * d;
+  FB_CHECK(total < kMostParameters, "{}: expected fewer than {:.0e} parameters, got about {:.1e}", s.name.substr(0, 40), kMostParameters,
+           total);
 }
 
 }  // namespace finback

@@ -37,7 +37,12 @@ struct ParameterCount {
   // Of the active ones those in matrices, which FLOPs are counted from; a head for each MTP module too.
   int64_t matmul(bool with_mtp) const { return layers.matmul() + head + (with_mtp ? mtp.matmul() + mtp_modules * head : 0); }
 };
+// REQUIRES: a shape that check_countable passes; what load_model_config and the shape table return does.
 ParameterCount count_parameters(const ModelShape& shape);
+
+// Throws Error unless the shape's parameters are fewer than can be counted exactly, whole numbers and doubles alike.
+inline constexpr double kMostParameters = 1e15;
+void check_countable(const ModelShape& shape);
 
 // Matrix parameters of one layer's part.
 int64_t attention_parameters(const ModelShape& shape);

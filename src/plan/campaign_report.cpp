@@ -181,10 +181,8 @@ std::string phase_text(const PhasePlan& plan) {
   line.text = fmt::format("{}: {} tokens at {} on {} x {}, {}\n", r.phase, human_count(r.tokens), s.seq_len, s.gpus, s.gpu.title,
                           matrix_precision_name(s.precision));
   line("", "low, mid, high where three numbers stand");
-  line("model",
-       fmt::format("{}, {} parameters, {} active", s.shape.name,
-                   human_figure(double(plan.parameters.total() - plan.parameters.layers.latent_norms - plan.parameters.layers.expert_bias)),
-                   human_figure(double(plan.parameters.matmul(false)))));
+  line("model", fmt::format("{}, {} parameters, {} active", s.shape.name, human_figure(double(plan.parameters.total())),
+                            human_figure(double(plan.parameters.active()))));
   line("batch", fmt::format("{} rows, {} tokens a step", s.batch_seqs, human_figure(double(s.batch_seqs * s.seq_len))));
   line("layout", layout_name(s.layout) + (r.layout_given ? " (given)" : " (searched)"));
   line("FLOPs a token", fmt::format("{:.4g} G causal, {:.4g} G full attention, MTP {:.3g} G, recompute {:.3g} G", plan.flops_causal / 1e9,

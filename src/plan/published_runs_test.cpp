@@ -30,6 +30,20 @@ TEST(PublishedRuns, ParameterCountsAreThePublishedOnes) {
   for (const auto& [key, billions] : {std::pair{"dsv3", 671.0}, {"dsv2", 235.7}, {"l3-405", 405.8}, {"gptoss120", 116.8}, {"olmoe", 6.92}})
     EXPECT_NEAR(double(count_parameters(shape(key)).total()) / 1e9 / billions, 1, 0.001) << key;
   EXPECT_NEAR(double(count_parameters(shape("gptoss120")).active()) / 1e9, 5.13, 0.01);
+  // DeepSeek's to the integer, in the table as from a config.json: latent norms and expert biases are parameters.
+  EXPECT_EQ(count_parameters(shape("dsv3mtp")).total(), 671'026'419'200);
+  EXPECT_EQ(count_parameters(shape("dsv3mtp")).active(), 36'625'618'432);
+  EXPECT_EQ(count_parameters(shape("dsv3mtp")).mtp.total(), 11'610'068'224);
+  EXPECT_EQ(count_parameters(shape("dsv2")).total(), 235'741'434'880);
+  EXPECT_EQ(count_parameters(shape("dsv2lite")).total(), 15'706'484'224);
+}
+
+// What a plan holds in memory is what the count says: one stage, one accelerator for each copy.
+TEST(PublishedRuns, StoredParametersAreAllParameters) {
+  TrainSetup s;
+  s.shape = shape("dsv3mtp");
+  const StoredParameters stored = stored_parameters(s);
+  EXPECT_EQ(stored.dense + stored.experts, double(count_parameters(s.shape).total_with_mtp()));
 }
 
 TEST(PublishedRuns, V3PretrainingAndContextExtension) {

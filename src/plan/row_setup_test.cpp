@@ -41,6 +41,16 @@ TEST(PlanRows, ReadsOtherSpellings) {
   EXPECT_EQ(sharding("SHARD_GRAD_OP"), Sharding::kGradients);
 }
 
+// Sizes beyond exact counting are refused like other bad cells.
+TEST(PlanRows, UncountableModelsAreRefused) {
+  EXPECT_NE(row_of("Foo,H100,64,BF16,256,4096,1,,,,,1e12,").reason.find("fewer than 1e+15 parameters"), std::string::npos);
+  const CsvTable t = CsvTable::parse(
+      "model,gpu_type,gpus,precision,gbs_seqs,seq_len,n_layers,d_model,n_heads,d_ffn_dense\nFoo,H100,8,BF16,8,4096,1000000,1000000,64,"
+      "1000000\n",
+      "t");
+  EXPECT_NE(read_row(t, 0, fitted_parameters()).reason.find("fewer than 1e+15 parameters"), std::string::npos);
+}
+
 TEST(PlanRows, ImpossibleCellsAreCutOrRefused) {
   EXPECT_EQ(row_of("Llama 3 8B,H100,64,BF16,256,4096,1024,1,1,,,,").setup.layout.micro_seqs, 4);
   EXPECT_FALSE(row_of("Llama 3 8B,H100,64,BF16,256,4096,1,4294967296,4294967296,,,,").usable);

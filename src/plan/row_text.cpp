@@ -98,6 +98,7 @@ std::optional<ModelShape> written_shape(const CsvTable& t, size_t row) {
   // What the columns do not say (gates, tying, dense first layers, head size) a known model of the same key does.
   if (const auto known = find_shape(t.cell(row, "arch_key"), s.name); known && known->layers == s.layers && known->d_model == s.d_model)
     return known;
+  check_countable(s);
   // A plain FFN is 4 d wide or more with two matrices, a gated one 8/3 d with three; the parameter count decides.
   s.dense_layers = s.experts > 0 && s.d_ffn != s.d_expert ? 1 : 0;
   const double total = 1e9 * t.number(row, "params_total_B");

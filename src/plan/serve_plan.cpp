@@ -20,7 +20,7 @@ double cache_bytes(const ModelShape& m) { return double(cache_bytes_per_token(m,
 double bytes_here(const ServeRequest& r) {
   const ParameterCount count = count_parameters(r.setup.shape);
   const double experts = double(r.setup.shape.moe_layers() * r.setup.shape.experts) * double(expert_parameters(r.setup.shape));
-  const double gpus = double(r.setup.gpus), rest = double(count.total() - count.layers.latent_norms - count.layers.expert_bias) - experts;
+  const double gpus = double(r.setup.gpus), rest = double(count.total()) - experts;
   return r.weight_bytes * (experts / gpus + (r.setup.shape.is_moe() ? rest : rest / gpus));
 }
 
@@ -29,7 +29,7 @@ double decode_step(const ServeRequest& r, double batch, const CostParameters& p)
   const ModelShape& m = s.shape;
   const ParameterCount count = count_parameters(m);
   const double context = r.context + r.output / 2;
-  const double attention = batch * double(decode_flops_per_key(m)) * visible_keys(m, 2 * context, AttentionCount::kCausal);
+  const double attention = batch * double(decode_flops_per_key(m)) * decoded_keys(m, context);
   const double bytes = bytes_here(r) + batch * context * cache_bytes(m);
   const double busy =
       (batch * 2 * double(count.matmul(false)) / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) /

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cost/hardware.h"
+#include "cost/parameter_count.h"
 #include "plan/csv_table.h"
 
 namespace finback {
@@ -26,6 +27,7 @@ ModelShape read_shape(const CsvTable& t, size_t row) {
   s.mtp = t.integer(row, "mtp"), s.window = t.integer(row, "window"), s.window_share = t.number(row, "window_share");
   s.attention_layers = t.integer(row, "attention_layers"), s.ffn_layers = t.integer(row, "ffn_layers");
   s.mixer_layers = t.integer(row, "mixer_layers"), s.mixer_matmul = t.integer(row, "mixer_matmul");
+  s.expert_bias = t.integer(row, "expert_bias") != 0;
   return s;
 }
 
@@ -75,6 +77,8 @@ std::optional<ModelShape> find_shape(const std::string& key, const std::string& 
 }
 
 ModelShape shape_from_sizes(const std::string& name, double total, double active, int64_t vocab) {
+  FB_CHECK(std::max(total, active) < kMostParameters && double(vocab) < kMostParameters,
+           "expected fewer than {:.0e} parameters, got {:.1e}", kMostParameters, std::max({total, active, double(vocab)}));
   ModelShape s;
   s.name = name;
   s.vocab = vocab > 0 ? vocab : 65536;

@@ -18,7 +18,8 @@ const std::vector<NamedShape>& shape_table();
 std::optional<ModelShape> find_shape(const std::string& key, const std::string& name);
 
 // A stand-in from parameter counts alone: 128 hidden units a layer's depth for a dense model, 8 of 64 or more fine experts for a sparse one. Its totals are
-// the given ones within a few per cent. REQUIRES: active > 0; total == 0 or total == active means dense.
+// the given ones within a few per cent. REQUIRES: active > 0; total == 0 or total == active means dense. Throws Error for sizes that cannot be
+// counted.
 ModelShape shape_from_sizes(const std::string& name, double total, double active, int64_t vocab);
 
 }  // namespace finback

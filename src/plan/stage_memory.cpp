@@ -58,9 +58,7 @@ StoredParameters stored_parameters(const TrainSetup& s) {
   const double experts = layers * double(s.shape.experts) * double(expert_parameters(s.shape));
   const double tp = double(l.tp), pp = double(l.pp), dp = double(l.dp(s.gpus) * l.cp);
   StoredParameters stored;
-  const auto counted = [](const LayerParameters& p) { return p.total() - p.latent_norms - p.expert_bias; };
-  const double all = double(count.embedding + count.stored_head() + counted(count.layers) + counted(count.mtp));
-  stored.dense = (all - experts) / (tp * pp);
+  stored.dense = (double(count.total_with_mtp()) - experts) / (tp * pp);
   stored.experts = experts / ((l.ep > 1 ? double(l.ep) : tp) * pp);
   stored.expert_ways = l.ep > 1 ? std::max(1.0, dp * tp / double(l.ep)) : dp;
   return stored;
