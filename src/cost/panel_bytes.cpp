@@ -51,24 +51,24 @@ int64_t stored_used(const WeightMatrix& w, Precision storage) { return w.used * 
 
 using MatrixBytes = std::function<int64_t(const WeightMatrix&, Precision)>;
 
-struct LayerKinds {
+// How many layers have each part.
+struct LayerCounts {
   int64_t attention, dense_ffn, moe;
 };
 
-int64_t layer_bytes(const ModelShape& s, const std::vector<WeightMatrix>& attention, const LayerKinds& layers, Precision precision,
+int64_t layer_bytes(const ModelShape& s, const std::vector<WeightMatrix>& attention, const LayerCounts& layers, Precision precision,
                     const MatrixBytes& bytes) {
   const auto sum = [&](const std::vector<WeightMatrix>& matrices) {
     int64_t all = 0;
     for (const WeightMatrix& w : matrices) all += bytes(w, precision);
     return all;
   };
-  const int64_t moe =
-      sum(routed_expert_matrices(s)) + sum(shared_expert_matrices(s)) + bytes(router_matrix(s), /*router stays*/ Precision::kF32);
+  const int64_t moe = sum(routed_expert_matrices(s)) + sum(shared_expert_matrices(s)) + bytes(router_matrix(s), Precision::kF32 /*always*/);
   return layers.attention * sum(attention) + layers.dense_ffn * sum(dense_ffn_matrices(s)) + (layers.moe > 0 ? layers.moe * moe : 0);
 }
 
-LayerKinds main_layers(const ModelShape& s) { return {s.attention_layers, s.plain_ffn_layers(), s.moe_layers()}; }
-LayerKinds mtp_layers(const ModelShape& s) { return {s.mtp, s.is_moe() ? 0 : s.mtp, s.is_moe() ? s.mtp : 0}; }
+LayerCounts main_layers(const ModelShape& s) { return {s.attention_layers, s.plain_ffn_layers(), s.moe_layers()}; }
+LayerCounts mtp_layers(const ModelShape& s) { return {s.mtp, s.is_moe() ? 0 : s.mtp, s.is_moe() ? s.mtp : 0}; }
 
 int64_t served_bytes(const ModelShape& s, Precision storage, const MatrixBytes& bytes) {
   const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;  // V3 section 3.3 keeps the head out of FP8

@@ -13,7 +13,7 @@ namespace {
 constexpr double kTile = 128;  // values of a row that share an fp8 scale
 
 // A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; narrower numerics keep a linear's input as it is multiplied, and
-// make queries, keys, values, SwiGLU's output and the router's input again.
+// recompute queries, keys, values, SwiGLU's output and the router's input.
 struct KeptBytes {
   const ModelConfig& c;
   Precision precision;
@@ -31,8 +31,8 @@ struct KeptBytes {
   double attention() const {
     const double heads = double(c.num_attention_heads), q = double(c.q_lora_rank.value_or(0)), latent = double(c.kv_lora_rank);
     const double query = q > 0 ? 4 * q + 4 + row(q) : 0, key = 4 * double(c.latent_dim()) + 4 + row(latent);
-    const double made_again = heads * double(c.qk_head_dim() + c.qk_nope_head_dim + c.v_head_dim);
-    return before() + query + key + (f32() ? 4 * made_again : 0) + 4 * heads * double(c.v_head_dim + 1);
+    const double recomputed = heads * double(c.qk_head_dim() + c.qk_nope_head_dim + c.v_head_dim);
+    return before() + query + key + (f32() ? 4 * recomputed : 0) + 4 * heads * double(c.v_head_dim + 1);
   }
   // Gate and up columns, and in f32 their product.
   double swiglu(double width) const { return row(2 * width) + (f32() ? 4 * width : 0); }
@@ -44,7 +44,7 @@ struct KeptBytes {
     const double shared = c.n_shared_experts > 0 ? swiglu(double(c.n_shared_experts) * width) : 0;
     return before() + routing + slots + k * swiglu(width) + shared;
   }
-  // A head: its norm's input and statistic, the normed row, its gradient; loss, log-sum-exp and guess.
+  // A head: its norm's input and statistic, the normed row, its gradient; loss, log-sum-exp and argmax.
   double head() const { return 3 * 4 * double(c.hidden_size) + 4 + 4 + 4 + 8; }
   // What an MTP module joins: two rows with statistics, the joined row; ids and places.
   double join() const { return 4 * 4 * double(c.hidden_size) + 2 * 4 + 2 * 8; }

@@ -13,7 +13,7 @@ struct TrainMemory {
   double weights = 0, gradients = 0, optimizer = 0;  // f32 each; gradients with the buffers of shared tensors; two Adam moments
   double packed_weights = 0;                         // the kernels' packed copies, forward and backward
   double activations = 0;                            // saved for backward, one micro-batch
-  double working = 0;                                // gradients, widened and made again values of the sub-layer at work
+  double working = 0;                                // gradients, widened and recomputed values of the sub-layer at work
   double total() const { return weights + gradients + optimizer + packed_weights + activations + working + kProgramBytes; }
 };
 // The expanded algebra's. precision: of the linears (train.precision), f32, bf16 or fp8.

@@ -1,4 +1,4 @@
-// What a prefix cache of some size saves a trace's owner: hit rate, blended price of input tokens, dollars. The cache's own memory or disks are not priced.
+// What a prefix cache of a given size saves on a trace: hit rate, mean price of input tokens, dollars. The cache's own memory or disks are not priced.
 #pragma once
 #include <vector>
 
@@ -11,7 +11,7 @@ struct CacheSize {
   double bytes = 0;
   int64_t blocks = 0;
   double hit = 0;              // share of the trace's prompt tokens
-  double usd_per_m_input = 0;  // hits and misses blended
+  double usd_per_m_input = 0;  // mean over hits and misses
   double usd_saved = 0;        // of the whole trace, against no cache
 };
 // `gigabytes` empty: eight sizes, each half of the next, up to the one that keeps every block.

@@ -13,13 +13,13 @@ namespace {
 constexpr int64_t kHashedBlock = 512, kTokenBlock = 64;
 constexpr int64_t kMostTokens = int64_t{1} << 31;
 
-// A block is its own id behind its parent's number: only equal prefixes get equal numbers, whatever a file's ids are.
-struct Link {
+// A block is known by its own id and the number of the block before it: only equal prefixes get equal numbers, whatever ids a file uses.
+struct ChainedBlock {
   int64_t parent, id;
-  bool operator==(const Link&) const = default;
+  bool operator==(const ChainedBlock&) const = default;
 };
-struct LinkHash {
-  size_t operator()(const Link& link) const { return xxhash64(std::as_bytes(std::span(&link, 1))); }
+struct ChainedBlockHash {
+  size_t operator()(const ChainedBlock& block) const { return xxhash64(std::as_bytes(std::span(&block, 1))); }
 };
 
 class TraceReader {
@@ -91,7 +91,7 @@ class TraceReader {
   }
 
   CacheTrace trace_;
-  std::unordered_map<Link, int32_t, LinkHash> numbers_;
+  std::unordered_map<ChainedBlock, int32_t, ChainedBlockHash> numbers_;
   double latest_ = -std::numeric_limits<double>::infinity();
 };
 

@@ -7,7 +7,7 @@
 
 namespace finback {
 
-// Equal numbers mean equal prefixes up to and including that block, so a block can be found only behind all before it. A prompt's last, partly filled block
+// Equal numbers mean equal prefixes up to and including that block, so a cache holds a block of use only where it holds all before it. A prompt's last, partly filled block
 // is not cached.
 struct CacheTrace {
   int64_t block_tokens = 0, prompt_tokens = 0, output_tokens = 0;

@@ -1,4 +1,4 @@
-// A whole campaign planned: its training phases, their sum, and reinforcement learning behind them. A struct that is computed once; campaign_report.h prints it.
+// The plan of a whole campaign: its training phases, their sum, and reinforcement learning after them. Computed once; campaign_report.h prints it.
 #pragma once
 #include <optional>
 #include <vector>

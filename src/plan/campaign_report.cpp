@@ -11,7 +11,7 @@ namespace {
 
 using NamedFigures = std::vector<std::pair<const char*, double>>;
 
-// Parts of a step; `compute` sums up the three behind it.
+// Parts of a step; `compute` is the sum of the three after it.
 NamedFigures step_parts(const StepTime& t) {
   return {{"compute", t.kernels()},   {"gemm", t.gemm},
           {"attention", t.attention}, {"element_wise", t.traffic},
@@ -117,14 +117,14 @@ Json phase_json(const PhasePlan& plan) {
   json["days"] = interval_json(plan.days);
   json["energy_mwh"] = {{"accelerators", interval_json(plan.board_mwh)}, {"facility", interval_json(plan.facility_mwh)}};
   json["dollars"] = dollars_json(plan.dollars);
-  // At the ideal hours: what reports that multiply steady-state hours by a rent call the cost.
+  // Reports that multiply steady-state hours by a rent call this the cost.
   if (r.price.usd_per_hour > 0) json["dollars_of_ideal_hours"] = plan.ideal_usd;
   if (!r.layout_given) json["search"] = search_json(plan.search);
   json["assumptions"] = assumptions(plan);
   return json;
 }
 
-// Lines of a name and a value.
+// A line for each name with its value.
 struct NamedLines {
   std::string text;
   void operator()(const char* name, const std::string& value) { text += fmt::format("  {:<20} {}\n", name, value); }

@@ -1,4 +1,4 @@
-// A planned campaign for programs and for people: printing only, every figure is in the struct (campaign_plan.h).
+// The report of a planned campaign, as JSON and as text. Prints only: every figure comes from the struct (campaign_plan.h).
 #pragma once
 #include <string>
 

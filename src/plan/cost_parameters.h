@@ -14,20 +14,20 @@ struct CostParameters {
   double gemm_start_us = 6;                          // start, ramp and tail of one product
   // Attention: matrix part, and exponentials not hidden.
   double attention_16 = 0.62, attention_exp = 0.45;
-  double young = 0.05;               // each year short of three after the part came out costs this share of kernels' rates
-  double attention_progress = 0.10;  // a year before 2025, or before kernels for the part were mature, costs this share of attention's rate
-  double traffic = 1.0;              // element-wise passes against the counted ones, fused as in 2025
+  double young = 0.05;               // for each year that a part is younger than three, kernels lose this share of their rate
+  double attention_progress = 0.10;  // attention loses this share for each year before 2025, or before kernels for the part were mature
+  double traffic = 1.0;              // bytes of element-wise passes over the counted ones, fused as in 2025
   double quantize = 1.0;             // the same of casts to 8 and 4 bits
   double permute = 1.5;              // the same of expert permutation
-  double cheap_again = 0.5;          // cost of recomputing the cheap half of what is kept, against its share
+  double cheap_recompute = 0.5;      // seconds of recomputing the cheap half of the kept activations, over its share of them
   double progress = 0.12;            // a year of software takes this share off traffic, casts and host time
   double hbm = 0.85;                 // share of memory bandwidth
   // Host: time to issue one layer's kernels of one micro-batch, forward and backward, in 2025.
   double host_dense_ms = 1.0, host_moe_ms = 6.0;
   double host_progress = 0.35;
-  double host_static = 0.4;  // MoE host time where shapes are static (tokens over capacity dropped): no waiting for counts
+  double host_static = 0.4;  // MoE host time where shapes are static (tokens over capacity are dropped): nothing waits for counts
   double host_graphs = 0.4;  // MoE host time and permutation where dropless layers are captured and fused (2026, Blackwell)
-  double host_power = 4;     // how sharply the slower of host and device wins
+  double host_power = 4;     // exponent of the norm that joins host and device time: the larger, the more the slower one decides
   // Links.
   double link = 0.75, nic = 0.70;
   double hop_us = 12;  // latency of a collective's hop
@@ -37,7 +37,7 @@ struct CostParameters {
   double step_ms = 8;                             // a step's fixed work: loss sync, data, logging
   double imbalance = 0.03;                        // pipeline stages are not equal
   double experts_uneven = 0.0;                    // extra load of the fullest expert group where routing is free
-  // Campaigns: ideal hours / charged hours.
+  // Campaigns: ideal hours / charged hours; of the planned speed, the share that published ones reach.
   double goodput = 0.89;
   double practice_dense = 0.80, practice_moe = 0.75;
   // Half of an 80 % interval, as a factor on times.
@@ -62,7 +62,7 @@ void visit_fields(CostParameters& p, V& v) {
   v("traffic", p.traffic, "element-wise bytes against the counted ones");
   v("quantize", p.quantize, "cast bytes against the counted ones");
   v("permute", p.permute, "expert permutation bytes against the counted ones");
-  v("cheap_again", p.cheap_again, "recomputing the cheap half: cost against its share");
+  v("cheap_recompute", p.cheap_recompute, "recomputing the cheap half: cost against its share");
   v("progress", p.progress, "yearly share taken off by software");
   v("hbm", p.hbm, "share of memory bandwidth");
   v("host_dense_ms", p.host_dense_ms, "host, ms a dense layer a micro-batch in 2025");

@@ -5,7 +5,7 @@
 namespace finback {
 namespace {
 
-// Marks on a line of times, and how many lie at or behind one.
+// Marks at points in time, and how many lie at or after one; each operation takes O(log n).
 class FenwickTree {
  public:
   explicit FenwickTree(size_t size) : sums_(size + 1) {}
@@ -31,13 +31,13 @@ int64_t HitCurve::at(int64_t cache_blocks) const { return found[size_t(std::clam
 HitCurve replay_trace(const CacheTrace& trace) {
   size_t accesses = 0;
   for (const auto& request : trace.requests) accesses += request.size();
-  FenwickTree live(accesses);  // one mark a block, at the time of its last use
+  FenwickTree live(accesses);  // a mark for each block, at the time of its last use
   std::vector<int64_t> last(size_t(trace.distinct_blocks), -1);
   HitCurve curve;
   curve.found.assign(size_t(trace.distinct_blocks) + 1, 0);
   int64_t now = 0;
   for (const auto& request : trace.requests) {
-    // A block's place in the order of last use is the smallest cache that still holds it.
+    // The number of blocks used since a block's own last use (its stack distance) is the smallest cache that still holds it.
     for (const int32_t block : request)
       if (last[size_t(block)] >= 0) ++curve.found[size_t(live.from(last[size_t(block)]))];
     for (auto block = request.rbegin(); block != request.rend(); ++block) {

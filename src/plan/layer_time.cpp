@@ -15,24 +15,25 @@ constexpr double kHiddenTensorSince = 2024.4, kHiddenExpertsSince = 2026.0, kGra
 constexpr double kMatureAge = 4.0;      // years after which attention kernels for a part have stopped gaining
 constexpr double kFusedSince = 2022.7;  // attention kernels that keep scores on chip
 
-bool narrow(MatrixPrecision precision) { return precision != MatrixPrecision::k16; }
+bool below_16_bits(MatrixPrecision precision) { return precision != MatrixPrecision::k16; }
 
-// What a year of software takes off, counted from 2025.
+// Software gets faster by exp(-share) a year, counted from 2025.
 double dated(double share, double date) { return std::exp(-share * (date - 2025)); }
 
-struct Pass {
+// The forward pass of one layer: seconds of matrix products, values moved element by element, values cast.
+struct LayerForward {
   const TrainSetup& s;
   const CostParameters& p;
-  double tokens;  // of the micro-batch on this rank, before tensor parallel
+  double tokens;  // of the micro-batch on this rank, not yet divided by tensor parallel
   double seconds = 0, moved = 0, cast = 0;
 
   double bandwidth() const { return s.gpu.hbm_tb_s * 1e12 * p.hbm; }
-  // count products [m, k] x [k, n]; forward only.
+  // `count` products [m, k] x [k, n].
   void gemm(double m, double n, double k, double count = 1, bool linear = true) {
     const MatrixPrecision precision = linear ? s.precision : MatrixPrecision::k16;
-    const double bytes = narrow(precision) ? (m * k + k * n) + 2 * m * n : 2 * (m * k + k * n + m * n);
+    const double bytes = below_16_bits(precision) ? (m * k + k * n) + 2 * m * n : 2 * (m * k + k * n + m * n);
     seconds += count * (2 * m * n * k / gemm_rate(s.gpu, precision, p) + p.gemm_traffic * bytes / bandwidth()) + p.gemm_start_us * 1e-6;
-    if (linear && narrow(precision)) cast += count * m * k * 5;  // read in 2 bytes, write twice in 1, for both directions of use; scales
+    if (linear && below_16_bits(precision)) cast += count * m * k * 5;  // read 2 bytes, write 1 for each direction of use, scales
   }
   void elements(double count) { moved += 2 * count; }
   double traffic() const {
@@ -42,17 +43,17 @@ struct Pass {
   }
 };
 
-LayerTime finish(const Pass& pass, double host_ms, double host_progress) {
+LayerTime with_backward(const LayerForward& pass, double host_ms, double host_progress) {
   LayerTime time;
   const double youth = 1 + pass.p.young * std::clamp(double(pass.s.gpu.year) + 3.5 - pass.s.software_date, 0.0, 3.0);
   time.gemm = (1 + kBackward) * pass.seconds * youth;
   time.traffic = (1 + kBackward) * pass.traffic() * youth;
   time.host = host_ms * 1e-3 * dated(host_progress, pass.s.software_date);
-  time.again = (pass.seconds + pass.traffic()) * youth;
+  time.recompute = (pass.seconds + pass.traffic()) * youth;
   return time;
 }
 
-void attention_gemms(Pass& pass, double tp) {
+void attention_gemms(LayerForward& pass, double tp) {
   const ModelShape& m = pass.s.shape;
   const double d = double(m.d_model), h = double(m.heads), n = pass.tokens, dqk = double(m.head_dim), dv = double(m.value_dim);
   if (m.is_mla()) {
@@ -67,7 +68,7 @@ void attention_gemms(Pass& pass, double tp) {
   pass.gemm(n, d, h * dv / tp);
 }
 
-// Attention that passes scores through memory: `products` of the whole square (two forward) and `passes` over the scores in 16 bits.
+// Attention that keeps its scores in memory: `products` matrix products over the full square (two of them forward) and `passes` over 16-bit scores.
 double unfused_attention(const TrainSetup& s, const CostParameters& p, double tokens, double products, double passes) {
   const double scores = tokens * double(s.shape.heads) / double(s.layout.tp) * double(s.seq_len);
   const double product = scores * double(s.shape.head_dim + s.shape.value_dim);
@@ -76,13 +77,14 @@ double unfused_attention(const TrainSetup& s, const CostParameters& p, double to
 
 struct CoreSeconds {
   double forward = 0, backward = 0;
-  double scores_again = 0;  // what selective recompute runs once more
+  double recompute = 0;  // what selective recompute runs once more
 };
 
 CoreSeconds attention_core(const TrainSetup& s, const CostParameters& p, double tokens) {
   if (s.software_date < kFusedSince) {
-    // Forward: scores written; softmax read and written; dropout the same with its mask; read by the values. Recompute stops before the values.
-    // Backward: their gradient written, the scores read; dropout; softmax with three; read by the gradients of queries and keys.
+    // Forward: the scores are written; softmax reads and writes them; so does dropout, with its mask; the product with the values reads them.
+    // Selective recompute stops before that product. Backward: the scores are read and their gradient is written; dropout; softmax, with three
+    // passes; the products for the gradients of queries and keys read it.
     return {unfused_attention(s, p, tokens, 2, 6.5), unfused_attention(s, p, tokens, 4, 9.5), unfused_attention(s, p, tokens, 1, 5.5)};
   }
   const double h = double(s.shape.heads) / double(s.layout.tp), keys = visible_keys(s.shape, double(s.seq_len), AttentionCount::kCausal);
@@ -94,7 +96,7 @@ CoreSeconds attention_core(const TrainSetup& s, const CostParameters& p, double 
   return {forward, kFlashBackward * forward, 0};
 }
 
-// Two gathers and two scatters of a micro-batch's activations in each direction, halved for one sub-layer.
+// A layer gathers and scatters a micro-batch's activations twice, forward and backward; half of that is one sub-layer's.
 double tensor_seconds(const TrainSetup& s, const CostParameters& p, double tokens) {
   if (s.layout.tp <= 1) return 0;
   const double bytes = 2 * tokens * double(s.shape.d_model);
@@ -105,13 +107,13 @@ double tensor_seconds(const TrainSetup& s, const CostParameters& p, double token
 LayerTime attention_time(const TrainSetup& s, const CostParameters& p, double tokens) {
   const Layout& l = s.layout;
   const double tp = double(l.tp), norm_tp = s.sequence_parallel ? tp : 1, d = double(s.shape.d_model);
-  Pass pass{s, p, tokens};
+  LayerForward pass{s, p, tokens};
   attention_gemms(pass, tp);
   pass.elements(tokens * (4 * d / norm_tp + 2 * double(s.shape.heads * s.shape.head_dim + s.shape.kv_heads * s.shape.head_dim) / tp));
-  LayerTime time = finish(pass, 0.5 * p.host_dense_ms, p.host_progress);
+  LayerTime time = with_backward(pass, 0.5 * p.host_dense_ms, p.host_progress);
   const CoreSeconds core = attention_core(s, p, tokens);
-  time.attention = core.forward + core.backward + (l.recompute == Recompute::kSelective ? core.scores_again : 0);
-  time.again += core.forward;
+  time.attention = core.forward + core.backward + (l.recompute == Recompute::kSelective ? core.recompute : 0);
+  time.recompute += core.forward;
   time.tp = tensor_seconds(s, p, tokens);
   if (l.cp > 1) {
     const double bytes = 2 * tokens * double(l.cp) * double(s.shape.kv_heads * (s.shape.head_dim + s.shape.value_dim)) / tp;
@@ -122,11 +124,11 @@ LayerTime attention_time(const TrainSetup& s, const CostParameters& p, double to
 
 LayerTime dense_time(const TrainSetup& s, const CostParameters& p, double tokens) {
   const double tp = double(s.layout.tp), norm_tp = s.sequence_parallel ? tp : 1, d = double(s.shape.d_model), f = double(s.shape.d_ffn);
-  Pass pass{s, p, tokens};
+  LayerForward pass{s, p, tokens};
   pass.gemm(tokens, (s.shape.gated ? 2 : 1) * f / tp, d);
   pass.gemm(tokens, d, f / tp);
   pass.elements(tokens * (4 * d / norm_tp + (s.shape.gated ? 3 : 2) * f / tp));
-  LayerTime time = finish(pass, 0.5 * p.host_dense_ms, p.host_progress);
+  LayerTime time = with_backward(pass, 0.5 * p.host_dense_ms, p.host_progress);
   time.tp = tensor_seconds(s, p, tokens);
   return time;
 }
@@ -136,7 +138,7 @@ LayerTime moe_time(const TrainSetup& s, const CostParameters& p, double tokens) 
   const ModelShape& m = s.shape;
   const double tp = double(l.tp), d = double(m.d_model), f = double(m.d_expert), k = double(m.top_k);
   const double here = tokens / tp, local = double(m.experts) / double(l.ep), up = m.gated ? 2 : 1;
-  Pass pass{s, p, tokens};
+  LayerForward pass{s, p, tokens};
   pass.gemm(here, double(m.experts), d, 1, false);
   const double rows = here * k * (1 + p.experts_uneven) / local;
   pass.gemm(rows, up * f, d, local);
@@ -148,13 +150,13 @@ LayerTime moe_time(const TrainSetup& s, const CostParameters& p, double tokens) 
   pass.elements(here * (4 * d + (up + 1) * f * (k + double(m.shared_experts)) + 4 * double(m.experts)));
   const bool graphs = s.software_date >= kGraphsSince && s.gpu.year >= 2024;
   pass.elements(p.permute * (graphs ? p.host_graphs : 1) * here * k * 4 * d);
-  // Counts are waited for because the exchange needs them on the host; grouped products read them on the device.
+  // The expert exchange needs token counts on the host, which waits for them. Without exchange, grouped products read them on the device.
   const double host = p.host_moe_ms * (l.static_experts || l.ep == 1 ? p.host_static : graphs ? p.host_graphs : 1);
-  LayerTime time = finish(pass, host, p.host_progress);
+  LayerTime time = with_backward(pass, host, p.host_progress);
   time.tp = m.shared_experts > 0 ? tensor_seconds(s, p, tokens) : 0;
   if (l.ep > 1) {
-    // Dispatch in the products' width where that is 8 bits, combine in 16; the same backwards.
-    const double out = here * k * d * (narrow(s.precision) ? 1.5 : 2), back = here * k * d * 2;
+    // Dispatch sends 8-bit values where the products take such, combine 16-bit ones; the same in the backward pass.
+    const double out = here * k * d * (below_16_bits(s.precision) ? 1.5 : 2), back = here * k * d * 2;
     const RankGroup group{l.ep, 1};
     time.ep = 2 * (exchange_seconds(out, k, group, s.gpu, p) + exchange_seconds(back, k, group, s.gpu, p));
     const bool interleaved = l.pp > 1 && l.vp > 1 && s.software_date >= kHiddenExpertsSince;
@@ -165,11 +167,11 @@ LayerTime moe_time(const TrainSetup& s, const CostParameters& p, double tokens) 
 
 LayerTime mixer_time(const TrainSetup& s, const CostParameters& p, double tokens) {
   const double tp = double(s.layout.tp), d = double(s.shape.d_model), inner = double(s.shape.mixer_matmul) / (3.4 * d);
-  Pass pass{s, p, tokens};
+  LayerForward pass{s, p, tokens};
   pass.gemm(tokens, 2.4 * inner / tp, d);
   pass.gemm(tokens, d, inner / tp);
   pass.elements(tokens * (4 * d + 30 * inner / tp));  // convolution, scan, gate
-  LayerTime time = finish(pass, p.host_dense_ms, p.host_progress);
+  LayerTime time = with_backward(pass, p.host_dense_ms, p.host_progress);
   time.tp = tensor_seconds(s, p, tokens);
   return time;
 }
@@ -177,13 +179,13 @@ LayerTime mixer_time(const TrainSetup& s, const CostParameters& p, double tokens
 }  // namespace
 
 LayerTime& LayerTime::operator+=(const LayerTime& o) {
-  gemm += o.gemm, attention += o.attention, traffic += o.traffic, host += o.host, again += o.again;
+  gemm += o.gemm, attention += o.attention, traffic += o.traffic, host += o.host, recompute += o.recompute;
   tp += o.tp, cp += o.cp, ep += o.ep;
   return *this;
 }
 
 LayerTime LayerTime::operator*(double x) const {
-  return {x * gemm, x * attention, x * traffic, x * host, x * again, x * tp, x * cp, x * ep};
+  return {x * gemm, x * attention, x * traffic, x * host, x * recompute, x * tp, x * cp, x * ep};
 }
 
 double gemm_rate(const Accelerator& gpu, MatrixPrecision precision, const CostParameters& p) {
@@ -220,11 +222,11 @@ LayerTime layer_time(const TrainSetup& s, LayerKind kind, const CostParameters& 
 LayerTime head_time(const TrainSetup& s, const CostParameters& p) {
   const double tokens = double(s.layout.micro_seqs) * double(s.seq_len) / double(s.layout.cp), tp = double(s.layout.tp);
   const double d = double(s.shape.d_model), vocab = double(s.shape.vocab);
-  Pass pass{s, p, tokens};
+  LayerForward pass{s, p, tokens};
   pass.gemm(tokens, vocab / tp, d, 1, false);
-  // Logits written, widened to 32 bits, reduced, turned into their gradient; a third of it, because finish counts three passes.
+  // Logits are written, widened to 32 bits, reduced and turned into their gradient. A third of that, because with_backward counts three passes.
   pass.elements(tokens * vocab / tp * 3);
-  return finish(pass, p.host_dense_ms, p.host_progress);
+  return with_backward(pass, p.host_dense_ms, p.host_progress);
 }
 
 }  // namespace finback

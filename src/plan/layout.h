@@ -1,4 +1,4 @@
-// How a run is cut over accelerators: tensor, pipeline, context, expert and data parallel, sharding and recompute. Parsing and the divisibility
+// The layout of a run over accelerators: tensor, pipeline, context, expert and data parallel, sharding and recompute. Parsing and the divisibility
 // rules; knows no times.
 #pragma once
 #include <cstdint>

@@ -5,7 +5,7 @@
 namespace finback {
 namespace {
 
-constexpr double kDualPipe = 2025.15;  // DeepSeek published it
+constexpr double kDualPipeSince = 2025.15;  // DeepSeek published DualPipe in February 2025
 
 std::vector<int64_t> powers(int64_t most) {
   std::vector<int64_t> list;
@@ -29,7 +29,7 @@ std::vector<Layout> layouts_to_try(const TrainSetup& s) {
                 l.tp = tp, l.pp = pp, l.cp = cp, l.ep = ep, l.micro_seqs = mbs, l.vp = vp, l.sharding = sharding;
                 l.hide_experts = s.layout.hide_experts;
                 list.push_back(l);
-                if (l.hide_experts || s.software_date < kDualPipe || ep == 1) continue;
+                if (l.hide_experts || s.software_date < kDualPipeSince || ep == 1) continue;
                 l.hide_experts = true;
                 if (l.dual_pipe()) list.push_back(l);
               }

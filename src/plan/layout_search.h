@@ -1,4 +1,4 @@
-// The fastest layouts that fit: every power-of-two cut of the accelerators is timed and weighed. Knows no prices.
+// The fastest layouts that fit: for every power-of-two layout of the accelerators step time and memory are counted. Knows no prices.
 #pragma once
 #include <string>
 #include <vector>

@@ -48,11 +48,11 @@ void count_flops(PhasePlan& plan) {
   plan.flops_causal = flops(AttentionCount::kCausal, false);
   plan.flops_full = flops(AttentionCount::kFull, false);
   plan.flops_mtp = flops(AttentionCount::kCausal, true) - plan.flops_causal;
-  const double again = plan.chosen.time.recompute > 0 ? plan.chosen.recomputed / 3 : 0, with_mtp = plan.flops_causal + plan.flops_mtp;
-  plan.flops_recompute = again * with_mtp;
+  const double repeated = plan.chosen.time.recompute > 0 ? plan.chosen.recomputed / 3 : 0, with_mtp = plan.flops_causal + plan.flops_mtp;
+  plan.flops_recompute = repeated * with_mtp;
   const double rate = plan.chosen.tokens_per_s, peak = s.gpu.bf16_tflops * 1e12;
   plan.peak_shares = {rate * plan.flops_causal / peak, rate * plan.flops_full / peak, rate * with_mtp / peak,
-                      rate * (1 + again) * with_mtp / peak};
+                      rate * (1 + repeated) * with_mtp / peak};
 }
 
 void add_memory(PhasePlan& plan) {

@@ -16,7 +16,7 @@ struct ComparedRun {
   double mfu = 0, peak = 0;                 // of pretraining; FLOP/s of an accelerator
   double rate = 0, usd = 0;                 // dollars an hour, of all hours
 };
-// Each factor: the second run against the first; `mfu` and `peak` are shares that hours fall with, so they stand the other way round.
+// Second run over first. Hours fall with `mfu` and `peak`, so these two are first over second.
 struct PlanComparison {
   ComparedRun a, b;
   double model_flops = 0, mfu = 0, peak = 0, scope = 0;  // their product is `hours`

@@ -38,8 +38,8 @@ int64_t rounded_to(int64_t seqs, int64_t unit) { return std::max(unit, (seqs + u
 
 int64_t sequences(double batch_tokens, int64_t seq_len) { return std::max<int64_t>(1, std::llround(batch_tokens / double(seq_len))); }
 
-// A search wants a batch that many numbers of ranks divide: a multiple of all accelerators, or of their half, quarter, ..., that is near enough:
-// a given batch moves by 3 % at most where that is possible, the default by a quarter.
+// A layout search needs a batch that many data-parallel sizes divide: a multiple of all accelerators, or of half or a quarter of them, close to what was
+// asked for. A given batch moves by at most 3 % where that is possible, the default by a quarter.
 int64_t searchable_batch(int64_t seqs, int64_t gpus, bool given) {
   const double most = given ? 0.03 : 0.25;
   int64_t unit = gpus;

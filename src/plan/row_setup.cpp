@@ -11,7 +11,7 @@
 namespace finback {
 namespace {
 
-// Before anything is divided by these.
+// Checked before anything is divided by them.
 void check_sizes(const TrainSetup& s) {
   constexpr int64_t kMost = int64_t{1} << 24;
   FB_CHECK(s.seq_len >= 1 && s.seq_len <= kMost, "expected a sequence length from 1 to 2^24, got {}", s.seq_len);
@@ -40,7 +40,7 @@ void complete_step(RowSetup& r, const CsvTable& t, size_t row) {
     r.reason += "micro-batch cut to a rank's share of the batch; ";
   }
   if (t.number(row, "mbs_seqs") <= 0) {
-    // A local batch without accumulation where weights are sharded; torchtitan cuts it in as many micro-batches as stages; Megatron takes single sequences.
+    // Where weights are sharded, the local batch is one micro-batch, or as many as there are pipeline stages (torchtitan). Megatron takes single sequences.
     if (l.sharding == Sharding::kWeights) {
       l.micro_seqs =
           l.pp > 1 ? std::max<int64_t>(1, rank_seqs / l.pp) : std::min<int64_t>(rank_seqs, std::max<int64_t>(1, 131072 / s.seq_len));
@@ -73,7 +73,7 @@ void read_layout_columns(RowSetup& r, const CsvTable& t, size_t row) {
   l.hide_experts = has_word(words, "dualpipe") || has_word(t.cell(row, "framework"), "hai-llm");
 }
 
-// What a campaign row leaves out: published runs rarely say how they were cut.
+// What a campaign row leaves out: published runs rarely state their layout.
 void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostParameters& p) {
   TrainSetup& s = r.setup;
   Layout& l = s.layout;
@@ -90,7 +90,7 @@ void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostPar
   double batch_tokens = 1e6 * t.number(row, "batch_tokens_M");
   if (batch_tokens <= 0) batch_tokens = active > 60e9 ? 16e6 : 4e6;
   if (!said) {
-    // Most teams will have looked for a good one; it is looked for on a power of two accelerators.
+    // Most teams will have searched for a good layout, so one is searched, on a power of two accelerators.
     for (s.gpus = std::max<int64_t>(1, s.gpus); (s.gpus & (s.gpus - 1)) != 0;) s.gpus &= s.gpus - 1;
     s.batch_seqs = std::max(s.gpus, int64_t(batch_tokens / double(s.seq_len)) / s.gpus * s.gpus);
     const LayoutSearch found = search_layouts(s, p, 1);
@@ -106,7 +106,7 @@ void complete_campaign(RowSetup& r, const CsvTable& t, size_t row, const CostPar
   if (l.sharding == Sharding::kWeights) l.micro_seqs = std::clamp<int64_t>(s.batch_seqs / dp, 1, std::max<int64_t>(1, 16384 / s.seq_len));
 }
 
-// Columns that say nothing of how a model was cut mean plain data parallel, where that fits.
+// Empty layout columns mean plain data parallel where that fits; else a layout is searched.
 void search_what_does_not_fit(RowSetup& r, const CsvTable& t, size_t row, const CostParameters& p) {
   TrainSetup& s = r.setup;
   for (const char* column : {"TP", "PP", "CP", "EP", "VP", "FSDP", "mbs_seqs"})

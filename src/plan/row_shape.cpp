@@ -10,7 +10,7 @@
 namespace finback {
 namespace {
 
-// Parameters that a row's columns and its model's name speak of; 0: not said.
+// Parameters that a row states in its columns or in the name of its model; 0: not stated.
 struct Sizes {
   double total = 0, active = 0;
   bool in_columns = false;
@@ -41,7 +41,7 @@ Sizes row_sizes(const CsvTable& t, size_t row, std::string& reason) {
   return s;
 }
 
-// A name that contains a known one may be another member of its family.
+// A name that contains a known model's may be another member of that family, so the stated sizes have to agree.
 bool has_sizes(const ModelShape& shape, const Sizes& said) {
   const ParameterCount count = count_parameters(shape);
   const double total = double(count.total()), active = double(count.active());
@@ -76,7 +76,7 @@ std::optional<ModelShape> row_shape(const CsvTable& t, size_t row, std::string& 
     reason += (sizes.in_columns ? "shape from parameter counts; " : "shape from the sizes in its name; ") + about_sizes;
     return shape_from_sizes(name, sizes.total, sizes.active > 0 ? sizes.active : sizes.total, t.integer(row, "vocab"));
   }
-  // FLOPs a token are a property of the model; six of them make a parameter.
+  // FLOPs per token are a property of the model, about six for each parameter.
   const double flops = 1e9 * t.number(row, "gflop_per_token_computed_causal", t.number(row, "gflop_per_token_arch_causal"));
   if (flops <= 0) return std::nullopt;
   reason += "shape from its FLOPs a token; ";

@@ -95,7 +95,7 @@ std::optional<ModelShape> written_shape(const CsvTable& t, size_t row) {
   s.experts = t.integer(row, "moe_routed"), s.top_k = t.integer(row, "moe_top_k"), s.shared_experts = t.integer(row, "moe_shared");
   s.d_expert = t.integer(row, "moe_d_ffn"), s.d_ffn = t.integer(row, "d_ffn_dense", s.d_expert);
   if (s.d_ffn < 1 || (s.experts > 0 && (s.d_expert < 1 || s.top_k < 1))) return std::nullopt;
-  // What the columns do not say (gates, tying, dense first layers, head size) a known model of the same key does.
+  // What the columns leave out (gates, tying, dense first layers, head size) a known model of the same key says.
   if (const auto known = find_shape(t.cell(row, "arch_key"), s.name); known && known->layers == s.layers && known->d_model == s.d_model)
     return known;
   check_countable(s);

@@ -16,8 +16,8 @@ namespace {
 
 double cache_bytes(const ModelShape& m) { return double(cache_bytes_per_token(m, /*bytes_per_value=*/2, /*with_mtp=*/false)); }
 
-// Experts are spread over the group; the rest is on every accelerator where it is small, else spread too.
-double bytes_here(const ServeRequest& r) {
+// Experts are spread over the group. The other weights lie on every accelerator of it in a mixture of experts, and are spread in a dense model.
+double weight_bytes_per_gpu(const ServeRequest& r) {
   const ParameterCount count = count_parameters(r.setup.shape);
   const double experts = double(r.setup.shape.moe_layers() * r.setup.shape.experts) * double(expert_parameters(r.setup.shape));
   const double gpus = double(r.setup.gpus), rest = double(count.total()) - experts;
@@ -30,7 +30,7 @@ double decode_step(const ServeRequest& r, double batch, const CostParameters& p)
   const ParameterCount count = count_parameters(m);
   const double context = r.context + r.output / 2;
   const double attention = batch * double(decode_flops_per_key(m)) * decoded_keys(m, context);
-  const double bytes = bytes_here(r) + batch * context * cache_bytes(m);
+  const double bytes = weight_bytes_per_gpu(r) + batch * context * cache_bytes(m);
   const double busy =
       (batch * 2 * double(count.matmul(false)) / gemm_rate(s.gpu, s.precision, p) + attention / gemm_rate(s.gpu, MatrixPrecision::k16, p)) /
       0.6;
@@ -61,7 +61,7 @@ double prefill_rate(const ServeRequest& r, const CostParameters& p) {
   const auto add = [&](LayerKind kind, int64_t layers) {
     if (layers < 1) return;
     const LayerTime t = layer_time(s, kind, p);
-    seconds += double(layers) * (t.again + (t.tp + t.cp + t.ep) / 2);
+    seconds += double(layers) * (t.recompute + (t.tp + t.cp + t.ep) / 2);
   };
   add(LayerKind::kAttention, m.attention_layers), add(LayerKind::kDenseFfn, m.plain_ffn_layers());
   add(LayerKind::kMoeFfn, m.moe_layers()), add(LayerKind::kMixer, m.mixer_layers);
@@ -74,7 +74,7 @@ ServePlan plan_serving(const ServeRequest& r, const CostParameters& p) {
   FB_CHECK(r.context >= 1 && r.output >= 1, "--context, --output: expected at least one token, got {} and {}", r.context, r.output);
   FB_CHECK(r.hit >= 0 && r.hit <= 1, "--hit: expected a share from 0 to 1, got {}", r.hit);
   ServePlan plan;
-  plan.weight_bytes = bytes_here(r);
+  plan.weight_bytes = weight_bytes_per_gpu(r);
   plan.cache_bytes_per_token = cache_bytes(r.setup.shape);
   const double room = usable_memory(r.setup.gpu) - plan.weight_bytes, request_bytes = (r.context + r.output) * plan.cache_bytes_per_token;
   FB_CHECK(room > request_bytes, "{} x {}: weights need {} of {} usable each, and one request {} more. Hint: a larger --group",
@@ -87,7 +87,7 @@ ServePlan plan_serving(const ServeRequest& r, const CostParameters& p) {
   plan.prefill_tokens_per_s = prefill_rate(r, p);
   const double second = r.price.usd_per_hour / 3600 / r.load;
   plan.usd_per_m_miss = 1e6 * second / plan.prefill_tokens_per_s;
-  // A hit is read over the network port instead of computed.
+  // Cached tokens are read over the network port instead of computed.
   plan.usd_per_m_hit = 1e6 * second * plan.cache_bytes_per_token / (r.setup.gpu.nic_gb_s * 1e9 * p.nic);
   plan.usd_per_m_input = r.hit * plan.usd_per_m_hit + (1 - r.hit) * plan.usd_per_m_miss;
   plan.usd_per_m_output = 1e6 * second / plan.decode_tokens_per_s;

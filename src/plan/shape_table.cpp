@@ -82,7 +82,7 @@ ModelShape shape_from_sizes(const std::string& name, double total, double active
   ModelShape s;
   s.name = name;
   s.vocab = vocab > 0 ? vocab : 65536;
-  // 12 L d^2 = N with d = 128 L; the head of small models is taken off first.
+  // 12 L d^2 = N with d = 128 L; the head is subtracted first, which matters for small models.
   double d = std::cbrt(128 * active / 12);
   for (int i = 0; i < 8; ++i) d = std::cbrt(128 * std::max(active - double(s.vocab) * d, active / 4) / 12);
   s.d_model = rounded(d, 64);
@@ -94,7 +94,7 @@ ModelShape shape_from_sizes(const std::string& name, double total, double active
   s.layers = std::max<int64_t>(1, std::llround((active - double(s.vocab) * double(s.d_model)) / layer));
   s.attention_layers = s.ffn_layers = s.layers;
   if (total > 1.2 * active) {
-    // The FFN's width becomes 8 experts; the rest of the stored weights are more of them.
+    // The FFN's width is divided into 8 active experts; the other stored weights are more experts.
     s.top_k = 8;
     s.d_expert = rounded(double(s.d_ffn) / 8, 64);
     const double expert = 3 * double(s.d_model) * double(s.d_expert);

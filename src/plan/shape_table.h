@@ -1,4 +1,4 @@
-// Shapes of published models (configs/cost/models.csv, compiled in) and what can be said of a model of which only sizes are known.
+// Shapes of published models (configs/cost/models.csv, compiled in) and stand-ins for models of which only parameter counts are known.
 #pragma once
 #include <optional>
 #include <vector>
@@ -14,7 +14,7 @@ struct NamedShape {
 };
 const std::vector<NamedShape>& shape_table();
 
-// By key, else by the longest alias that the name contains. A name that says "w/o MTP" drops the depths.
+// By key, else by the longest alias that the name contains. A name that says "w/o MTP" drops the MTP modules.
 std::optional<ModelShape> find_shape(const std::string& key, const std::string& name);
 
 // A stand-in from parameter counts alone: 128 hidden units a layer's depth for a dense model, 8 of 64 or more fine experts for a sparse one. Its totals are

@@ -11,14 +11,15 @@ namespace {
 constexpr double kSlack = 0.93;             // allocator, communication buffers, runtime
 constexpr double kFusedAttention = 2022.7;  // before: scores and dropout masks are kept
 
-struct Kept {
-  double input = 0, inner = 0;  // bytes a token a layer: the layer's input; all the rest
+// Activations that a layer keeps for its backward pass, bytes per token: its input; all others.
+struct LayerActivations {
+  double input = 0, inner = 0;
 };
 
-Kept attention_kept(const TrainSetup& s, double tp, double sequence_tp) {
+LayerActivations attention_activations(const TrainSetup& s, double tp, double sequence_tp) {
   const ModelShape& m = s.shape;
   const double d = double(m.d_model), h = double(m.heads), dqk = double(m.head_dim), dv = double(m.value_dim);
-  Kept k{2 * d / sequence_tp, 2 * d / sequence_tp};
+  LayerActivations k{2 * d / sequence_tp, 2 * d / sequence_tp};
   k.inner += 2 * (h * dqk + double(m.kv_heads) * (dqk + dv) + h * dv) / tp + 4 * double(m.q_rank + m.kv_rank) / sequence_tp;
   if (s.software_date < kFusedAttention) {
     k.inner += d / sequence_tp;
@@ -27,10 +28,10 @@ Kept attention_kept(const TrainSetup& s, double tp, double sequence_tp) {
   return k;
 }
 
-Kept ffn_kept(const TrainSetup& s, double tp, double sequence_tp, bool moe) {
+LayerActivations ffn_activations(const TrainSetup& s, double tp, double sequence_tp, bool moe) {
   const ModelShape& m = s.shape;
   const double d = double(m.d_model), wide = 2 * (m.gated ? 3 : 2);
-  Kept k{2 * d / sequence_tp, 2 * d / sequence_tp};
+  LayerActivations k{2 * d / sequence_tp, 2 * d / sequence_tp};
   if (s.software_date < kFusedAttention) k.inner += d / sequence_tp;
   if (!moe) {
     k.inner += wide * double(m.d_ffn) / tp;
@@ -40,7 +41,7 @@ Kept ffn_kept(const TrainSetup& s, double tp, double sequence_tp, bool moe) {
   return k;
 }
 
-// Micro-batches' worth of all layers kept at a stage: each stage of 1F1B one fewer than the one before, two chunks fewer when interleaved.
+// Micro-batches in flight at a stage, over the number of stages. Under 1F1B each stage keeps one fewer than the one before; interleaved, two chunks fewer.
 double in_flight(const TrainSetup& s, int64_t stage) {
   const Layout& l = s.layout;
   const double pp = double(l.pp), vp = double(l.vp), r = double(stage);
@@ -64,9 +65,11 @@ StoredParameters stored_parameters(const TrainSetup& s) {
   return stored;
 }
 
-StageMemory stage_memory(const TrainSetup& s, double recomputed, int64_t stage) {
+namespace {
+
+// Weights, gradients and optimizer states, and the buffers of gathered weights.
+void add_states(StageMemory& memory, const TrainSetup& s) {
   const Layout& l = s.layout;
-  const ModelShape& m = s.shape;
   const StoredParameters stored = stored_parameters(s);
   const double dp = double(l.dp(s.gpus) * l.cp), group = l.shard_group > 0 ? double(l.shard_group) : dp;
   const double all = stored.dense + stored.experts, ways = std::min(group, stored.expert_ways);
@@ -75,19 +78,24 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed, int64_t stage) 
   };
   const bool fsdp = l.sharding == Sharding::kWeights;
   const double copies = l.dual_pipe() ? 2 : 1;  // of the weights (V3 report, table 2): a rank holds a stage from each end
-  StageMemory memory;
   memory.weights = copies * (fsdp ? 4 : 2) * split(fsdp, group, ways);
   memory.gradients = 4 * split(l.sharding != Sharding::kOptimizer, group, ways);
   // The master copy of sharded weights is the 32-bit shard itself.
   memory.optimizer = (fsdp ? s.optimizer_bytes - 4 : s.optimizer_bytes) * split(true, fsdp ? group : dp, fsdp ? ways : stored.expert_ways);
+  if (fsdp) memory.buffers += l.pp > 1 ? 2 * all : 2 * 2 * all / double(std::max<int64_t>(1, s.shape.layers));
+}
+
+// Kept activations, the logits at the stages that make them, and the layer that is recomputed at the moment.
+void add_activations(StageMemory& memory, const TrainSetup& s, double recomputed, int64_t stage) {
+  const Layout& l = s.layout;
+  const ModelShape& m = s.shape;
   const double tokens = double(l.micro_seqs) * double(s.seq_len) / double(l.cp), tp = double(l.tp),
                sequence_tp = s.sequence_parallel ? tp : 1;
-  const Kept attention = attention_kept(s, tp, sequence_tp), dense = ffn_kept(s, tp, sequence_tp, false),
-             moe = ffn_kept(s, tp, sequence_tp, true);
+  const LayerActivations attention = attention_activations(s, tp, sequence_tp), dense = ffn_activations(s, tp, sequence_tp, false),
+                         moe = ffn_activations(s, tp, sequence_tp, true);
   const double dense_layers = double(m.plain_ffn_layers()), moe_layers = double(m.moe_layers() + (m.is_moe() ? m.mtp : 0));
   const double attention_layers = double(m.attention_layers + m.mixer_layers + m.mtp);
-  // A layer that is computed again keeps its one input.
-  // 8-bit recipes keep the inputs of their products in 8 bits.
+  // A recomputed layer keeps its input alone. 8-bit recipes keep the inputs of their products in 8 bits.
   const double width = s.precision == MatrixPrecision::k16 ? 1 : 0.6;
   const double inputs = attention_layers * attention.input;
   const double rest =
@@ -97,7 +105,14 @@ StageMemory stage_memory(const TrainSetup& s, double recomputed, int64_t stage) 
   const double logits = tokens * double(m.vocab) / tp * (s.software_date < kFusedAttention ? 0 : 10);
   const bool has_logits = stage == l.pp - 1 || (l.dual_pipe() && stage == 0);
   memory.buffers = (recomputed > 0 ? one_layer : 0) + (has_logits ? logits : 0);
-  if (fsdp) memory.buffers += l.pp > 1 ? 2 * all : 2 * 2 * all / double(std::max<int64_t>(1, m.layers));
+}
+
+}  // namespace
+
+StageMemory stage_memory(const TrainSetup& s, double recomputed, int64_t stage) {
+  StageMemory memory;
+  add_activations(memory, s, recomputed, stage);
+  add_states(memory, s);
   return memory;
 }
 

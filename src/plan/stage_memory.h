@@ -6,18 +6,18 @@
 namespace finback {
 
 struct StageMemory {
-  double weights = 0, gradients = 0, optimizer = 0, activations = 0, buffers = 0;  // buffers: logits, one layer at work, gathered weights
+  double weights = 0, gradients = 0, optimizer = 0, activations = 0, buffers = 0;  // buffers: logits, the layer at work, gathered weights
   double total() const { return weights + gradients + optimizer + activations + buffers; }
 };
 
-// `recomputed`: share of the layers' kept values that is dropped and computed again (1: only each layer's input is kept). `stage`: 0 .. pp - 1.
+// `recomputed`: share of the layers' activations that is dropped and recomputed (1: only each layer's input is kept). `stage`: 0 .. pp - 1.
 StageMemory stage_memory(const TrainSetup& setup, double recomputed, int64_t stage = 0);
 // The first or the last stage, whichever is fuller: those between hold less than the first.
 StageMemory fullest_stage(const TrainSetup& setup, double recomputed);
 
 // The smallest share in [0, 1] with which the run fits; above 1 when nothing does. What the setup's recompute says counts as the least.
 double needed_recompute(const TrainSetup& setup);
-// Of the accelerator's memory, what a run may fill.
+// The part of the accelerator's memory that a run may fill.
 double usable_memory(const Accelerator& gpu);
 
 struct StoredParameters {

@@ -19,20 +19,21 @@ LayerTime stage_time(const TrainSetup& s, const CostParameters& p) {
   if (!m.is_moe() && m.mtp > 0) all += layer_time(s, LayerKind::kDenseFfn, p) * double(m.mtp);
   if (m.mixer_layers > 0) all += layer_time(s, LayerKind::kMixer, p) * double(m.mixer_layers);
   LayerTime head = head_time(s, p) * double(1 + m.mtp);
-  head.again = 0;
+  head.recompute = 0;
   all += head;
   return all * (1 / double(s.layout.pp));
 }
 
-// Seconds of computing a share of the kept values again: the cheap ones first (norms, activations, up-projections), which are most of the bytes.
-double again_seconds(const TrainSetup& s, const LayerTime& stage, const CostParameters& p) {
-  if (s.layout.recompute == Recompute::kFull) return stage.again;
+// Seconds of recomputing a share of the kept activations: the cheap ones first (norms, activations, up-projections), which are most of the bytes.
+double recompute_seconds(const TrainSetup& s, const LayerTime& stage, const CostParameters& p) {
+  if (s.layout.recompute == Recompute::kFull) return stage.recompute;
   if (s.layout.recompute != Recompute::kAuto) return 0;
   const double share = std::min(1.0, needed_recompute(s));
-  return stage.again * (share <= 0.5 ? p.cheap_again * share : p.cheap_again * 0.5 + (1 - p.cheap_again * 0.5) * (share - 0.5) / 0.5);
+  return stage.recompute *
+         (share <= 0.5 ? p.cheap_recompute * share : p.cheap_recompute * 0.5 + (1 - p.cheap_recompute * 0.5) * (share - 0.5) / 0.5);
 }
 
-// How far overlap with the backward pass had come.
+// The share that software of that date overlaps with the backward pass.
 double overlap_of(double share, double date) { return share * std::clamp((date - 2024.2) / 0.75, 0.0, 1.0); }
 
 void add_data_parallel(StepTime& t, const TrainSetup& s, const CostParameters& p, double micro_batches, double busy) {
@@ -53,7 +54,7 @@ void add_data_parallel(StepTime& t, const TrainSetup& s, const CostParameters& p
     const double wanted = gathers * (each + latency) * times;
     const double hidden = std::min(p.hide_fsdp * wanted, 0.9 * busy);
     t.dp += wanted - hidden;
-    // Replicas of the sharding group reduce once.
+    // Replicas of the sharding group reduce their gradients once a step.
     if (l.shard_group > 0 && dp * l.cp > l.shard_group)
       t.dp += (1 - p.hide_dp) * 2 *
               gather_seconds(4 * stored.dense / double(l.shard_group), {dp * l.cp / l.shard_group, l.tp * l.shard_group}, s.gpu, p);
@@ -64,7 +65,7 @@ void add_data_parallel(StepTime& t, const TrainSetup& s, const CostParameters& p
     const double hidden = std::min(overlap_of(p.hide_dp, s.software_date) * wanted, 0.5 * busy / std::max(1.0, micro_batches) * double(2));
     t.dp += wanted - hidden;
   }
-  // The gradient read for its norm; master weight, moments, gradient read; master, moments, weight written; the gradient cleared.
+  // The gradient is read for its norm; master weight, moments and gradient are read; master, moments and weight written; the gradient is cleared.
   const double states = sharded || ways > 1 ? (stored.dense / double(dp * l.cp) + stored.experts / ways) : stored.dense + stored.experts;
   t.optimizer = states * (2 * s.optimizer_bytes + 14) / (s.gpu.hbm_tb_s * 1e12 * p.hbm) + p.step_ms * 1e-3;
 }
@@ -78,12 +79,12 @@ StepTime step_time(const TrainSetup& s, const CostParameters& p) {
   const LayerTime stage = stage_time(s, p);
   StepTime t;
   t.gemm = stage.gemm * micro_batches, t.attention = stage.attention * micro_batches, t.traffic = stage.traffic * micro_batches;
-  t.recompute = again_seconds(s, stage, p) * micro_batches;
-  // Computing everything again also communicates again what the forward pass did: half of the tensor and expert traffic, a third of the context's.
-  const double again = l.recompute == Recompute::kFull ? 1 : 0;
-  t.tp = stage.tp * micro_batches * (1 + again / 2), t.ep = stage.ep * micro_batches * (1 + again / 2);
-  t.cp = stage.cp * micro_batches * (1 + again / 3);
-  // Device and host work side by side; the slower one wins, softly.
+  t.recompute = recompute_seconds(s, stage, p) * micro_batches;
+  // A full recompute repeats the forward pass's communication: half of the tensor and expert traffic, a third of the context traffic.
+  const double repeated = l.recompute == Recompute::kFull ? 1 : 0;
+  t.tp = stage.tp * micro_batches * (1 + repeated / 2), t.ep = stage.ep * micro_batches * (1 + repeated / 2);
+  t.cp = stage.cp * micro_batches * (1 + repeated / 3);
+  // Device and host work side by side: the slower one decides. A norm joins them.
   const double device = t.gemm + t.attention + t.traffic + t.recompute + t.tp + t.cp + t.ep, host = stage.host * micro_batches;
   t.host = std::pow(std::pow(device, p.host_power) + std::pow(host, p.host_power), 1 / p.host_power) - device;
   const double busy = device + t.host;
@@ -96,7 +97,7 @@ StepTime step_time(const TrainSetup& s, const CostParameters& p) {
     t.pp = 2 * double(l.vp) * micro_batches * (bytes / (port * 1e9) + p.hop_us * 1e-6) * 0.25;
   }
   add_data_parallel(t, s, p, micro_batches, busy);
-  // Who waits for each other once a step: the ranks of one stage.
+  // The ranks of one stage wait for the slowest of them once a step.
   const double beyond = double(s.gpus) / double(8 * l.pp);
   if (beyond > 1) t.straggle = t.total() * p.straggle * std::log2(beyond);
   return t;

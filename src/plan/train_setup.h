@@ -1,5 +1,5 @@
-// A training run as the planner sees it: the shape of the model, accelerators, precision, batch and how it is cut over them. Facts that are given; what
-// follows from them is in step_time.h and stage_memory.h.
+// A training run as the planner sees it: the shape of the model, accelerators, precision, batch and layout. What follows from it is in step_time.h and
+// stage_memory.h.
 #pragma once
 #include "cost/hardware.h"
 #include "plan/layout.h"
