@@ -1,12 +1,12 @@
 // finback bill: adds up the bills of runs.
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <utility>
+#include <vector>
 
-#include "base/fields.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
-#include "cost/bill.h"
+#include "cost/bill_sum.h"
 #include "cost/serve_bill.h"
 
 namespace finback {
@@ -38,38 +38,17 @@ int cmd_bill(Words words) {
   if (!args.parse(words)) return 0;
   if (args.has("serve")) return bill_serving(args);
   args.required(0, "a run folder");
-  Json document;
-  document["runs"] = Json::array();
   const double rate = args.number("rate", 0, 0, 1e6);
-  std::map<std::string, double> hours;  // by device: hours of a vCPU and of an accelerator do not add up
-  double usd = 0, flops = 0, final_usd = 0;
-  const std::string final_run = args.get_or("final", args.positional().back());
-  FB_CHECK(std::count(args.positional().begin(), args.positional().end(), final_run) > 0, "--final: expected one of the runs named, got {}",
-           final_run);
-  int64_t tokens = 0;
-  std::string text;
-  for (const std::string& run : args.positional()) {
-    Bill bill = read_bill(std::filesystem::path(run) / "bill.json");
-    if (rate > 0) settle_bill(bill, rate);
-    if (run == final_run) final_usd = bill.usd;
-    hours[bill.device] += bill.device_hours, usd += bill.usd, flops += bill.flops, tokens += bill.tokens;
-    document["runs"].push_back(dump_fields(bill));
-    text += bill_table(bill) + "\n";
+  const std::vector<std::string>& runs = args.positional();
+  const std::string final_run = args.get_or("final", runs.back());
+  FB_CHECK(std::count(runs.begin(), runs.end(), final_run) > 0, "--final: expected one of the runs named, got {}", final_run);
+  std::vector<Bill> bills;
+  for (const std::string& run : runs) {
+    bills.push_back(read_bill(std::filesystem::path(run) / "bill.json"));
+    if (rate > 0) settle_bill(bills.back(), rate);
   }
-  document["sum"] = {{"device_hours", hours}, {"tokens", tokens}, {"flops", flops}, {"usd", usd}};
-  document["final"] = {{"run", final_run}, {"usd", final_usd}, {"development_usd", usd - final_usd}};
-  if (args.has("json")) {
-    fmt::print("{}", dump_json(document));
-    return 0;
-  }
-  fmt::print("{}", text);
-  std::string spent;
-  for (const auto& [device, device_hours] : hours) spent += fmt::format("{:.4f} {}-hours, ", device_hours, device);
-  if (args.positional().size() > 1) {
-    fmt::print("sum of {} runs: {}{} tokens, ${:.4f}\n", args.positional().size(), spent, tokens, usd);
-    fmt::print("final run {}: ${:.4f}; development: ${:.4f}; all of it is {:.2f} times the final run\n", final_run, final_usd,
-               usd - final_usd, final_usd > 0 ? usd / final_usd : 1);
-  }
+  const BillSum sum = sum_bills(runs, std::move(bills), final_run);
+  fmt::print("{}", args.has("json") ? dump_json(bill_sum_json(sum)) : bill_sum_text(sum));
   return 0;
 }
 

@@ -3,16 +3,17 @@
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "base/file.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
-#include "cost/cache_savings.h"
-#include "cost/plan_rows.h"
-#include "cost/plan_spec.h"
-#include "cost/serve_plan.h"
+#include "plan/cache_savings.h"
+#include "plan/campaign_report.h"
+#include "plan/plan_comparison.h"
+#include "plan/plan_rows.h"
 
 namespace finback {
 namespace {
@@ -53,7 +54,7 @@ PlanSpec spec_of(const Args& args, const std::string& word) {
   const auto text = [&](const char* flag, std::string& out) { out = args.get_or(flag, out); };
   text("hardware", spec.hardware), text("precision", spec.precision), text("layout", spec.layout), text("software", spec.software);
   text("extend", spec.extend);
-  // A layout belongs to its machine: another number or kind of accelerators gets its own.
+  // A layout is made for its machine: for another number or kind of accelerators one is searched.
   if ((args.has("gpus") || args.has("hardware")) && !args.has("layout")) spec.layout.clear();
   if (args.has("hardware") && !args.has("rate")) spec.rate = 0;
   spec.gpus = args.integer("gpus", spec.gpus, 1, int64_t{1} << 20);
@@ -63,7 +64,7 @@ PlanSpec spec_of(const Args& args, const std::string& word) {
   spec.goodput = args.number("goodput", spec.goodput, 0.01, 1);
   if (args.has("rate"))
     spec.rate = args.number("rate", 0, 0, 1e6), spec.rate_kind = "given", spec.rate_source = "the user", spec.rate_date.clear();
-  // Serving is counted by the group of accelerators that serve together.
+  // Serving needs the number of accelerators that serve together, not that of a run.
   if (spec.gpus < 1 && (args.has("serve") || args.has("trace"))) spec.gpus = args.integer("group", 64, 1, 1 << 16);
   FB_CHECK(spec.gpus >= 1, "expected --gpus N");
   return spec;
@@ -85,7 +86,7 @@ int plan_training(const Args& args) {
   const PlanSpec spec = spec_of(args, args.required(0, "a model, a plan or a recipe"));
   FB_CHECK(spec.tokens > 0, "expected --tokens N, e.g. --tokens 14.8T");
   std::vector<PhaseRequest> requests = phases_of(spec);
-  // Phases after pretraining: supervised tuning costs what training costs; reinforcement learning is mostly sampling.
+  // After pretraining: supervised fine-tuning costs what training costs; reinforcement learning is mostly sampling.
   if (args.has("sft")) {
     PhaseRequest sft = requests[0];
     sft.phase = "supervised fine-tuning";
@@ -94,14 +95,15 @@ int plan_training(const Args& args) {
   }
   std::vector<PhasePlan> phases;
   for (const PhaseRequest& request : requests) phases.push_back(plan_phase(request, fitted_parameters()));
-  Json json = plan_json(phases);
-  std::string text = plan_text(phases);
+  CampaignPlan campaign = sum_phases(std::move(phases));
   if (args.has("rl")) {
-    const double sampled = parse_count(*args.get("rl"), "--rl");
-    add_rl(json, rl_json(serve_request(args, requests[0]), sampled, phases[0].chosen.tokens_per_s, fitted_parameters()));
-    text += rl_text(json, requests[0].price);
+    RlRequest rl;
+    rl.serving = serve_request(args, requests[0]);
+    rl.sampled_tokens = parse_count(*args.get("rl"), "--rl");
+    rl.train_tokens_per_s = campaign.phases[0].chosen.tokens_per_s;
+    add_rl(campaign, plan_rl(rl, fitted_parameters()));
   }
-  return print_report(args, json, text);
+  return print_report(args, campaign_json(campaign), campaign_text(campaign));
 }
 
 std::vector<double> cache_sizes(const Args& args) {
@@ -130,7 +132,7 @@ int plan_serve(const Args& args) {
   if (!args.has("context")) request.context = std::ceil(double(trace.prompt_tokens) / requests);
   if (!args.has("output")) request.output = std::max(1.0, std::ceil(double(trace.output_tokens) / requests));
   const ServePlan plan = plan_serving(request, fitted_parameters());
-  const std::vector<CacheSize> sizes = weigh_cache(trace, plan, cache_sizes(args));
+  const std::vector<CacheSize> sizes = price_cache_sizes(trace, plan, cache_sizes(args));
   Json json = serve_json(request, plan);
   json["trace"] = savings_json(trace, sizes);
   return print_report(args, json, serve_text(request, plan) + savings_text(trace, sizes));
@@ -138,11 +140,12 @@ int plan_serve(const Args& args) {
 
 int plan_compare(const Args& args) {
   FB_CHECK(args.positional().size() == 2, "--compare: expected two plans (TOML), got {}", args.positional().size());
-  const Json json = compare_specs(load_plan_spec(args.positional()[0]), load_plan_spec(args.positional()[1]), fitted_parameters());
-  return print_report(args, json, compare_text(json));
+  const PlanComparison comparison =
+      compare_specs(load_plan_spec(args.positional()[0]), load_plan_spec(args.positional()[1]), fitted_parameters());
+  return print_report(args, comparison_json(comparison), comparison_text(comparison));
 }
 
-// A flag without an effect is an error, not a silence.
+// A flag that would have no effect is an error.
 constexpr const char* kFlags[] = {"hardware", "gpus",    "tokens",     "seq-len", "batch-tokens", "precision", "layout",
                                   "software", "goodput", "rate",       "extend",  "sft",          "rl",        "serve",
                                   "group",    "context", "output",     "hit",     "trace",        "cache-gb",  "compare",
@@ -168,10 +171,10 @@ Args plan_args() {
             "docs/cost-model.md.",
             "finback plan configs/models/v3/config.json --hardware h800 --gpus 2048 --tokens 14.8T --precision fp8");
   args.flag("hardware", "NAME",
-            "accelerator of configs/hardware (default h800), or `this`: a recipe on this machine, measured for some seconds")
+            "accelerator of configs/hardware (default h800), or `this`: a recipe on this machine, rehearsed for a few seconds")
       .flag("gpus", "N", "accelerators")
       .flag("tokens", "T", "trained tokens, e.g. 14.8T")
-      .flag("seq-len", "S", "tokens a row (default 4096)")
+      .flag("seq-len", "S", "tokens of a sequence (default 4096)")
       .flag("batch-tokens", "B", "tokens a step (default 4M or 8192 an accelerator)")
       .flag("precision", "NAME", "bf16, fp8, fp8-block, mxfp8, nvfp4")
       .flag("layout", "WORDS", "e.g. tp2,pp8,vp4,ep64,mbs1,fsdp,full; dualpipe hides the expert exchange")
@@ -180,16 +183,17 @@ Args plan_args() {
       .flag("rate", "USD", "dollars an accelerator-hour (default: configs/prices.toml)")
       .flag("extend", "LEN@TOKENS,...", "context extension after pretraining")
       .flag("sft", "TOKENS", "supervised fine-tuning after it")
-      .flag("rl", "TOKENS", "reinforcement learning after it: sampled tokens")
+      .flag("rl", "TOKENS", "reinforcement learning after it: tokens that are sampled")
       .toggle("serve", "serving instead: prefill, decoding, dollars a million tokens")
       .flag("group", "N", "accelerators that serve together (default 64 for MoE, else 8)")
       .flag("context", "N", "serving and RL: prompt tokens (default 4096)")
       .flag("output", "N", "serving and RL: answer tokens (default 1024)")
       .flag("hit", "SHARE", "serving: share of prompt tokens found in the cache")
-      .flag("trace", "FILE.jsonl", "serving: replay prompts through a prefix cache (docs/cost-model.md): hit rate and dollars by its size")
-      .flag("cache-gb", "GB,...", "with --trace: sizes (default: halves of what would keep everything)")
+      .flag("trace", "FILE.jsonl",
+            "serving: replay a trace of prompts through a prefix cache (docs/cost-model.md): hit rate and dollars by cache size")
+      .flag("cache-gb", "GB,...", "with --trace: sizes of the cache (default: what would hold every block, halved seven times)")
       .toggle("compare", "two plans: B against A, factor by factor")
-      .flag("rows", "FILE.csv", "predict every row of a table of published runs; targets are not read")
+      .flag("rows", "FILE.csv", "predict every row of a table of published runs; columns with measured results are not read")
       .flag("out", "FILE.csv", "where --rows writes (default: stdout)")
       .flag("parameters", "FILE.json", "with --rows: a list of parameter sets, for tools/fit_cost")
       .toggle("json", "one JSON document")

@@ -6,7 +6,6 @@
 
 #include "base/fields.h"
 #include "cli/sample_text.h"
-#include "cost/electricity.h"
 #include "cost/prices.h"
 #include "model/row_probe.h"
 #include "train/preflight.h"
@@ -26,18 +25,14 @@ PlanHere plan_here(const std::string& recipe, const std::vector<std::pair<std::s
   const double rough_s = rough_seconds(config, shape, probe_machine().fma_peak_gflops);
   LocalPlan plan = *rehearse(config, sample_text, rough_s, scratch, [] { return false; });  // a signal ends the process, as nothing is kept
   const std::string device = price_row(config);
-  Price price;
-  if (config.bill.rate > 0) {
-    price = {device, config.bill.rate, "the rate that the user gave", "the user", "", "given"};
-  } else {
-    price = price_of(device);
-  }
+  const Price price = config.bill.rate > 0 ? given_price(device, config.bill.rate, /*date=*/"") : price_of(device);
+  const LocalCost cost = local_cost(plan, device, price.usd_per_hour);
   PlanHere here;
   here.json = dump_fields(plan);
-  here.json["usd"] = plan.device_hours * price.usd_per_hour;
+  here.json["usd"] = cost.usd;
   here.json["usd_per_device_hour"] = price.usd_per_hour;
   here.json["price"] = {{"what", price.what}, {"source", price.source}, {"date", price.date}, {"kind", price.kind}};
-  here.json["energy_kwh"] = estimated_electricity(device, plan.device_hours).kwh;
+  here.json["energy_kwh"] = cost.power.kwh;
   here.text = local_plan_text(plan, device, price.usd_per_hour) +
               fmt::format("  {:<12} {} [{}{}]\n", "rate", price.what, price.source, price.date.empty() ? "" : ", " + price.date);
   return here;

@@ -9,12 +9,8 @@
 namespace finback {
 
 void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
-  Price price;
-  if (rate_usd_per_device_hour > 0) {
-    price = {bill.device, rate_usd_per_device_hour, "the rate that the user gave", "the user", utc_now().substr(0, 10), "given"};
-  } else {
-    price = price_of(bill.device);
-  }
+  const Price price =
+      rate_usd_per_device_hour > 0 ? given_price(bill.device, rate_usd_per_device_hour, utc_now().substr(0, 10)) : price_of(bill.device);
   bill.usd_per_device_hour = price.usd_per_hour;
   bill.price_what = price.what;
   bill.price_source = price.source;

@@ -76,8 +76,8 @@ void visit_fields(Bill& b, V& v) {
   v("not_included", b.not_included, "what this bill leaves out");
 }
 
-// Fills tokens_per_s, energy (estimated, where nobody measured), share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it is 0) as wall_hours * devices, price
-// fields from the table (or `rate` > 0), and not_included. Settling a bill again re-prices it.
+// Fills tokens_per_s, energy (estimated where nothing measured it), share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it
+// is 0) as wall_hours * devices, the price from the table (or `rate` > 0), and not_included. Settling a bill again gives it today's price.
 void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);
 void write_bill(const std::filesystem::path& path, Bill& bill);
 Bill read_bill(const std::filesystem::path& path);

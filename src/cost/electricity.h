@@ -8,7 +8,7 @@ struct Electricity {
   double kwh = 0;
   std::string how;  // "measured: ..." or "estimated: ...", for people
 };
-// Accelerators draw the planner's share of their power limit; a vCPU its share of a processor's. Memory, fans and losses are not in it.
+// An accelerator draws kBoardDraw of its power limit, a vCPU its share of a processor's. Memory, fans and losses are not in it.
 Electricity estimated_electricity(const std::string& device, double device_hours);
 
 // What boards draw in training, as a share of their power limit (published runs lie between 15 and 85 %).

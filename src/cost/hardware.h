@@ -1,5 +1,5 @@
 // The accelerators that plans know (configs/hardware/*.toml, compiled in): peaks, memory, links, power, measured ceilings, each row with source
-// and date. Facts only; what of a peak is reached in training is in cost_parameters.h.
+// and date. Facts only; what training reaches of a peak is in plan/cost_parameters.h.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,7 +1,6 @@
 #include "cost/local_plan.h"
 
 #include "base/timer.h"
-#include "cost/electricity.h"
 
 namespace finback {
 
@@ -22,6 +21,10 @@ LocalPlan plan_local(const LocalRun& r) {
   return p;
 }
 
+LocalCost local_cost(const LocalPlan& plan, const std::string& device, double usd_per_device_hour) {
+  return {estimated_electricity(device, plan.device_hours), usd_per_device_hour, plan.device_hours * usd_per_device_hour};
+}
+
 std::string local_plan_text(const LocalPlan& p, const std::string& device, double usd_per_device_hour) {
   const LocalRun& r = p.measured;
   std::string text = fmt::format("plan of {:.0f} steps, {} tokens on this machine ({:.0f} x {}), from {:.0f} steps rehearsed in {:.1f} s\n",
@@ -37,9 +40,9 @@ std::string local_plan_text(const LocalPlan& p, const std::string& device, doubl
   line("speed", fmt::format("{:.0f} tokens/s while training, {:.0f} over the whole run", 1 / (r.token_s + r.update_s * r.steps / r.tokens),
                             p.tokens_per_s));
   line("memory", human_bytes(p.memory_bytes));
-  const Electricity power = estimated_electricity(device, p.device_hours);
-  line("electricity", fmt::format("{:.5f} kWh ({})", power.kwh, power.how));
-  line("dollars", three(p.device_hours * usd_per_device_hour, fmt::format("at ${:.4f} a {}-hour", usd_per_device_hour, device).c_str()));
+  const LocalCost cost = local_cost(p, device, usd_per_device_hour);
+  line("electricity", fmt::format("{:.5f} kWh ({})", cost.power.kwh, cost.power.how));
+  line("dollars", three(cost.usd, fmt::format("at ${:.4f} a {}-hour", usd_per_device_hour, device).c_str()));
   return text;
 }
 

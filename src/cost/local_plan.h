@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "cost/electricity.h"
 
 namespace finback {
 
@@ -63,6 +64,12 @@ LocalPlan plan_local(const LocalRun& measured);
 
 // How far a bill may be from its plan, as a factor: the bar that plans are held to, not a measured interval.
 inline constexpr double kLocalBar = 1.15;
+// What the hours of a plan cost.
+struct LocalCost {
+  Electricity power;
+  double usd_per_device_hour = 0, usd = 0;
+};
+LocalCost local_cost(const LocalPlan& plan, const std::string& device, double usd_per_device_hour);
 // The plan for people; dollars at `usd_per_device_hour`, with low and high where a bill within the bar would lie.
 std::string local_plan_text(const LocalPlan& plan, const std::string& device, double usd_per_device_hour);
 

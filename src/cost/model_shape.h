@@ -1,6 +1,6 @@
-// A transformer's shape as cost sees it: enough to count work and bytes of dense and MoE models with MHA, GQA, MQA or MLA, windows and hybrids. Wider
-// than model/model_config.h, because plans are checked against other people's models too. Pure counting: no time, no hardware.
-// One multiply-add is 2 FLOPs; norms, activations, softmax and the embedding lookup are left out; training = 3 x forward.
+// The shape of a transformer as cost sees it: dense and mixture-of-experts models with MHA, GQA, MQA or MLA attention, sliding windows and hybrids
+// with state-space mixers. Wider than model/model_config.h, because plans are checked against other people's models too; shape_of turns a config.json
+// of ours into one, so that there is one count for both. Numbers only: no counts, no time, no hardware.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,10 +18,11 @@ struct ModelShape {
   bool gated = true;
   int64_t dense_layers = 0;  // of an MoE model: layers with a dense FFN
   int64_t experts = 0, top_k = 0, shared_experts = 0, d_expert = 0;
+  bool expert_bias = false;  // the router adds a stored bias to each expert's score (V3 eq. 16)
   int64_t vocab = 0;
-  bool tied = false;
-  int64_t mtp = 0;                               // multi-token-prediction depths
-  int64_t window = 0;                            // causal window of a share of the layers; 0: none
+  bool tied = false;                             // the head is the embedding
+  int64_t mtp = 0;                               // multi-token-prediction modules
+  int64_t window = 0;                            // sliding window of a share of the attention layers; 0: none
   double window_share = 0;                       //
   int64_t attention_layers = 0, ffn_layers = 0;  // usually both `layers`; fewer in hybrids
   int64_t mixer_layers = 0, mixer_matmul = 0;    // state-space mixers: layers, matrix parameters of each
@@ -33,22 +34,5 @@ struct ModelShape {
 };
 
 ModelShape shape_of(const ModelConfig& config);
-
-// Matrix parameters of one layer's part.
-int64_t attention_parameters(const ModelShape& shape);
-int64_t dense_ffn_parameters(const ModelShape& shape);
-int64_t expert_parameters(const ModelShape& shape);  // one expert
-
-struct ParameterCount {
-  double total = 0;   // every weight that is stored, MTP depths apart
-  double active = 0;  // matrix parameters a token multiplies (head in, embedding table out), MTP apart
-  double mtp_total = 0, mtp_active = 0;
-};
-ParameterCount count_parameters(const ModelShape& shape);
-
-// Mean keys that a token sees at `seq_len`, mean over the layers' windows. causal: s / 2, else s (windows are causal in both).
-double visible_keys(const ModelShape& shape, double seq_len, bool causal);
-// 6 P_mm + 6 L h (d_qk + d_v) K, in FLOPs a trained token.
-double train_flops(const ModelShape& shape, double seq_len, bool causal, bool with_mtp);
 
 }  // namespace finback

@@ -28,6 +28,10 @@ Price price_of(const std::string& device) {
   FB_FAIL("no price for device \"{}\". Known: {}. Hint: --rate USD, for a device-hour", device, known);
 }
 
+Price given_price(const std::string& device, double usd_per_hour, const std::string& date) {
+  return {device, usd_per_hour, "the rate that the user gave", "the user", date, "given"};
+}
+
 std::vector<Price> prices_of(const std::string& device) {
   std::vector<Price> rows;
   for (const Price& price : price_table())

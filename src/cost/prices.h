@@ -24,6 +24,8 @@ void visit_fields(Price& p, V& v) {
 const std::vector<Price>& price_table();
 // The first row of `device`; throws Error that lists the known devices.
 Price price_of(const std::string& device);
+// A rate that the user gave, as a row of the table.
+Price given_price(const std::string& device, double usd_per_hour, const std::string& date);
 // All rows of `device`, in the table's order; may be empty.
 std::vector<Price> prices_of(const std::string& device);
 

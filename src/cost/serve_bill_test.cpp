@@ -22,9 +22,9 @@ TEST(ServeBill, TokensPayForTheirOwnBusySeconds) {
   const ServeUsage u = an_hour();
   const ServeBill bill = serve_bill(u, 1.0);
   EXPECT_DOUBLE_EQ(bill.usd, 2);
-  EXPECT_DOUBLE_EQ(bill.usd_per_m_hit, 0.1 / 4);
-  EXPECT_DOUBLE_EQ(bill.usd_per_m_missed, 0.5);
-  EXPECT_DOUBLE_EQ(bill.usd_per_m_output, 2);
+  EXPECT_DOUBLE_EQ(bill.busy.hit, 0.1 / 4);
+  EXPECT_DOUBLE_EQ(bill.busy.missed, 0.5);
+  EXPECT_DOUBLE_EQ(bill.busy.output, 2);
   EXPECT_DOUBLE_EQ(bill.usd_saved, 4 * (0.5 - 0.025));
   EXPECT_DOUBLE_EQ(bill.busy_share, 0.8);
   const Json loaded = serve_bill_json(u, bill)["usd_per_million_with_idle_time"];
@@ -34,7 +34,7 @@ TEST(ServeBill, TokensPayForTheirOwnBusySeconds) {
 
 TEST(ServeBill, NoTokensCostNothing) {
   const ServeBill bill = serve_bill(ServeUsage{}, 0);
-  EXPECT_EQ(bill.usd + bill.usd_per_m_hit + bill.usd_per_m_missed + bill.usd_per_m_output + bill.usd_saved, 0);
+  EXPECT_EQ(bill.usd + bill.busy.hit + bill.busy.missed + bill.busy.output + bill.usd_saved, 0);
   EXPECT_GT(bill.price.usd_per_hour, 0);
   EXPECT_NE(serve_bill_table(ServeUsage{}, bill).find("0.0 % busy"), std::string::npos);
 }
@@ -43,7 +43,7 @@ TEST(ServeUsage, AddsUpForOneModelAndMachine) {
   ServeUsage sum = an_hour(), other = an_hour();
   add_usage(sum, an_hour());
   EXPECT_EQ(sum.hit_tokens, 8'000'000);
-  EXPECT_EQ(serve_bill(sum, 1).usd_per_m_output, serve_bill(an_hour(), 1).usd_per_m_output);
+  EXPECT_EQ(serve_bill(sum, 1).busy.output, serve_bill(an_hour(), 1).busy.output);
   other.devices = 4;
   EXPECT_THROW(add_usage(sum, other), Error);
 }

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/json.h"
-#include "cost/serve_bill.h"
+#include "cost/serve_usage.h"
 
 namespace finback {
 

@@ -6,24 +6,14 @@
 #include <vector>
 
 #include "base/timer.h"
-#include "cost/flops.h"
-#include "cost/memory.h"
-#include "cost/model_size.h"
+#include "cost/cache_bytes.h"
+#include "cost/panel_bytes.h"
 #include "infer/engine.h"
 #include "machine/figure.h"
 #include "model/row_probe.h"
 
 namespace finback {
 namespace {
-
-// Weights that one token multiplies by, as they are stored; router and norms are f32.
-double active_bytes(const ModelConfig& config, Precision storage) {
-  const ModelSize size = model_size(config);
-  const double f32 = double(size.router + size.norms), head = double(size.head + size.tied_head);
-  const double projections = double(size.active()) - f32 - head;
-  const Precision of_head = storage == Precision::kFp8 ? Precision::kBf16 : storage;
-  return 4 * f32 + stored_bytes_per_weight(storage) * projections + stored_bytes_per_weight(of_head) * head;
-}
 
 // Where the weights lie as decoding reads them: the limit is what reading these very pages takes.
 std::vector<std::span<const float>> weight_memory(Transformer& model) {
@@ -64,7 +54,8 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
     read.push_back(read_gb_per_s(weights));
   }
   const int64_t context = options.prompt_tokens + options.new_tokens / 2;
-  const double bytes = active_bytes(config, options.weights) + double(context * cache_bytes_per_token(config, 4, false));
+  const ModelShape shape = shape_of(config);
+  const double bytes = double(decoded_weight_bytes(shape, options.weights) + context * cache_bytes_per_token(shape, 4, /*with_mtp=*/false));
   const double rate = median(decode);
   Json json;
   json["figure"] = "decode";

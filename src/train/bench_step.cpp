@@ -77,7 +77,7 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
   const MachineProbe probe = probe_machine();  // after the peak was read: it maps memory of its own
-  const double flops = train_flops_per_token(config, options.seq_len, AttentionCount::kCausal, options.with_mtp);
+  const double flops = train_flops_per_token(shape_of(config), double(options.seq_len), AttentionCount::kCausal, options.with_mtp);
   Json json;
   json["figure"] = "step";
   json["batch_tokens"] = options.batch_tokens;

@@ -125,7 +125,8 @@ LocalRun counted_run(const TrainConfig& config, int64_t validation_tokens, bool 
 }
 
 double rough_seconds(const TrainConfig& config, const ModelConfig& shape, double fma_peak_gflops) {
-  const double flops = train_flops_per_token(shape, config.data.seq_len, AttentionCount::kCausal, config.train.mtp_lambda > 0);
+  const double flops =
+      train_flops_per_token(shape_of(shape), double(config.data.seq_len), AttentionCount::kCausal, config.train.mtp_lambda > 0);
   return double(run_length(config.train, config.data.seq_len).tokens) * flops / (fma_peak_gflops * 1e9 / 3);
 }
 

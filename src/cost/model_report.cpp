@@ -1,0 +1,112 @@
+#include "cost/model_report.h"
+
+#include "base/timer.h"
+#include "cost/cache_bytes.h"
+#include "cost/flops.h"
+#include "cost/serve_memory.h"
+
+namespace finback {
+namespace {
+
+struct NamedCount {
+  const char* name;
+  int64_t count;
+};
+std::vector<NamedCount> parts_of(const ParameterCount& p) {
+  return {{"embedding", p.embedding},
+          {"head", p.stored_head()},
+          {"attention", p.layers.attention + p.layers.latent_norms},
+          {"dense_ffn", p.layers.dense_ffn},
+          {"routed_experts", p.layers.routed_experts},
+          {"shared_experts", p.layers.shared_experts},
+          {"router", p.layers.router + p.layers.expert_bias},
+          {"norms", p.layers.norms},
+          {"mtp_modules", p.mtp.total()}};
+}
+
+Json parameters_json(const ParameterCount& p) {
+  Json json = {{"total", p.total()}, {"active", p.active()}};
+  for (const auto& [name, count] : parts_of(p)) {
+    json[name] = count;
+    if (name == std::string("routed_experts")) json["active_routed_experts"] = p.layers.active_routed;
+  }
+  json["total_with_mtp"] = p.total_with_mtp();
+  return json;
+}
+
+Json train_json(const TrainMemory& m) {
+  return {{"weights", m.weights},         {"gradients", m.gradients}, {"optimizer", m.optimizer}, {"packed_weights", m.packed_weights},
+          {"activations", m.activations}, {"working", m.working},     {"program", kProgramBytes}, {"total", m.total()}};
+}
+
+}  // namespace
+
+ModelReport report_model(const ModelConfig& config, int64_t seq_len) {
+  const ModelShape shape = shape_of(config);
+  const bool mtp = shape.mtp > 0;
+  const auto flops = [&](AttentionCount attention, bool with_mtp) {
+    return train_flops_per_token(shape, double(seq_len), attention, with_mtp);
+  };
+  ModelReport r;
+  r.config = config;
+  r.seq_len = seq_len;
+  r.parameters = count_parameters(shape);
+  r.train_causal = flops(AttentionCount::kCausal, false);
+  r.train_full_attention = flops(AttentionCount::kFull, false);
+  r.train_causal_with_mtp = flops(AttentionCount::kCausal, mtp);
+  r.decode = decode_flops_per_token(shape, seq_len);
+  r.cache_bf16 = cache_bytes_per_token(shape, 2, false);
+  r.cache_f32 = cache_bytes_per_token(shape, 4, false);
+  r.cache_f32_with_mtp = cache_bytes_per_token(shape, 4, mtp);
+  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8})
+    r.train.push_back({precision, train_memory(config, seq_len, precision)});
+  for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8})
+    r.serve.push_back({storage, serve_memory(config, storage, seq_len)});
+  return r;
+}
+
+Json model_report_json(const ModelReport& r) {
+  Json json;
+  json["model_type"] = r.config.model_type;
+  json["parameters"] = parameters_json(r.parameters);
+  json["seq_len"] = r.seq_len;
+  json["flops_per_token"] = {{"train_causal", r.train_causal},
+                             {"train_full_attention", r.train_full_attention},
+                             {"train_causal_with_mtp", r.train_causal_with_mtp},
+                             {"decode_at_seq_len", r.decode}};
+  json["cache_bytes_per_token"] = {{"bf16", r.cache_bf16}, {"f32", r.cache_f32}, {"f32_with_mtp", r.cache_f32_with_mtp}};
+  for (const auto& [precision, memory] : r.train) json["memory_bytes"]["train"][precision_name(precision)] = train_json(memory);
+  for (const auto& [storage, bytes] : r.serve) json["memory_bytes"]["serve"][precision_name(storage)] = bytes;
+  if (r.weights_fingerprint) json["weights_fingerprint"] = *r.weights_fingerprint;
+  return json;
+}
+
+std::string model_report_text(const ModelReport& r) {
+  const ModelConfig& c = r.config;
+  const auto count = [](int64_t value) { return human_count(double(value)); };
+  std::string text = fmt::format("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n",
+                                 c.model_type, c.num_hidden_layers, c.first_k_dense_replace, c.hidden_size, c.num_attention_heads,
+                                 c.n_routed_experts, c.num_experts_per_tok, c.n_shared_experts, c.num_nextn_predict_layers);
+  text += fmt::format("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count(r.parameters.total()),
+                      count(r.parameters.active()));
+  for (const auto& [name, parameters] : parts_of(r.parameters)) {
+    const char* note = name == std::string("mtp_modules") ? "   (not in the total)" : "";
+    text += fmt::format("  {:<15} {:>10} {:>18}{}\n", name, count(parameters), parameters, note);
+  }
+  text += fmt::format("\nFLOPs a token at {} tokens of context\n", r.seq_len);
+  text += fmt::format("  training        {}FLOP causal, {}FLOP with full-square attention, {}FLOP causal with MTP\n",
+                      human_count(r.train_causal), human_count(r.train_full_attention), human_count(r.train_causal_with_mtp));
+  text += fmt::format("  decoding        {}FLOP (absorbed attention)\n", human_count(r.decode));
+  text += fmt::format("\ncache             {} bytes a token in bf16, {} in f32\n", r.cache_bf16, r.cache_f32);
+  std::string train, serve;
+  for (const auto& [precision, memory] : r.train)
+    train += fmt::format("{}{} in {}", train.empty() ? "" : ", ", human_bytes(memory.total()), precision_name(precision));
+  for (const auto& [storage, bytes] : r.serve)
+    serve += fmt::format("{}{} in {}", serve.empty() ? "" : ", ", human_bytes(bytes), precision_name(storage));
+  text += fmt::format("memory            to train {} (one micro-batch of {} tokens)\n", train, r.seq_len);
+  text += fmt::format("                  to serve {}, f32 copy included (one context)\n", serve);
+  if (r.weights_fingerprint) text += fmt::format("weights           {}\n", *r.weights_fingerprint);
+  return text;
+}
+
+}  // namespace finback

@@ -1,0 +1,37 @@
+// What a model is and costs a token, from its config alone: parameters by part, FLOPs, bytes of the KV cache, memory to train and to serve it. Computed
+// into a struct, then printed: the report of `finback inspect`. Reads no weights.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cost/parameter_count.h"
+#include "cost/train_memory.h"
+
+namespace finback {
+
+struct ModelReport {
+  ModelConfig config;
+  int64_t seq_len = 0;  // context of FLOPs and memory; micro-batch of training
+  ParameterCount parameters;
+  double train_causal = 0, train_full_attention = 0, train_causal_with_mtp = 0, decode = 0;  // FLOPs a token
+  int64_t cache_bf16 = 0, cache_f32 = 0, cache_f32_with_mtp = 0;                             // bytes a token
+  struct Train {
+    Precision precision;
+    TrainMemory memory;
+  };
+  struct Serve {
+    Precision storage;
+    double bytes;
+  };
+  std::vector<Train> train;  // f32, bf16, fp8
+  std::vector<Serve> serve;  // f32, bf16, int8, fp8
+  std::optional<std::string> weights_fingerprint;
+};
+ModelReport report_model(const ModelConfig& config, int64_t seq_len);
+
+Json model_report_json(const ModelReport& report);
+std::string model_report_text(const ModelReport& report);
+
+}  // namespace finback
