@@ -27,7 +27,7 @@ std::optional<std::string> fingerprint_of(const std::filesystem::path& model, bo
 
 int cmd_inspect(Words words) {
   Args args("inspect MODEL|config.json [--seq-len N] [--json]",
-            "Parameters total and active by part, FLOPs a token, cache bytes a token, memory to train and to serve: pure functions of\n"
+            "Parameters total and active by part, FLOPs and cache bytes per token, memory to train and to serve: pure functions of\n"
             "config.json (src/cost). Of a model folder also the fingerprint of its weights, which a run's checkpoint carries.",
             "finback inspect configs/models/v3/config.json");
   args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)")
