@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // The keys of one file; absent and null are the same.
-struct KeyReader {
+struct GenerationKeys {
   const Json& json;
   std::string file;
 
@@ -49,7 +49,7 @@ GenerationConfig load_generation_config(const fs::path& folder) {
   if (!fs::exists(path)) return config;
   const Json json = read_json(path);
   FB_CHECK(json.is_object(), "{}: expected an object, got {}", path.string(), json.type_name());
-  const KeyReader keys{json, path.string()};
+  const GenerationKeys keys{json, path.string()};
   config.eos_token_ids = keys.ids("eos_token_id");
   if (!keys.boolean("do_sample", true)) {
     config.sampling.temperature = 0;

@@ -86,17 +86,34 @@ ModelShape load_shape(const std::string& model, bool* fp8_blocks) {
           near.empty() ? "" : ". Did you mean " + near + "?");
 }
 
-std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
-  PhaseRequest main;
-  TrainSetup& s = main.setup;
-  bool fp8_blocks = false;
-  s.shape = load_shape(spec.model, &fp8_blocks);
-  s.gpu = accelerator(spec.hardware);
+namespace {
+
+void check_numbers(const PlanSpec& spec) {
   FB_CHECK(spec.gpus >= 1 && spec.gpus <= (int64_t{1} << 20), "--gpus: expected 1 to 2^20 accelerators, got {}", spec.gpus);
   FB_CHECK(spec.seq_len >= 1 && spec.seq_len <= (int64_t{1} << 24), "--seq-len: expected 1 to 2^24 tokens, got {}", spec.seq_len);
   FB_CHECK(std::isfinite(spec.tokens) && spec.tokens > 0, "--tokens: expected a positive count such as 14.8T, got {}", spec.tokens);
   FB_CHECK(spec.goodput > 0 && spec.goodput <= 1, "--goodput: expected a share above 0 and at most 1, got {}", spec.goodput);
   FB_CHECK(spec.rate >= 0 && spec.rate < 1e6, "--rate: expected dollars an hour, got {}", spec.rate);
+}
+
+double batch_tokens_of(const PlanSpec& spec) {
+  return spec.batch_tokens > 0 ? spec.batch_tokens : std::max(4e6, 8192.0 * double(spec.gpus));
+}
+
+// Sequences of a step: a multiple of what a given layout needs, or one that a search can divide.
+int64_t batch_of(const PlanSpec& spec, const PhaseRequest& phase, int64_t micro_seqs) {
+  const int64_t seqs = sequences(batch_tokens_of(spec), phase.setup.seq_len);
+  if (phase.layout_given) return rounded_to(seqs, phase.setup.layout.dp(spec.gpus) * micro_seqs);
+  return searchable_batch(seqs, spec.gpus, spec.batch_tokens > 0);
+}
+
+PhaseRequest pretraining_of(const PlanSpec& spec) {
+  PhaseRequest main;
+  TrainSetup& s = main.setup;
+  bool fp8_blocks = false;
+  s.shape = load_shape(spec.model, &fp8_blocks);
+  s.gpu = accelerator(spec.hardware);
+  check_numbers(spec);
   s.gpus = spec.gpus, s.seq_len = spec.seq_len;
   s.precision = parse_matrix_precision(spec.precision);
   if (s.precision == MatrixPrecision::kFp8Tensor && fp8_blocks) s.precision = MatrixPrecision::kFp8Block;
@@ -107,28 +124,30 @@ std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
   s.software_date = spec.software.empty() ? 2026.5 : year_of(spec.software);
   main.layout_given = !spec.layout.empty();
   if (main.layout_given) s.layout = parse_layout(spec.layout);
-  const double batch_tokens = spec.batch_tokens > 0 ? spec.batch_tokens : std::max(4e6, 8192.0 * double(spec.gpus));
   const int64_t inner = s.layout.tp * s.layout.pp * s.layout.cp;
   FB_CHECK(s.gpus % inner == 0, "--layout {}: tp x pp x cp = {} does not divide {} accelerators", spec.layout, inner, s.gpus);
-  const auto batch_of = [&](const PhaseRequest& phase, int64_t micro_seqs) {
-    const int64_t seqs = sequences(batch_tokens, phase.setup.seq_len);
-    if (phase.layout_given) return rounded_to(seqs, phase.setup.layout.dp(s.gpus) * micro_seqs);
-    return searchable_batch(seqs, s.gpus, spec.batch_tokens > 0);
-  };
-  s.batch_seqs = batch_of(main, s.layout.micro_seqs);
+  s.batch_seqs = batch_of(spec, main, s.layout.micro_seqs);
   main.tokens = spec.tokens, main.goodput = spec.goodput;
   set_prices(main, spec);
+  return main;
+}
+
+}  // namespace
+
+std::vector<PhaseRequest> phases_of(const PlanSpec& spec) {
+  const PhaseRequest main = pretraining_of(spec);
   std::vector<PhaseRequest> phases = {main};
   std::string text = spec.extend;
   while (!text.empty()) {
     const size_t end = std::min(text.find(','), text.size()), at = text.find('@');
     FB_CHECK(at != std::string::npos && at < end, "--extend: expected LENGTH@TOKENS, e.g. 32768@62.9B, got \"{}\"", text.substr(0, 40));
     PhaseRequest phase = main;
+    TrainSetup& s = phase.setup;
     phase.phase = "context extension to " + text.substr(0, at);
-    phase.setup.seq_len = int64_t(parse_count(text.substr(0, at), "--extend"));
+    s.seq_len = int64_t(parse_count(text.substr(0, at), "--extend"));
     phase.tokens = parse_count(text.substr(at + 1, end - at - 1), "--extend");
-    if (phase.layout_given) widen_context(phase.setup.layout, s.gpus, sequences(batch_tokens, phase.setup.seq_len));
-    phase.setup.batch_seqs = batch_of(phase, 1);
+    if (phase.layout_given) widen_context(s.layout, s.gpus, sequences(batch_tokens_of(spec), s.seq_len));
+    s.batch_seqs = batch_of(spec, phase, 1);
     phases.push_back(phase);
     text.erase(0, end + 1);
   }

@@ -24,7 +24,7 @@ namespace {
 bool due(int64_t step, int64_t every) { return every > 0 && step > 0 && step % every == 0; }
 
 // What the loop works on; the parts of its body.
-struct Loop {
+struct TrainLoop {
   const TrainConfig& config;
   const TrainOptions& options;
   const ModelConfig& shape;
@@ -107,7 +107,7 @@ struct Loop {
 
 // Returns whether the run came to its end. Saving comes first, so that nothing that happens in an evaluation or a sample loses a step; what the
 // checkpoint knows of the logs ends there too, and a resumed run evaluates and samples again.
-bool run_loop(Loop& loop, bool resumed, const StopSignal& stop, TrainSummary& summary) {
+bool run_loop(TrainLoop& loop, bool resumed, const StopSignal& stop, TrainSummary& summary) {
   const TrainConfig& config = loop.config;
   TrainerState& state = loop.state;
   for (;; resumed = false) {
@@ -170,7 +170,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   if (plan)
     journal.note(fmt::format("planned: {}, {:.0f} tokens/s, {}", human_duration(3600 * plan->wall_hours), plan->tokens_per_s,
                              human_bytes(plan->memory_bytes)));
-  Loop loop{config, options, shape, length, root, feed, model, optimizer, state, meter, journal, RowsLog(options.rows_log)};
+  TrainLoop loop{config, options, shape, length, root, feed, model, optimizer, state, meter, journal, RowsLog(options.rows_log)};
   summary.stopped = !run_loop(loop, opened.resumed, stop, summary);
   summary.step = state.step;
   summary.steps_done = state.step - loop.first_step;
