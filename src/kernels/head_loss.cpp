@@ -11,9 +11,9 @@
 #include "base/pool.h"
 #include "gemm/gemm.h"
 #include "gemm/variant.h"
+#include "kernels/backend.h"
 #include "kernels/head_loss_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -73,7 +73,7 @@ void reduce_rows(const at::Tensor& logits_CW, const HeadGradient& wanted, int64_
 HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted) {
   FB_ASSERT(!wanted.weights_T.defined() || (wanted.weights_T.is_contiguous() && wanted.weights_T.numel() == targets_T.numel()),
             "a weight for every row");
-  if (use_ref(h_TD)) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, wanted);
+  if (backend_of(h_TD) == Backend::kRef) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, wanted);
   const Rows h = rows_of(h_TD);
   const int64_t vocab = head_WD.n();
   const bool gradients = wanted.d_head_WD.defined();

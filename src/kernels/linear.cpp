@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "gemm/gemm.h"
+#include "kernels/backend.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -87,7 +87,7 @@ std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
     check_f32(w);
     check_columns(x_SK, w.k());
     check_offsets(offsets, w.groups(), x_SK.size(0));
-    if (use_ref(x_SK)) {
+    if (backend_of(x_SK) == Backend::kRef) {
       const at::Tensor input_SK = w.input_values(x_SK), values = w.forward_values();
       outputs.push_back(call.offsets == nullptr ? linear_ref(input_SK, values) : grouped_linear_ref(input_SK, values, offsets));
       continue;
@@ -114,7 +114,7 @@ at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
 at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
   check_f32(w);
   check_columns(dy_TN, w.n());
-  if (use_ref(dy_TN)) return at::matmul(w.input_values(dy_TN), w.backward_values());
+  if (backend_of(dy_TN) == Backend::kRef) return at::matmul(w.input_values(dy_TN), w.backward_values());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
   gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_operand(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
   return dx_TK;
@@ -122,7 +122,7 @@ at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
 
 void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK) {
   check_wgrad(dw_NK, dy_TN, x_TK);
-  if (use_ref(dy_TN)) {
+  if (backend_of(dy_TN) == Backend::kRef) {
     dw_NK.add_(at::matmul(dy_TN.t(), x_TK));
     return;
   }
@@ -139,7 +139,7 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
   check_f32(w);
   check_columns(dy_SN, w.n());
   check_offsets(offsets, w.groups(), dy_SN.size(0));
-  if (use_ref(dy_SN)) return grouped_linear_ref(w.input_values(dy_SN), w.backward_values().transpose(1, 2), offsets);
+  if (backend_of(dy_SN) == Backend::kRef) return grouped_linear_ref(w.input_values(dy_SN), w.backward_values().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
   float* dx = dx_SK.mutable_data_ptr<float>();
@@ -152,7 +152,7 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets) {
   check_wgrad(dw_ENK, dy_SN, x_SK);
   check_offsets(offsets, dw_ENK.size(0), x_SK.size(0));
-  if (use_ref(dy_SN)) {
+  if (backend_of(dy_SN) == Backend::kRef) {
     for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
       const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
       if (begin < end) linear_wgrad_(dw_ENK[e], dy_SN.slice(0, begin, end), x_SK.slice(0, begin, end));
@@ -169,13 +169,13 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
 
 at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
   check_heads(x_THK, w.groups(), w.k());
-  if (use_ref(x_THK)) return heads_linear_ref(w.input_values(x_THK), w.forward_values());
+  if (backend_of(x_THK) == Backend::kRef) return heads_linear_ref(w.input_values(x_THK), w.forward_values());
   return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_operand(h); });
 }
 
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
   check_heads(x_THN, w.groups(), w.n());
-  if (use_ref(x_THN)) return heads_linear_ref(w.input_values(x_THN), w.backward_values().transpose(1, 2));
+  if (backend_of(x_THN) == Backend::kRef) return heads_linear_ref(w.input_values(x_THN), w.backward_values().transpose(1, 2));
   return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_operand(h); });
 }
 
@@ -183,7 +183,7 @@ void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, con
   check_heads(dy_THN, dw_HNK.size(0), dw_HNK.size(1));
   check_heads(x_THK, dw_HNK.size(0), dw_HNK.size(2));
   FB_ASSERT(dy_THN.size(0) == x_THK.size(0), "a row of dy for each row of x: {} and {}", dy_THN.size(0), x_THK.size(0));
-  if (use_ref(dy_THN)) {
+  if (backend_of(dy_THN) == Backend::kRef) {
     dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));
     return;
   }

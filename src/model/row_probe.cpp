@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "gemm/variant.h"
+#include "kernels/backend.h"
 #include "kernels/embedding.h"
 #include "kernels/head_loss.h"
 #include "kernels/latent_attention.h"
@@ -166,9 +166,9 @@ std::vector<std::string> row_dependent_ops() {
   return dependent;
 }
 
-MachineProbe probe_machine() {
-  MachineProbe probe = measure_machine(kernel_label());
-  probe.row_dependent = row_dependent_ops();
+MachineProbe probe_machine(const at::Device& device) {
+  MachineProbe probe = measure_machine(kernel_label_on(device), c10::DeviceTypeName(device.type(), /*lower_case=*/true));
+  if (device.is_cpu()) probe.row_dependent = row_dependent_ops();
   return probe;
 }
 
