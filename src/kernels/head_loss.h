@@ -31,7 +31,7 @@ struct HeadGradient {
   WeighRows weigh{};       // instead of weights_T; may be empty
 };
 // targets_T i64, -1 = masked.
-HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted = {});
+HeadLoss head_loss(const at::Tensor& h_TD, const WeightOperand& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted = {});
 // log p(id) of one row of logits, with the bits of logprob_T: what a sampler reports is what training computes. Not finite when a logit is NaN
 // or +inf, or all are -inf.
 float token_logprob(std::span<const float> logits_W, int64_t id);

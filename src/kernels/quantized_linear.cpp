@@ -83,7 +83,7 @@ void multiply_groups(RowReader from, const RowGroups& groups, const PackedWeight
   for (size_t e = 0; e + 1 < groups.offsets.size(); ++e) {
     const int64_t first = groups.offsets[e], rows = groups.offsets[e + 1] - first;
     if (rows == 0) continue;
-    const float* panels = forward ? w.forward_panels(int64_t(e)) : w.backward_panels(int64_t(e));
+    const Word* panels = forward ? w.forward_words(int64_t(e)) : w.backward_words(int64_t(e));
     jobs.push_back({from, first, rows, n, panels, c + first * n});
   }
   multiply_rows(jobs, k_ranges_along(k, tile), tile);
