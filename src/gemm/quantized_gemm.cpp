@@ -24,7 +24,7 @@ constexpr int64_t kTileRows[] = {96, 48, 24, 12};  // as kTileShapes, of all col
 
 // Rows of A as words: tile i begins at data + i * tile.
 struct LeftWords {
-  const float* data;
+  const Word* data;
   int64_t tile, row, k;  // strides
 };
 
@@ -45,12 +45,12 @@ std::vector<KPass> passes_of(std::span<const KRange> ranges, const QuantizedTile
 }
 
 // Columns [first, end) of C's `rows` rows; b: all panels, `depth` words deep.
-void multiply(const LeftWords& a, int64_t rows, const float* b, int64_t depth, int64_t first, int64_t end, std::span<const KPass> passes,
+void multiply(const LeftWords& a, int64_t rows, const Word* b, int64_t depth, int64_t first, int64_t end, std::span<const KPass> passes,
               const QuantizedTile& tile, float* c, int64_t ldc, bool accumulate) {
   for (const KPass& pass : passes) {
     for (int64_t column = first; column < end; column += tile.columns) {
-      tile.block({rows, std::min(tile.columns, end - column), pass.words, a.data + pass.first * a.k, a.tile, a.row, a.k,
-                  b + column * depth + pass.first * tile.columns, tile.columns, c + column, ldc, accumulate || pass.first > 0});
+      tile.block({rows, std::min(tile.columns, end - column), pass.words, as_floats(a.data + pass.first * a.k), a.tile, a.row, a.k,
+                  as_floats(b + column * depth + pass.first * tile.columns), tile.columns, c + column, ldc, accumulate || pass.first > 0});
     }
   }
 }
@@ -63,7 +63,7 @@ int64_t pitch_of(int64_t depth) {
 
 void multiply_rows_chunk(const RowsJob& job, std::span<const KRange> ranges, std::span<const KPass> passes, const QuantizedTile& tile,
                          int64_t first, int64_t rows) {
-  thread_local std::vector<float> words;
+  thread_local std::vector<Word> words;
   const int64_t depth = depth_of(ranges, tile), pitch = pitch_of(depth);
   words.resize(size_t(rows * pitch));
   pack_rows(job.from, job.first + first, rows, ranges, tile, pitch, words.data());
@@ -75,7 +75,7 @@ struct PackedRanges {
   const ColumnsJob* job;
   std::span<const KRange> ranges;
   int64_t depth;
-  float *a, *b;
+  Word *a, *b;
 };
 
 // As many ranges as fit, at least one, from the first on.
@@ -87,9 +87,9 @@ std::span<const KRange> ranges_that_fit(std::span<const KRange> ranges, int64_t 
 
 // words: of all parts.
 void multiply_parts(std::span<PackedRanges> parts, int64_t words, bool round_columns, const QuantizedTile& tile) {
-  thread_local std::vector<float> buffer;  // only grows: no page faults from the second call on
+  thread_local std::vector<Word> buffer;  // only grows: no page faults from the second call on
   if (int64_t(buffer.size()) < words) buffer.resize(size_t(words));
-  float* next = buffer.data();
+  Word* next = buffer.data();
   std::vector<DownJob> packs;
   for (PackedRanges& p : parts) {
     p.a = std::exchange(next, next + panel_words(p.job->m, p.depth, tile.rows));

@@ -13,7 +13,7 @@ namespace finback {
 struct RowsJob {
   RowReader from;
   int64_t first, rows, n;
-  const float* b;
+  const Word* b;
   float* c;
 };
 // All jobs in one pool loop; `ranges` are those of the K of each. An element is one chain over the words.

@@ -23,23 +23,23 @@ int64_t words_in(int64_t rows, const QuantizedTile& tile) { return tile.scale_wo
 bool words_are_numbers(const QuantizedTile& tile) { return tile.scale_words == 0 && tile.k_per_word == 1; }
 
 // REQUIRES: numbers is words where words_are_numbers.
-void row_words(std::span<const KRange> ranges, const QuantizedTile& tile, const float* numbers, float* words) {
+void row_words(std::span<const KRange> ranges, const QuantizedTile& tile, const float* numbers, Word* words) {
   if (words_are_numbers(tile)) return;
   for (const KRange& range : ranges) {
     const float* from = numbers + range.first;
-    float* to = words + range.word;
-    tile.scale_words > 0 ? pair_halves(range.rows, from, to)
+    Word* to = words + range.word;
+    tile.scale_words > 0 ? pair_halves(range.rows, from, as_floats(to))
                          : quantize_loops().pair_columns(range.rows, from, reinterpret_cast<uint32_t*>(to));
   }
 }
 
 void pack_along_panel(const AlongJob& job, const QuantizedTile& tile, int64_t panel) {
-  thread_local std::vector<float> words;
+  thread_local std::vector<Word> words;
   const int64_t depth = depth_of(job.ranges, tile), first = panel * tile.columns, rows = std::min(tile.columns, job.rows - first);
   words.resize(size_t(rows * depth));
   pack_rows(job.from, first, rows, job.ranges, tile, depth, words.data());
-  float* out = job.panels + first * depth;
-  quantize_loops().transpose(rows, depth, words.data(), depth, out, tile.columns);
+  float* out = as_floats(job.panels) + first * depth;
+  quantize_loops().transpose(rows, depth, as_floats(words.data()), depth, out, tile.columns);
   if (rows == tile.columns) return;
   for (int64_t d = 0; d < depth; ++d) std::fill(out + d * tile.columns + rows, out + (d + 1) * tile.columns, 0.0f);
 }
@@ -81,7 +81,7 @@ void pack_down_chunk(const DownJob& job, std::span<const KRange> ranges, const Q
     if (job.round_columns && !round_and_pair)
       quantize_loops().round_columns(range.rows, columns, scratch.data(), pitch, scratch.data(), pitch);
     for (int64_t c = 0; c < columns; c += width) {
-      float* to = job.panels + ((first + c) / width * depth + range.word - base) * width;
+      float* to = as_floats(job.panels) + ((first + c) / width * depth + range.word - base) * width;
       if (round_and_pair) {
         quantize_loops().round_and_pair_columns(range.rows, width, scratch.data() + c, pitch, to);
       } else {
@@ -126,12 +126,12 @@ int64_t depth_of(std::span<const KRange> ranges, const QuantizedTile& tile) {
 int64_t panel_words(int64_t n, int64_t depth, int64_t width) { return ceil_div(n, width) * width * depth; }
 
 void pack_rows(const RowReader& from, int64_t first, int64_t rows, std::span<const KRange> ranges, const QuantizedTile& tile, int64_t pitch,
-               float* words) {
+               Word* words) {
   thread_local std::vector<float> scratch;
   const int64_t k = ranges.empty() ? 0 : ranges.back().first + ranges.back().rows;
   scratch.resize(size_t(k));
   for (int64_t r = 0; r < rows; ++r, words += pitch) {
-    float* numbers = words_are_numbers(tile) ? words : scratch.data();
+    float* numbers = words_are_numbers(tile) ? as_floats(words) : scratch.data();
     from(first + r, 0, k, numbers);
     row_words(ranges, tile, numbers, words);
   }

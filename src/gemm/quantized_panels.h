@@ -12,6 +12,12 @@
 
 namespace finback {
 
+// 32 bits of an operand; the tile that they were packed for says what they hold.
+enum class Word : uint32_t {};
+// For loops that move words as f32, whatever they hold.
+inline float* as_floats(Word* words) { return reinterpret_cast<float*>(words); }
+inline const float* as_floats(const Word* words) { return reinterpret_cast<const float*>(words); }
+
 // The register tile of the variant for operands of a precision, and how K is laid out in it.
 struct QuantizedTile {
   int64_t rows, columns;  // of the tile; columns at most 64
@@ -52,14 +58,14 @@ RowReader row_reader(const Source& source) {
 
 // words[r * pitch ...]: the words of rows [first, first + rows), one row after the other.
 void pack_rows(const RowReader& from, int64_t first, int64_t rows, std::span<const KRange> ranges, const QuantizedTile& tile, int64_t pitch,
-               float* words);
+               Word* words);
 
 // Panels [ceil(rows / tile.columns)][depth][tile.columns] of B^T given by rows: K runs along the rows of the source.
 struct AlongJob {
   RowReader from;
   int64_t rows;
   std::span<const KRange> ranges;
-  float* panels;
+  Word* panels;
 };
 void pack_along(std::span<const AlongJob> jobs, const QuantizedTile& tile);
 
@@ -69,7 +75,7 @@ struct DownJob {
   int64_t columns, width;
   std::span<const KRange> ranges;
   bool round_columns;  // to E4M3 with a power-of-two scale a column of a range (128x1 tiles)
-  float* panels;
+  Word* panels;
 };
 void pack_down(std::span<const DownJob> jobs, const QuantizedTile& tile);
 

@@ -11,6 +11,7 @@
 #include "infer/engine.h"
 #include "machine/figure.h"
 #include "model/row_probe.h"
+#include "model/weights.h"
 
 namespace finback {
 namespace {
@@ -18,8 +19,9 @@ namespace {
 // Where the weights lie as decoding reads them: the limit is what reading these very pages takes.
 std::vector<std::span<const float>> weight_memory(Transformer& model) {
   std::vector<std::span<const float>> blocks;
-  model.for_each_weight([&](PackedWeight& weight) {
-    const at::Tensor memory = weight.forward_memory();
+  model.for_each_weight([&](LayerMatrix& matrix) {
+    const at::Tensor& memory = matrix.memory();
+    if (!memory.defined()) return;  // MTP and the other algebra
     blocks.emplace_back(static_cast<const float*>(memory.const_data_ptr()), memory.nbytes() / sizeof(float));
   });
   return blocks;
@@ -33,7 +35,6 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
   model.parameters().initialize(1, 0.02);
   if (options.weights != Precision::kF32) model.store_weights(options.weights);
   const MachineProbe probe = probe_machine();
-  const std::vector<std::span<const float>> weights = weight_memory(model);
   std::vector<double> prefill, decode, read;
   for (int64_t repeat = 0; repeat < options.repeats + 1; ++repeat) {
     Engine engine(model, {options.prompt_tokens + options.new_tokens, 512});
@@ -51,7 +52,7 @@ Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
     if (repeat == 0) continue;  // warm-up: packs the weights
     prefill.push_back(double(options.prompt_tokens) / first);
     decode.push_back(double(options.new_tokens - 1) / timer.seconds());
-    read.push_back(read_gb_per_s(weights));
+    read.push_back(read_gb_per_s(weight_memory(model)));
   }
   const int64_t context = options.prompt_tokens + options.new_tokens / 2;
   const ModelShape shape = shape_of(config);

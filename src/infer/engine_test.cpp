@@ -203,5 +203,35 @@ TEST(Engine, RefusesWhatCannotRun) {
   EXPECT_THROW(Engine(*model, {100000, 16}), Error);
 }
 
+// A stored weight needs no f32 weight behind it: the second model's projections are NaN.
+TEST(Engine, TwoModelsReadOneSetOfStoredWeights) {
+  for (const Precision storage : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
+    SCOPED_TRACE(precision_name(storage));
+    const auto first = small_model(), second = small_model();
+    for (const ParameterSpec& spec : second->parameters().specs()) {
+      const bool is_stored = spec.shape.size() >= 2 && spec.name != "model.embed_tokens.weight" && !spec.name.ends_with("mlp.gate.weight");
+      if (is_stored) second->parameters().value(spec.name).fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+    second->parameters().touch();
+    second->read_stored(first->store_weights(storage));
+    Engine engines[] = {Engine(*first, {0, 512}), Engine(*second, {0, 512})};
+    std::vector<TokenEvent> events[2];
+    SamplingParams greedy;
+    greedy.temperature = 0;
+    for (Engine& engine : engines) engine.submit({prompt_of(70), 20, {}, greedy});
+    while (!engines[0].idle() || !engines[1].idle()) {  // in turn, a step each
+      for (size_t i = 0; i < 2; ++i) {
+        for (const TokenEvent& event : engines[i].step()) events[i].push_back(event);
+      }
+    }
+    ASSERT_EQ(events[0].size(), 20u);
+    ASSERT_EQ(events[1].size(), 20u);
+    for (size_t i = 0; i < 20; ++i) {
+      EXPECT_EQ(events[0][i].token, events[1][i].token) << i;
+      EXPECT_EQ(events[0][i].logprob, events[1][i].logprob) << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace finback

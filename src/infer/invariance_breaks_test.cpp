@@ -32,12 +32,15 @@ class DissectedModel {
     for (int64_t layer = 1; layer < c_.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<Block>(c_, p_, layer));
   }
 
-  at::Tensor forward(const Batch& batch, const ForwardOptions& options) const {
+  at::Tensor forward(const Batch& batch, const ForwardOptions& options) {
+    attention_.prepare(options.algebra, /*backward=*/false);
+    for (Linear* linear : {&gate_up_, &down_}) linear->prepare(/*backward=*/false);
+    for (const auto& block : blocks_) block->prepare(options.algebra, /*backward=*/false);
     const auto pass = make_forward_pass(batch, options, cos_sin_SR_, !c_.rope_interleave);
     at::Tensor x_TD = finback::embedding(batch.tokens_T, p_.value("model.embed_tokens.weight"));
     x_TD = x_TD + attention_.forward(norm(layer_prefix(0) + "input_layernorm", x_TD), pass, false).y_TD;
     const at::Tensor n_TD = norm(layer_prefix(0) + "post_attention_layernorm", x_TD);
-    x_TD = x_TD + product_(swiglu(product_(n_TD, gate_up_.weight)), down_.weight);
+    x_TD = x_TD + product_(swiglu(product_(n_TD, gate_up_.weight.packed)), down_.weight.packed);
     for (const auto& block : blocks_) x_TD = block->forward(x_TD, pass);
     return norm("model.norm", x_TD);
   }
@@ -62,11 +65,12 @@ class InvarianceBreaks : public testing::Test {
              const std::function<void(KvCache&)>& after_call = {}) {
     ForwardOptions options;
     options.algebra = algebra;
+    model_->prepare(algebra, /*backward=*/false);  // the head, where `forward` is not the model's own
     return ScoredRun(*model_, documents_).run(way, forward, options, after_call);
   }
   // What the comparison says of the packed forward and of calls of 7 rows when every linear of layer 0's FFN is `product`.
   std::string difference_with(const Product& product) {
-    const DissectedModel dissected(*model_, product);
+    DissectedModel dissected(*model_, product);
     const Forward forward = [&](const Batch& batch, const ForwardOptions& options) { return dissected.forward(batch, options); };
     return difference(run(packed(documents_), forward), run(alone(documents_, 7), forward));
   }
@@ -78,7 +82,7 @@ class InvarianceBreaks : public testing::Test {
 // Else the breaks below would prove nothing about the model.
 TEST_F(InvarianceBreaks, WithNothingBrokenTheDissectedModelIsTheModel) {
   for_each_variant([&] {
-    const DissectedModel dissected(*model_, linear);
+    DissectedModel dissected(*model_, linear);
     const Forward forward = [&](const Batch& batch, const ForwardOptions& options) { return dissected.forward(batch, options); };
     EXPECT_EQ(difference(run(packed(documents_), forward_of(*model_)), run(packed(documents_), forward)), "");
     EXPECT_EQ(difference_with(linear), "");
@@ -91,7 +95,7 @@ TEST_F(InvarianceBreaks, NoticesASumOverKInTwoHalvesForFewRows) {
   const Product split = [&](const at::Tensor& x_TK, const PackedWeight& w_NK) {
     if (x_TK.size(0) > 8) return linear(x_TK, w_NK);
     const int64_t half = w_NK.k() / 2;
-    const PackedWeight first(w_NK.weight().slice(1, 0, half), &stamp), second(w_NK.weight().slice(1, half), &stamp);
+    const PackedWeight first = prepared(w_NK.weight().slice(1, 0, half), &stamp), second = prepared(w_NK.weight().slice(1, half), &stamp);
     return linear(x_TK.slice(1, 0, half), first) + linear(x_TK.slice(1, half), second);
   };
   for_each_variant([&] { EXPECT_NE(difference_with(split), ""); });
@@ -102,7 +106,7 @@ TEST_F(InvarianceBreaks, NoticesAnotherTileForTheTail) {
   const uint64_t stamp = 1;
   const Product tail = [&](const at::Tensor& x_TK, const PackedWeight& w_NK) {
     const int64_t whole = x_TK.size(0) / 12 * 12;
-    const PackedWeight backwards(w_NK.weight().flip(1), &stamp);
+    const PackedWeight backwards = prepared(w_NK.weight().flip(1), &stamp);
     return at::cat({linear(x_TK.slice(0, 0, whole), w_NK), linear(x_TK.slice(0, whole).flip(1), backwards)}, 0);
   };
   for_each_variant([&] { EXPECT_NE(difference_with(tail), ""); });

@@ -43,11 +43,11 @@ TEST(RowInvariance, EveryWayGivesTheBitsOfThePackedForward) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(fmt::format("{}, case {}", c.model, &c - kCases));
     const auto model = lively_model(load_model_config(std::string(FINBACK_SOURCE_DIR "/configs/models/") + c.model), false);
-    c.set_numerics(*model);
     const Documents documents = random_documents(c.lengths, model->config().vocab_size);
     std::vector<Way> ways = {packed(documents), mixed(documents, 37, 0), mixed(documents, 11, 5)};
     for (const int64_t chunk : {1, 7, 31, 64, 100}) ways.push_back(alone(documents, chunk));
     for_each_variant([&] {
+      c.set_numerics(*model);  // weights are stored for a kernel variant
       set_threads(1);
       const Scores expected = run_scored(*model, documents, packed(documents));
       for (const int count : {1, 2}) {

@@ -10,7 +10,7 @@
 #include "base/exact_sum.h"
 #include "base/pool.h"
 #include "kernels/adamw_cpu.h"
-#include "kernels/use_ref.h"
+#include "kernels/backend.h"
 
 namespace finback {
 namespace {
@@ -55,7 +55,7 @@ const float* flat(const at::Tensor& x_P) {
 
 void adamw_(const at::Tensor& values_P, const at::Tensor& grads_P, const at::Tensor& m_P, const at::Tensor& v_P,
             const std::vector<FlatRange>& decayed, const AdamwOptions& options) {
-  if (use_ref(values_P)) return adamw_ref_(values_P, grads_P, m_P, v_P, decayed, options);
+  if (backend_of(values_P) == Backend::kRef) return adamw_ref_(values_P, grads_P, m_P, v_P, decayed, options);
   const int64_t numel = values_P.numel();
   FB_ASSERT(grads_P.numel() == numel && m_P.numel() == numel && v_P.numel() == numel, "four buffers of one layout");
   const float* grads = flat(grads_P);
@@ -72,7 +72,7 @@ void adamw_(const at::Tensor& values_P, const at::Tensor& grads_P, const at::Ten
 
 double sum_of_squares(const at::Tensor& flat_P, std::span<const FlatRange> pieces) {
   ExactSum total;
-  if (use_ref(flat_P)) {
+  if (backend_of(flat_P) == Backend::kRef) {
     std::vector<at::Tensor> sums;
     for (const auto& [begin, end] : pieces) sums.push_back(flat_P.slice(0, begin, end).to(at::kDouble).square().sum());
     if (sums.empty()) return 0;
@@ -91,7 +91,7 @@ double sum_of_squares(const at::Tensor& flat_P, std::span<const FlatRange> piece
 }
 
 int64_t first_nonfinite(const at::Tensor& flat_P) {
-  if (use_ref(flat_P)) {
+  if (backend_of(flat_P) == Backend::kRef) {
     const at::Tensor bad = at::isfinite(flat_P).logical_not().nonzero();
     return bad.size(0) > 0 ? bad[0][0].item<int64_t>() : -1;
   }

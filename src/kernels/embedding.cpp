@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/embedding_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -29,7 +29,7 @@ void check_ids(const at::Tensor& tokens_T, int64_t vocabulary) {
 
 at::Tensor embedding(const at::Tensor& tokens_T, const at::Tensor& weight_WD) {
   check_ids(tokens_T, weight_WD.size(0));
-  if (use_ref(weight_WD)) return embedding_ref(tokens_T, weight_WD);
+  if (backend_of(weight_WD) == Backend::kRef) return embedding_ref(tokens_T, weight_WD);
   const Rows weight = rows_of(weight_WD);
   const at::Tensor ids_T = tokens_T.contiguous();
   at::Tensor y_TD = at::empty({ids_T.size(0), weight.columns}, weight_WD.options());
@@ -42,7 +42,7 @@ at::Tensor embedding(const at::Tensor& tokens_T, const at::Tensor& weight_WD) {
 }
 
 void embedding_backward_(const at::Tensor& dweight_WD, const at::Tensor& tokens_T, const at::Tensor& dy_TD) {
-  if (use_ref(dweight_WD)) {
+  if (backend_of(dweight_WD) == Backend::kRef) {
     dweight_WD.index_add_(0, tokens_T, dy_TD);
     return;
   }

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "gemm/quantize_cpu.h"
-#include "kernels/use_ref.h"
+#include "kernels/backend.h"
 
 namespace finback {
 namespace {
@@ -48,7 +48,7 @@ void quantize_block(const float* x, uint8_t* codes, float* scale, const ScaleBlo
 
 Fp8Blocks quantize(const at::Tensor& given_NK, int64_t block_rows, bool power_of_two, float floor) {
   FB_ASSERT(given_NK.dim() == 2, "a matrix");
-  if (use_ref(given_NK)) return fp8_quantize_ref(given_NK, block_rows, power_of_two, floor);
+  if (backend_of(given_NK) == Backend::kRef) return fp8_quantize_ref(given_NK, block_rows, power_of_two, floor);
   const at::Tensor x_NK = given_NK.to(at::kFloat).contiguous();
   const int64_t rows = (x_NK.size(0) + block_rows - 1) / block_rows, columns = (x_NK.size(1) + kFp8Block - 1) / kFp8Block;
   Fp8Blocks out{at::empty(x_NK.sizes(), at::kFloat8_e4m3fn), at::empty({rows, columns}, at::kFloat)};
@@ -80,7 +80,7 @@ Fp8Blocks fp8_quantize_activation(const at::Tensor& x_TK, bool power_of_two_scal
 at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& scales) {
   const int64_t rows = (values_NK.size(0) + kFp8Block - 1) / kFp8Block, columns = (values_NK.size(1) + kFp8Block - 1) / kFp8Block;
   FB_ASSERT(scales.dim() == 2 && scales.size(0) == rows && scales.size(1) == columns, "one scale a block");
-  if (use_ref(values_NK)) return fp8_dequantize_weight_ref(values_NK, scales);
+  if (backend_of(values_NK) == Backend::kRef) return fp8_dequantize_weight_ref(values_NK, scales);
   const at::Tensor codes_NK = values_NK.contiguous(), s = scales.to(at::kFloat).contiguous();
   const at::Tensor out_NK = at::empty(values_NK.sizes(), at::kFloat);
   const auto* code = static_cast<const uint8_t*>(codes_NK.const_data_ptr());

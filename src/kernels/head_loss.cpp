@@ -11,9 +11,9 @@
 #include "base/pool.h"
 #include "gemm/gemm.h"
 #include "gemm/variant.h"
+#include "kernels/backend.h"
 #include "kernels/head_loss_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -70,10 +70,10 @@ void reduce_rows(const at::Tensor& logits_CW, const HeadGradient& wanted, int64_
 
 }  // namespace
 
-HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted) {
+HeadLoss head_loss(const at::Tensor& h_TD, const WeightOperand& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted) {
   FB_ASSERT(!wanted.weights_T.defined() || (wanted.weights_T.is_contiguous() && wanted.weights_T.numel() == targets_T.numel()),
             "a weight for every row");
-  if (use_ref(h_TD)) return head_loss_ref(head_WD.input_values(h_TD), head_WD.forward_values(), targets_T, wanted);
+  if (backend_of(h_TD) == Backend::kRef) return head_loss_ref(head_WD.input_numbers(h_TD), head_WD.forward_numbers(), targets_T, wanted);
   const Rows h = rows_of(h_TD);
   const int64_t vocab = head_WD.n();
   const bool gradients = wanted.d_head_WD.defined();
@@ -85,13 +85,13 @@ HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at
     const int64_t rows = std::min(kRowsAChunk, h.count - first);
     const at::Tensor logits_CW = logits.slice(0, 0, rows);
     float* data = logits_CW.mutable_data_ptr<float>();
-    gemm_packed(rows, vocab, h.columns, {h.at(first), h.stride, 1}, head_WD.forward_operand(), data, vocab, false);
+    gemm_packed(rows, vocab, h.columns, {h.at(first), h.stride, 1}, head_WD.forward(), data, vocab, false);
     reduce_rows(logits_CW, wanted, first,
                 {ids_T.const_data_ptr<int64_t>() + first, loss.logprob_T.mutable_data_ptr<float>() + first,
                  loss.lse_T.mutable_data_ptr<float>() + first, loss.argmax_T.mutable_data_ptr<int64_t>() + first});
     if (!gradients) continue;
-    gemm_packed(rows, h.columns, vocab, {data, vocab, 1}, head_WD.backward_operand(),
-                loss.dh_TD.mutable_data_ptr<float>() + first * h.columns, h.columns, false);
+    gemm_packed(rows, h.columns, vocab, {data, vocab, 1}, head_WD.backward(), loss.dh_TD.mutable_data_ptr<float>() + first * h.columns,
+                h.columns, false);
     linear_wgrad_(wanted.d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
   }
   return loss;

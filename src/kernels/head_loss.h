@@ -31,7 +31,7 @@ struct HeadGradient {
   WeighRows weigh{};       // instead of weights_T; may be empty
 };
 // targets_T i64, -1 = masked.
-HeadLoss head_loss(const at::Tensor& h_TD, const PackedWeight& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted = {});
+HeadLoss head_loss(const at::Tensor& h_TD, const WeightOperand& head_WD, const at::Tensor& targets_T, const HeadGradient& wanted = {});
 // What the log-probs of a row of logits are made of, with the bits of the op. Not for variant ref.
 struct RowSoftmax {
   int32_t best;            // the lowest id of the highest logit

@@ -11,7 +11,7 @@ void bench_head_loss(Bench& bench) {
   uint64_t stamp = 1;
   const at::Tensor h_TD = at::randn({tokens, d}), head_WD = at::randn({vocab, d}) * 0.1, d_head_WD = at::zeros({vocab, d});
   const at::Tensor targets_T = at::randint(vocab, {tokens}, at::kLong);
-  const PackedWeight head(head_WD, &stamp);
+  const PackedWeight head = prepared(head_WD, &stamp);
   const double flops = 2.0 * double(tokens * d * vocab);
   bench.row(
       "head_loss 2048x256x8192", flops, 0, [&] { head_loss(h_TD, head, targets_T); }, [&] { head_loss_ref(h_TD, head_WD, targets_T); });

@@ -25,7 +25,7 @@ TensorOp loss(const at::Tensor& targets_T, bool reference, const at::Tensor& wei
   return [=](const Tensors& in) {
     const at::Tensor d_head = in[2].clone();
     const HeadLoss l = reference ? head_loss_ref(in[0], in[1], targets_T, {d_head, 0.37, 0.01, weights})
-                                 : head_loss(in[0], PackedWeight(in[1], &kStamp), targets_T, {d_head, 0.37, 0.01, weights});
+                                 : head_loss(in[0], prepared(in[1], &kStamp), targets_T, {d_head, 0.37, 0.01, weights});
     return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD, d_head};
   };
 }
@@ -80,7 +80,7 @@ TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
     const auto check = [&] {
       const at::Tensor d_head = at::zeros_like(head_WD);
       const HeadGradient wanted = {d_head, 0.37, 0, by_logprob ? at::Tensor() : weights_T, by_logprob ? weigh : WeighRows()};
-      const HeadLoss loss = head_loss(h_TD, PackedWeight(head_WD, &kStamp), targets_T, wanted);
+      const HeadLoss loss = head_loss(h_TD, prepared(head_WD, &kStamp), targets_T, wanted);
       expect_close(loss.dh_TD, h.grad(), c.vocab);
       expect_close(d_head, head.grad(), c.tokens);
     };
@@ -104,7 +104,7 @@ TEST(HeadLoss, AWeightOfOneIsNoWeight) {
 TEST(HeadLoss, OfOneTokenHasTheBitsOfTheOp) {
   const at::Tensor h = normal({70, 12}, 1), head = normal({257, 12}, 2), targets_T = random_ids({70}, 257, 5);
   for_each_variant([&] {
-    const PackedWeight packed(head, &kStamp);
+    const PackedWeight packed = prepared(head, &kStamp);
     const HeadLoss loss = head_loss(h, packed, targets_T);
     const at::Tensor logits = linear(h, packed);
     for (int64_t t = 0; t < 70; ++t) {
@@ -120,8 +120,7 @@ TEST(HeadLoss, OfAStoredHeadIsThatOfItsLogits) {
   for (const Precision storage : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
     SCOPED_TRACE(precision_name(storage));
     const auto check = [&] {
-      PackedWeight stored(head, &kStamp);
-      stored.store(storage);
+      const StoredWeight stored = store_weight(head, storage);
       const HeadLoss loss = head_loss(h, stored, targets_T);
       const at::Tensor logits = linear(h, stored);
       for (int64_t t = 0; t < 20; ++t) {
@@ -153,8 +152,8 @@ TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
   const HeadLossCase c = {70, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2);
   for_each_variant([&] {
-    const HeadLoss plain = head_loss(h, PackedWeight(head, &kStamp), targets(c));
-    const HeadLoss full = head_loss(h, PackedWeight(head, &kStamp), targets(c), {at::zeros_like(head)});
+    const HeadLoss plain = head_loss(h, prepared(head, &kStamp), targets(c));
+    const HeadLoss full = head_loss(h, prepared(head, &kStamp), targets(c), {at::zeros_like(head)});
     EXPECT_FALSE(plain.dh_TD.defined());
     EXPECT_TRUE(same_bits(plain.logprob_T, full.logprob_T) && same_bits(plain.lse_T, full.lse_T) &&
                 same_bits(plain.argmax_T, full.argmax_T));
@@ -164,10 +163,10 @@ TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
 TEST(HeadLoss, LowestIdWinsTiesOfTheArgmax) {
   for_each_variant([&] {
     at::Tensor head = at::zeros({100, 2});
-    const HeadLoss level = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong));
+    const HeadLoss level = head_loss(at::ones({1, 2}), prepared(head, &kStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(level.argmax_T.item<int64_t>(), 0);
     for (const int64_t id : {41, 57, 99}) head[id].fill_(1.0f);
-    const HeadLoss tied = head_loss(at::ones({1, 2}), PackedWeight(head, &kStamp), at::zeros({1}, at::kLong));
+    const HeadLoss tied = head_loss(at::ones({1, 2}), prepared(head, &kStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(tied.argmax_T.item<int64_t>(), 41);
   });
 }
@@ -176,7 +175,7 @@ TEST(HeadLoss, RowDependsOnItselfAlone) {
   const HeadLossCase c = {300, 12, 40};
   const at::Tensor head = normal({c.vocab, c.d}, 2);
   check_rows_alone({normal({c.tokens, c.d}, 1), targets(c)}, [&](const Tensors& in) {
-    const HeadLoss l = head_loss(in[0], PackedWeight(head, &kStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
+    const HeadLoss l = head_loss(in[0], prepared(head, &kStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
     return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD};
   });
 }
@@ -185,7 +184,7 @@ TEST(HeadLoss, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   const HeadLossCase c = {600, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2), ids = targets(c);
   check_micro_batches(normal({c.vocab, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
-    head_loss(h.slice(0, first, end), PackedWeight(head, &kStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
+    head_loss(h.slice(0, first, end), prepared(head, &kStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
   });
 }
 

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/latent_attention_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -139,7 +139,7 @@ LatentAttentionGrad backward_ref(const at::Tensor& do_THC, const at::Tensor& q_T
 
 LatentAttention latent_attention(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c, double scale) {
   check_shapes(q_THY, keys, c);
-  if (use_ref(q_THY)) return latent_attention_ref(q_THY, keys, c, scale);
+  if (backend_of(q_THY) == Backend::kRef) return latent_attention_ref(q_THY, keys, c, scale);
   LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
   const LatentAttention out = {at::empty({q_THY.size(0), x.heads(), c}, q_THY.options()),
                                at::empty({q_THY.size(0), x.heads()}, q_THY.options())};
@@ -162,7 +162,7 @@ LatentAttentionGrad latent_attention_backward(const at::Tensor& do_THC, const at
                                               const LatentAttention& saved, double scale) {
   check_shapes(q_THY, keys, c);
   FB_ASSERT(do_THC.sizes() == saved.o_THC.sizes(), "do and the saved o are [T, H, C]");
-  if (use_ref(q_THY)) return backward_ref(do_THC, q_THY, keys, c, scale);
+  if (backend_of(q_THY) == Backend::kRef) return backward_ref(do_THC, q_THY, keys, c, scale);
   const LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
   const at::Tensor d_o_THC = do_THC.contiguous(), dq_THY = at::empty(q_THY.sizes(), q_THY.options());
   const int64_t heads = x.heads(), y = x.y(), stride = (y + 15) / 16 * 16, total = int64_t(x.pointers.size());

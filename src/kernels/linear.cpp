@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "gemm/gemm.h"
+#include "kernels/backend.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -21,8 +21,6 @@ Operand transposed(const at::Tensor& x) {
   const Rows rows = rows_of(x);
   return {rows.data, 1, rows.stride};
 }
-
-void check_f32(const PackedWeight& w) { FB_ASSERT(w.precision() == Precision::kF32, "bf16 and fp8 weights belong to quantized_linear"); }
 
 void check_columns(const at::Tensor& x, int64_t columns) {
   FB_ASSERT(x.dim() == 2 && x.size(1) == columns, "the rows have the weight's {} columns, got {}", columns, x.size(-1));
@@ -82,13 +80,12 @@ std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
   std::vector<GemmJob> jobs;
   for (const LinearCall& call : calls) {
     const at::Tensor& x_SK = *call.x;
-    const PackedWeight& w = *call.w;
+    const WeightOperand& w = call.w;
     const std::vector<int64_t> all = {0, x_SK.size(0)}, &offsets = call.offsets != nullptr ? *call.offsets : all;
-    check_f32(w);
     check_columns(x_SK, w.k());
     check_offsets(offsets, w.groups(), x_SK.size(0));
-    if (use_ref(x_SK)) {
-      const at::Tensor input_SK = w.input_values(x_SK), values = w.forward_values();
+    if (backend_of(x_SK) == Backend::kRef) {
+      const at::Tensor input_SK = w.input_numbers(x_SK), values = w.forward_numbers();
       outputs.push_back(call.offsets == nullptr ? linear_ref(input_SK, values) : grouped_linear_ref(input_SK, values, offsets));
       continue;
     }
@@ -98,7 +95,7 @@ std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
     add_groups(
         offsets,
         [&](int64_t e, int64_t first, int64_t rows) {
-          return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward_operand(e), y + first * w.n(), w.n()};
+          return GemmJob{rows, w.n(), w.k(), {x.at(first), x.stride, 1}, {}, w.forward(e), y + first * w.n(), w.n()};
         },
         jobs);
   }
@@ -106,23 +103,22 @@ std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
   return outputs;
 }
 
-at::Tensor linear(const at::Tensor& x_TK, const PackedWeight& w) {
-  const LinearCall call = {&x_TK, &w};
+at::Tensor linear(const at::Tensor& x_TK, const WeightOperand& w) {
+  const LinearCall call = {&x_TK, w};
   return linear_all({&call, 1}).front();
 }
 
-at::Tensor linear_dgrad(const at::Tensor& dy_TN, const PackedWeight& w) {
-  check_f32(w);
+at::Tensor linear_dgrad(const at::Tensor& dy_TN, const WeightOperand& w) {
   check_columns(dy_TN, w.n());
-  if (use_ref(dy_TN)) return at::matmul(w.input_values(dy_TN), w.backward_values());
+  if (backend_of(dy_TN) == Backend::kRef) return at::matmul(w.input_numbers(dy_TN), w.backward_numbers());
   at::Tensor dx_TK = at::empty({dy_TN.size(0), w.k()}, dy_TN.options());
-  gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward_operand(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
+  gemm_packed(dy_TN.size(0), w.k(), w.n(), as_rows(dy_TN), w.backward(), dx_TK.mutable_data_ptr<float>(), w.k(), false);
   return dx_TK;
 }
 
 void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK) {
   check_wgrad(dw_NK, dy_TN, x_TK);
-  if (use_ref(dy_TN)) {
+  if (backend_of(dy_TN) == Backend::kRef) {
     dw_NK.add_(at::matmul(dy_TN.t(), x_TK));
     return;
   }
@@ -130,21 +126,20 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
        true);
 }
 
-at::Tensor grouped_linear(const at::Tensor& x_SK, const PackedWeight& w, const std::vector<int64_t>& offsets) {
-  const LinearCall call = {&x_SK, &w, &offsets};
+at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const std::vector<int64_t>& offsets) {
+  const LinearCall call = {&x_SK, w, &offsets};
   return linear_all({&call, 1}).front();
 }
 
-at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const std::vector<int64_t>& offsets) {
-  check_f32(w);
+at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const std::vector<int64_t>& offsets) {
   check_columns(dy_SN, w.n());
   check_offsets(offsets, w.groups(), dy_SN.size(0));
-  if (use_ref(dy_SN)) return grouped_linear_ref(w.input_values(dy_SN), w.backward_values().transpose(1, 2), offsets);
+  if (backend_of(dy_SN) == Backend::kRef) return grouped_linear_ref(w.input_numbers(dy_SN), w.backward_numbers().transpose(1, 2), offsets);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
   float* dx = dx_SK.mutable_data_ptr<float>();
   run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
-    return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward_operand(e), dx + first * w.k(), w.k()};
+    return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward(e), dx + first * w.k(), w.k()};
   });
   return dx_SK;
 }
@@ -152,7 +147,7 @@ at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, 
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets) {
   check_wgrad(dw_ENK, dy_SN, x_SK);
   check_offsets(offsets, dw_ENK.size(0), x_SK.size(0));
-  if (use_ref(dy_SN)) {
+  if (backend_of(dy_SN) == Backend::kRef) {
     for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
       const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
       if (begin < end) linear_wgrad_(dw_ENK[e], dy_SN.slice(0, begin, end), x_SK.slice(0, begin, end));
@@ -167,23 +162,23 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
   });
 }
 
-at::Tensor heads_linear(const at::Tensor& x_THK, const PackedWeight& w) {
+at::Tensor heads_linear(const at::Tensor& x_THK, const WeightOperand& w) {
   check_heads(x_THK, w.groups(), w.k());
-  if (use_ref(x_THK)) return heads_linear_ref(w.input_values(x_THK), w.forward_values());
-  return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward_operand(h); });
+  if (backend_of(x_THK) == Backend::kRef) return heads_linear_ref(w.input_numbers(x_THK), w.forward_numbers());
+  return multiply_heads(x_THK, w.n(), [&](int64_t h) { return w.forward(h); });
 }
 
-at::Tensor heads_linear_t(const at::Tensor& x_THN, const PackedWeight& w) {
+at::Tensor heads_linear_t(const at::Tensor& x_THN, const WeightOperand& w) {
   check_heads(x_THN, w.groups(), w.n());
-  if (use_ref(x_THN)) return heads_linear_ref(w.input_values(x_THN), w.backward_values().transpose(1, 2));
-  return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward_operand(h); });
+  if (backend_of(x_THN) == Backend::kRef) return heads_linear_ref(w.input_numbers(x_THN), w.backward_numbers().transpose(1, 2));
+  return multiply_heads(x_THN, w.k(), [&](int64_t h) { return w.backward(h); });
 }
 
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK) {
   check_heads(dy_THN, dw_HNK.size(0), dw_HNK.size(1));
   check_heads(x_THK, dw_HNK.size(0), dw_HNK.size(2));
   FB_ASSERT(dy_THN.size(0) == x_THK.size(0), "a row of dy for each row of x: {} and {}", dy_THN.size(0), x_THK.size(0));
-  if (use_ref(dy_THN)) {
+  if (backend_of(dy_THN) == Backend::kRef) {
     dw_HNK.add_(at::einsum("thn,thk->hnk", {dy_THN, x_THK}));
     return;
   }

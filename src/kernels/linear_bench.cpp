@@ -14,7 +14,7 @@ void bench_grouped(Bench& bench, int64_t experts, int64_t rows, int64_t n, int64
                    dw_ENK = at::zeros({experts, n, k});
   std::vector<int64_t> offsets;
   for (int64_t e = 0; e <= experts; ++e) offsets.push_back(rows * e / experts);
-  const PackedWeight w(w_ENK, &stamp);
+  const PackedWeight w = prepared(w_ENK, &stamp);
   const double flops = 2.0 * double(rows * n * k);
   const std::string shape = fmt::format("{} x {}x{}x{}", experts, rows / experts, n, k);
   bench.row(
@@ -28,7 +28,7 @@ void bench_grouped(Bench& bench, int64_t experts, int64_t rows, int64_t n, int64
 void bench_plain(Bench& bench, int64_t tokens, int64_t n, int64_t k) {
   const uint64_t stamp = 1;
   const at::Tensor x_TK = at::randn({tokens, k}), dy_TN = at::randn({tokens, n}), w_NK = at::randn({n, k}), dw_NK = at::zeros({n, k});
-  const PackedWeight w(w_NK, &stamp);
+  const PackedWeight w = prepared(w_NK, &stamp);
   const double flops = 2.0 * double(tokens * n * k);
   const std::string shape = fmt::format("{}x{}x{}", tokens, n, k);
   bench.row(
@@ -44,7 +44,7 @@ void bench_heads(Bench& bench, int64_t tokens, int64_t heads, int64_t n, int64_t
   const uint64_t stamp = 1;
   const at::Tensor x_THK = at::randn({tokens, heads, k}), dy_THN = at::randn({tokens, heads, n}), w_HNK = at::randn({heads, n, k}),
                    dw_HNK = at::zeros({heads, n, k});
-  const PackedWeight w(w_HNK, &stamp);
+  const PackedWeight w = prepared(w_HNK, &stamp);
   const double flops = 2.0 * double(tokens * heads * n * k);
   const std::string shape = fmt::format("{} x {}x{}x{}", heads, tokens, n, k);
   bench.row(

@@ -26,7 +26,7 @@ TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
     check_op(
         in,
         [](const Tensors& x) {
-          const PackedWeight w(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kStamp);
           const at::Tensor dw = x[3].clone();
           linear_wgrad_(dw, x[2], x[0]);
           return Tensors{linear(x[0], w), linear_dgrad(x[2], w), dw};
@@ -54,7 +54,7 @@ TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
     check_op(
         {in_wider(normal({rows, k}, 1)), stacked(3, n, k, 2), in_wider(normal({rows, n}, 3)), normal({3, n, k}, 4)},
         [&](const Tensors& x) {
-          const PackedWeight w(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kStamp);
           const at::Tensor dw = stacked(3, n, k, 4);
           grouped_linear_wgrad_(dw, x[2], x[0], c.offsets);
           return Tensors{grouped_linear(x[0], w, c.offsets), grouped_linear_dgrad(x[2], w, c.offsets), dw.contiguous()};
@@ -73,9 +73,9 @@ TEST(GroupedLinear, RowDoesNotKnowItsGroup) {
   const at::Tensor x = normal({50, 20}, 1), w_ENK = stacked(3, 33, 20, 2);
   const std::vector<int64_t> offsets = {0, 7, 7, 50};
   for_each_variant([&] {
-    const at::Tensor y = grouped_linear(x, PackedWeight(w_ENK, &kStamp), offsets);
-    EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), PackedWeight(w_ENK[2], &kStamp))));
-    EXPECT_TRUE(same_bits(y.slice(0, 0, 7), linear(x.slice(0, 0, 7), PackedWeight(w_ENK[0], &kStamp))));
+    const at::Tensor y = grouped_linear(x, prepared(w_ENK, &kStamp), offsets);
+    EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), prepared(w_ENK[2], &kStamp))));
+    EXPECT_TRUE(same_bits(y.slice(0, 0, 7), linear(x.slice(0, 0, 7), prepared(w_ENK[0], &kStamp))));
   });
 }
 
@@ -110,7 +110,7 @@ TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
         [&](const Tensors& x) {
           const at::Tensor dw = x[3].clone();
           heads_linear_wgrad_(dw, x[2], x[0]);
-          const PackedWeight w(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kStamp);
           return Tensors{heads_linear(x[0], w), heads_linear_t(x[2], w), dw};
         },
         [](const Tensors& x) {

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/mla_attention_cpu.h"
 #include "kernels/ref_grad.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -92,7 +92,7 @@ at::Tensor sum_over_heads(const at::Tensor& x_THR) {
 
 MlaAttention mla_attention(const MlaInputs& inputs) {
   check_shapes(inputs);
-  if (use_ref(inputs.q_THX)) return mla_attention_ref(inputs);
+  if (backend_of(inputs.q_THX) == Backend::kRef) return mla_attention_ref(inputs);
   const MlaOperands x(inputs);
   const MlaAttention out = {at::empty({x.q_THX.size(0), x.heads(), x.v()}, x.q_THX.options()),
                             at::empty({x.q_THX.size(0), x.heads()}, x.q_THX.options())};
@@ -107,7 +107,7 @@ MlaAttention mla_attention(const MlaInputs& inputs) {
 
 MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInputs& inputs, const MlaAttention& saved) {
   check_shapes(inputs);
-  if (use_ref(inputs.q_THX)) {
+  if (backend_of(inputs.q_THX) == Backend::kRef) {
     const auto grads = gradients_of(
         [&](const std::vector<at::Tensor>& in) {
           return std::vector<at::Tensor>{mla_attention_ref({in[0], in[1], in[2], inputs.starts_B1, inputs.scale}).o_THV};

@@ -8,18 +8,25 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "gemm/ceil_div.h"
+#include "gemm/panels.h"
 #include "gemm/quantize_cpu.h"
 #include "gemm/quantized_panels.h"
+#include "kernels/backend.h"
 #include "kernels/fp8_block.h"
 #include "kernels/rows.h"
 
 namespace finback {
 namespace {
 
+// Memory of the last packing that serves this one.
+bool fits(const at::Tensor& panels, at::ScalarType type, int64_t depth, int64_t width) {
+  return panels.defined() && panels.scalar_type() == type && panels.size(2) == depth && panels.size(3) == width;
+}
+
 // Panels of every group of `weight`, [groups][panels][k][width], packed in one loop; `transpose`: of W^T.
 void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n, at::Tensor& panels) {
   const int64_t groups = weight.dim() == 3 ? weight.size(0) : 1, floats = packed_floats(k, n), width = panel_width();
-  if (!panels.defined() || panels.size(2) != k || panels.size(3) != width) {
+  if (!fits(panels, at::kFloat, k, width)) {
     panels = at::empty({groups, ceil_div(n, width), k, width}, weight.options().device(at::kCPU));
   }
   std::vector<PanelJob> jobs;
@@ -29,11 +36,6 @@ void pack_groups(const at::Tensor& weight, bool transpose, int64_t k, int64_t n,
     jobs.push_back({k, n, b_KN, panels.mutable_data_ptr<float>() + e * floats});
   }
   pack_panels(jobs);
-}
-
-// The width of a panel belongs to the kernel variant: panels of another one are as stale as those of old values.
-bool is_packed(const at::Tensor& panels, uint64_t packed_stamp, uint64_t stamp) {
-  return packed_stamp == stamp && panels.defined() && panels.size(3) == panel_width();
 }
 
 // f32 master weights, rounded as they are read.
@@ -72,16 +74,16 @@ std::vector<float> block_scales(const at::Tensor& weight_ENK) {
   return scales;
 }
 
-// The panels of a weight in bf16 or fp8, unless `fresh` ones of this variant are there. transpose: of W^T, for y = x W^T.
-void pack_quantized_weight(const at::Tensor& weight, Precision precision, bool transpose, bool fresh, at::Tensor& panels) {
+// The panels of a weight in bf16 or fp8. transpose: of W^T, for y = x W^T.
+void pack_quantized_weight(const at::Tensor& weight, Precision precision, bool transpose, at::Tensor& panels) {
   const QuantizedTile tile = quantized_tile(precision);
   const at::Tensor w_ENK = weight.dim() == 3 ? weight : weight.unsqueeze(0);
   const int64_t groups = w_ENK.size(0), n = w_ENK.size(1), k = w_ENK.size(2), columns = transpose ? n : k;
   const std::vector<KRange> ranges = k_ranges_along(transpose ? k : n, tile);
   const int64_t depth = depth_of(ranges, tile);
-  const bool fits = panels.defined() && panels.size(2) == depth && panels.size(3) == tile.columns;
-  if (fits && fresh) return;
-  if (!fits) panels = at::empty({groups, ceil_div(columns, tile.columns), depth, tile.columns}, weight.options());
+  if (!fits(panels, at::kInt, depth, tile.columns)) {
+    panels = at::empty({groups, ceil_div(columns, tile.columns), depth, tile.columns}, weight.options().dtype(at::kInt));
+  }
   const bool fp8 = precision == Precision::kFp8;
   const std::vector<float> scales = fp8 ? block_scales(w_ENK) : std::vector<float>();
   const int64_t blocks = ceil_div(k, kFp8Block), scales_a_group = fp8 ? int64_t(scales.size()) / groups : 0;
@@ -93,7 +95,7 @@ void pack_quantized_weight(const at::Tensor& weight, Precision precision, bool t
   std::vector<AlongJob> along;
   std::vector<DownJob> down;
   for (int64_t e = 0; e < groups; ++e) {
-    float* to = panels.mutable_data_ptr<float>() + e * panels.stride(0);
+    Word* to = reinterpret_cast<Word*>(panels.mutable_data_ptr<int32_t>()) + e * panels.stride(0);
     if (transpose) {
       along.push_back({row_reader(rows[size_t(e)]), n, ranges, to});
     } else {
@@ -114,60 +116,47 @@ PackedWeight::PackedWeight(at::Tensor weight, const uint64_t* stamp, Precision p
 
 void PackedWeight::set_precision(Precision precision) {
   FB_CHECK(precision != Precision::kInt8, "expected precision f32, bf16 or fp8: int8 arithmetic is not built yet");
-  if (precision_ != precision) forward_stamp_ = backward_stamp_ = ~uint64_t{0};
   precision_ = precision;
 }
 
-const float* PackedWeight::forward_panels(int64_t group) const {
+void PackedWeight::prepare(Use use) {
+  if (backend_of(weight_) == Backend::kRef) return;
+  if (use.forward && !is_fresh(forward_)) pack(forward_, /*transpose=*/true);
+  if (use.backward && !is_fresh(backward_)) pack(backward_, /*transpose=*/false);
+}
+
+bool PackedWeight::is_fresh(const Direction& panels) const {
+  return panels.variant == kernel_variant() && panels.stamp == *stamp_ && panels.precision == precision_;
+}
+
+void PackedWeight::pack(Direction& panels, bool transpose) const {
   if (precision_ != Precision::kF32) {
-    pack_quantized_weight(weight_, precision_, /*transpose=*/true, forward_stamp_ == *stamp_, forward_);
-  } else if (!is_packed(forward_, forward_stamp_, *stamp_)) {
-    pack_groups(weight_, /*transpose=*/true, k(), n(), forward_);
+    pack_quantized_weight(weight_, precision_, transpose, panels.values);
+  } else {
+    pack_groups(weight_, transpose, transpose ? k() : n(), transpose ? n() : k(), panels.values);
   }
-  forward_stamp_ = *stamp_;
-  return forward_.const_data_ptr<float>() + group * forward_.stride(0);
+  panels.stamp = *stamp_, panels.precision = precision_, panels.variant = kernel_variant();
 }
 
-const float* PackedWeight::backward_panels(int64_t group) const {
-  if (precision_ != Precision::kF32) {
-    pack_quantized_weight(weight_, precision_, /*transpose=*/false, backward_stamp_ == *stamp_, backward_);
-  } else if (!is_packed(backward_, backward_stamp_, *stamp_)) {
-    pack_groups(weight_, /*transpose=*/false, n(), k(), backward_);
-  }
-  backward_stamp_ = *stamp_;
-  return backward_.const_data_ptr<float>() + group * backward_.stride(0);
+const at::Tensor& PackedWeight::fresh(const Direction& direction) const {
+  FB_ASSERT(is_fresh(direction), "prepare() comes before the first product with new values, another precision or another kernel variant");
+  return direction.values;
 }
 
-void PackedWeight::store(Precision storage) {
-  FB_ASSERT(storage == Precision::kF32 || weight_.is_cpu(), "weights are stored in 16 or 8 bits on the CPU only");
-  storage_ = storage;
-  forward_ = backward_ = at::Tensor();
-  stored_[0] = stored_[1] = StoredPanels();
+const float* PackedWeight::panels(const Direction& direction, int64_t group) const {
+  const at::Tensor& values = fresh(direction);
+  return values.const_data_ptr<float>() + group * values.stride(0);
 }
 
-const StoredPanels& PackedWeight::stored(bool backward) const {
-  StoredPanels& panels = stored_[backward];
-  if (!is_packed(panels.values, stored_stamps_[backward], *stamp_)) panels = store_panels(weight_, storage_, backward);
-  stored_stamps_[backward] = *stamp_;
-  return panels;
+const Word* PackedWeight::words(const Direction& direction, int64_t group) const {
+  const at::Tensor& values = fresh(direction);
+  return reinterpret_cast<const Word*>(values.const_data_ptr<int32_t>()) + group * values.stride(0);
 }
 
-at::Tensor PackedWeight::input_values(const at::Tensor& x) const { return storage_ == Precision::kInt8 ? int8_activations_ref(x) : x; }
-
-at::Tensor PackedWeight::stored_values(bool backward) const {
-  return storage_ == Precision::kF32 ? weight_ : stored_values_ref(weight_, storage_, backward);
-}
-
-Panels PackedWeight::forward_operand(int64_t group) const {
-  return storage_ == Precision::kF32 ? Panels(forward_panels(group)) : stored(false).of(group);
-}
-Panels PackedWeight::backward_operand(int64_t group) const {
-  return storage_ == Precision::kF32 ? Panels(backward_panels(group)) : stored(true).of(group);
-}
-
-at::Tensor PackedWeight::forward_memory() const {
-  forward_operand();  // packs what is not packed yet
-  return storage_ == Precision::kF32 ? forward_ : stored_[0].values;
+PackedWeight prepared(at::Tensor weight, const uint64_t* stamp, Precision precision) {
+  PackedWeight packed(std::move(weight), stamp, precision);
+  packed.prepare();
+  return packed;
 }
 
 }  // namespace finback

@@ -1,17 +1,25 @@
-// The weight of a linear layer as the products read it: packed once per optimizer step by its owner, for both directions, in the operand precision that is
-// a field of the weight; for serving it may be stored in 8 or 16 bits (stored_panels.h). Knows no products.
+// The weight of a linear layer as training multiplies by it: panels of its f32 values for both directions, packed again by its owner once an optimizer step,
+// in the operand precision that is a field of the weight. Knows no products. What only serves is stored instead (stored_weight.h).
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
-#include "kernels/stored_panels.h"
+#include "gemm/precision.h"
+#include "gemm/variant.h"
 
 namespace finback {
 
-// Owner of {weight, packed forms, stamp}: repacks when the stamp it was built with moved on. Not thread-safe: call from the main thread.
+enum class Word : uint32_t;  // gemm/quantized_panels.h
+
+// Owner of {weight, panels, stamp}. Everything const may be called from any thread; the rest from the main thread, while no other reads.
 class PackedWeight {
  public:
+  // Which panels a pass reads: of W^T for y = x W^T, of W for dx = dy W.
+  struct Use {
+    bool forward = true, backward = true;
+  };
+
   PackedWeight() = default;
   // weight: [N, K] or stacked [E, N, K] (rows contiguous, any stride between experts); `stamp` outlives this object and changes whenever
   // the values change.
@@ -21,34 +29,43 @@ class PackedWeight {
   int64_t n() const { return weight_.size(-2); }
   int64_t k() const { return weight_.size(-1); }
   Precision precision() const { return precision_; }
-  // f32, bf16 or fp8 from the next multiplication on.
+  // f32, bf16 or fp8 from the next prepare() on.
   void set_precision(Precision precision);
-  // Panels of W^T of group e for y = x W^T, and of W for dx = dy W: of panels.h, or of quantized_panels.h when the precision is not f32.
-  const float* forward_panels(int64_t group = 0) const;
-  const float* backward_panels(int64_t group = 0) const;
-  // Serving: from now on products read the weight in this storage (stored_panels.h) instead of f32 panels.
-  void store(Precision storage);
-  // What linear.h multiplies by: f32 panels or stored ones; and the f32 numbers that they stand for, and those that x does.
-  Panels forward_operand(int64_t group = 0) const;
-  Panels backward_operand(int64_t group = 0) const;
-  // The memory that y = x W^T reads, every group's: f32 panels, or stored codes without their scales.
-  at::Tensor forward_memory() const;
-  at::Tensor forward_values() const { return stored_values(false); }
-  at::Tensor backward_values() const { return stored_values(true); }
-  at::Tensor input_values(const at::Tensor& x) const;
+
+  // Packs the panels asked for, unless they are there for these values, this precision and this kernel variant. None under the backend ref, whose
+  // products read weight().
+  void prepare(Use use = {true, true});
+  // Of a group, f32: panels.h. REQUIRES: prepared in f32.
+  const float* forward_panels(int64_t group = 0) const { return panels(forward_, group); }
+  const float* backward_panels(int64_t group = 0) const { return panels(backward_, group); }
+  // Of a group, bf16 or fp8: quantized_panels.h, for quantized_tile(precision()). REQUIRES: prepared in it.
+  const Word* forward_words(int64_t group = 0) const { return words(forward_, group); }
+  const Word* backward_words(int64_t group = 0) const { return words(backward_, group); }
+  // The memory of all groups' forward or backward panels; undefined when they were never packed.
+  const at::Tensor& memory(bool backward) const { return backward ? backward_.values : forward_.values; }
 
  private:
+  // One direction's panels, and what they were packed for; kRef: nothing.
+  struct Direction {
+    at::Tensor values;  // [groups][panels][K or words][width], f32 or words
+    uint64_t stamp = 0;
+    Precision precision = Precision::kF32;
+    Variant variant = Variant::kRef;
+  };
+  bool is_fresh(const Direction& panels) const;
+  void pack(Direction& panels, bool transpose) const;
+  const at::Tensor& fresh(const Direction& direction) const;
+  const float* panels(const Direction& direction, int64_t group) const;
+  const Word* words(const Direction& direction, int64_t group) const;
+
   at::Tensor weight_;
   const uint64_t* stamp_ = nullptr;
   Precision precision_ = Precision::kF32;
-  at::Tensor stored_values(bool backward) const;
-  const StoredPanels& stored(bool backward) const;
-  Precision storage_ = Precision::kF32;
-  mutable at::Tensor forward_, backward_;
-  mutable StoredPanels stored_[2];  // forward, backward
-  mutable uint64_t stored_stamps_[2] = {~uint64_t{0}, ~uint64_t{0}};
-  mutable uint64_t forward_stamp_ = ~uint64_t{0}, backward_stamp_ = ~uint64_t{0};
+  Direction forward_, backward_;
 };
+
+// One that is prepared in both directions.
+PackedWeight prepared(at::Tensor weight, const uint64_t* stamp, Precision precision = Precision::kF32);
 
 // The definition: the f32 numbers that the panels of a precision stand for.
 at::Tensor quantized_weight_ref(const at::Tensor& w_NK, Precision precision);

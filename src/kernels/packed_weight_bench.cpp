@@ -11,10 +11,10 @@ namespace {
 void bench_shape(Bench& bench, int64_t experts, int64_t n, int64_t k, Precision precision) {
   uint64_t stamp = 1;
   const at::Tensor w_ENK = at::randn({experts, n, k});
-  const PackedWeight w(w_ENK, &stamp, precision), w_f32(w_ENK, &stamp);
-  const auto repack = [&](const PackedWeight& weight) {
+  PackedWeight w(w_ENK, &stamp, precision), w_f32(w_ENK, &stamp);
+  const auto repack = [&](PackedWeight& weight) {
     ++stamp;
-    weight.forward_panels(), weight.backward_panels();
+    weight.prepare();
   };
   const std::function<void()> ref = [&] { repack(w_f32); };
   bench.row(

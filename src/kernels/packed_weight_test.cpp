@@ -1,5 +1,7 @@
 #include "kernels/packed_weight.h"
 
+#include "gemm/panels.h"
+#include "gemm/quantized_panels.h"
 #include "kernels/linear.h"
 #include "kernels/op_check.h"
 #include "kernels/quantized_linear.h"
@@ -28,11 +30,14 @@ TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
         const bool pairs =
             kernel_variant() == Variant::kAvx512Bf16 || (kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8);
         if (precision != Precision::kF32 && pairs) return;
-        const PackedWeight w(w_ENK, &kStamp, precision);
+        const PackedWeight w = prepared(w_ENK, &kStamp, precision);
         for (int64_t e = 0; e < 2; ++e) {
           const at::Tensor numbers_NK = quantized_weight_ref(w_ENK[e].contiguous(), precision);
-          EXPECT_TRUE(same_bits(of_panels(w.forward_panels(e), k, n), numbers_NK.t().contiguous())) << precision_name(precision);
-          EXPECT_TRUE(same_bits(of_panels(w.backward_panels(e), n, k), numbers_NK.contiguous())) << precision_name(precision);
+          const bool f32 = precision == Precision::kF32;
+          const float* forward = f32 ? w.forward_panels(e) : as_floats(w.forward_words(e));
+          const float* backward = f32 ? w.backward_panels(e) : as_floats(w.backward_words(e));
+          EXPECT_TRUE(same_bits(of_panels(forward, k, n), numbers_NK.t().contiguous())) << precision_name(precision);
+          EXPECT_TRUE(same_bits(of_panels(backward, n, k), numbers_NK.contiguous())) << precision_name(precision);
         }
       });
     }
@@ -42,9 +47,10 @@ TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
 // Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
 TEST(PackedWeight, FollowsTheVariant) {
   const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
-  const PackedWeight kept(w_NK, &kStamp);
+  PackedWeight kept(w_NK, &kStamp);
   for_each_variant([&] {
-    const PackedWeight fresh(w_NK, &kStamp);
+    kept.prepare();
+    const PackedWeight fresh = prepared(w_NK, &kStamp);
     EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
     EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
   });
@@ -57,15 +63,17 @@ TEST(PackedWeight, FollowsTheVariantThePrecisionAndTheStamp) {
   for_each_variant([&] {
     for (const Precision precision : {Precision::kFp8, Precision::kBf16, Precision::kFp8}) {
       kept.set_precision(precision);
+      kept.prepare();
       const auto both = [&](const PackedWeight& weight) {
         return Tensors{quantized_linear(quantize_rows(x, precision), weight, one_group(5)),
                        quantized_linear_dgrad(dy, weight, one_group(5))};
       };
-      const Tensors a = both(kept), b = both(PackedWeight(w, &stamp, precision));
+      const Tensors a = both(kept), b = both(prepared(w, &stamp, precision));
       EXPECT_TRUE(same_bits(a[0], b[0]) && same_bits(a[1], b[1])) << kernel_label() << " " << precision_name(precision);
     }
     kept.set_precision(Precision::kF32);
-    EXPECT_TRUE(same_bits(linear(x, kept), linear(x, PackedWeight(w, &stamp))));
+    kept.prepare();
+    EXPECT_TRUE(same_bits(linear(x, kept), linear(x, prepared(w, &stamp))));
     w.mul_(1.5), ++stamp;
   });
 }
@@ -74,20 +82,49 @@ TEST(PackedWeight, RepacksWhenTheStampMoved) {
   uint64_t stamp = 1;
   const at::Tensor x = normal({3, 5}, 1), w = normal({4, 5}, 2);
   for_each_variant([&] {
-    const PackedWeight packed(w, &stamp);
+    PackedWeight packed = prepared(w, &stamp);
     const at::Tensor before = linear(x, packed), d_before = linear_dgrad(before, packed);
     w.mul_(2);
+    packed.prepare();
     EXPECT_TRUE(same_bits(linear(x, packed), before)) << "values changed without a stamp are not seen";
     ++stamp;
+    packed.prepare();
     EXPECT_TRUE(same_bits(linear(x, packed), before * 2));
     EXPECT_TRUE(same_bits(linear_dgrad(before, packed), d_before * 2));
     w.div_(2);
   });
 }
 
+TEST(PackedWeight, PacksTheDirectionsAskedForAlone) {
+  for_each_variant([&] {
+    PackedWeight w(normal({4, 5}, 1), &kStamp);
+    w.prepare({.forward = true, .backward = false});
+    EXPECT_TRUE(w.memory(/*backward=*/false).defined());
+    EXPECT_FALSE(w.memory(/*backward=*/true).defined());
+    const void* forward = w.memory(false).const_data_ptr();
+    w.prepare();
+    EXPECT_TRUE(w.memory(true).defined());
+    EXPECT_EQ(w.memory(false).const_data_ptr(), forward);
+  });
+}
+
+// A product never reads panels of old values: whoever forgets to prepare is told so.
+TEST(PackedWeightDeathTest, IsReadOnlyWhenItIsPrepared) {
+  uint64_t stamp = 1;
+  const at::Tensor x = normal({3, 5}, 1);
+  PackedWeight w(normal({4, 5}, 2), &stamp);
+  EXPECT_DEATH(linear(x, w), "prepare");
+  w.prepare();
+  ++stamp;
+  EXPECT_DEATH(linear(x, w), "prepare");
+  w.prepare({.forward = true, .backward = false});
+  EXPECT_EQ(linear(x, w).size(1), 4);
+  EXPECT_DEATH(linear_dgrad(linear(x, w), w), "prepare");
+}
+
 TEST(PackedWeight, RefusesPrecisionsThatAreNotBuilt) {
   uint64_t stamp = 1;
-  EXPECT_THROW(PackedWeight(normal({2, 2}, 1), &stamp, Precision::kInt8), Error);
+  EXPECT_THROW(prepared(normal({2, 2}, 1), &stamp, Precision::kInt8), Error);
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/permute_cpu.h"
 #include "kernels/ref_grad.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -76,7 +76,7 @@ TokenPermutation make_permutation(const at::Tensor& topk_ids_TK, int64_t n_exper
 }
 
 at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S) {
-  if (use_ref(x_TD)) return permute_ref(x_TD, sorted_token_ids_S);
+  if (backend_of(x_TD) == Backend::kRef) return permute_ref(x_TD, sorted_token_ids_S);
   const Rows x = rows_of(x_TD);
   FB_ASSERT(sorted_token_ids_S.is_contiguous(), "token ids are contiguous");
   at::Tensor y_SD = at::empty({sorted_token_ids_S.size(0), x.columns}, x_TD.options());
@@ -89,18 +89,19 @@ at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S)
 }
 
 at::Tensor permute_backward(const at::Tensor& dx_SD, const at::Tensor& permuted_rows_TK, at::TensorList plus) {
-  if (use_ref(dx_SD)) return unpermute_ref(dx_SD, at::ones(permuted_rows_TK.sizes(), dx_SD.options()), permuted_rows_TK, plus);
+  if (backend_of(dx_SD) == Backend::kRef)
+    return unpermute_ref(dx_SD, at::ones(permuted_rows_TK.sizes(), dx_SD.options()), permuted_rows_TK, plus);
   return weighted_sums(dx_SD, {}, permuted_rows_TK, plus);
 }
 
 at::Tensor unpermute(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& permuted_rows_TK, at::TensorList plus) {
-  if (use_ref(y_SD)) return unpermute_ref(y_SD, weights_TK, permuted_rows_TK, plus);
+  if (backend_of(y_SD) == Backend::kRef) return unpermute_ref(y_SD, weights_TK, permuted_rows_TK, plus);
   return weighted_sums(y_SD, weights_TK, permuted_rows_TK, plus);
 }
 
 UnpermuteGrad unpermute_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD, const at::Tensor& weights_TK,
                                  const at::Tensor& permuted_rows_TK) {
-  if (use_ref(y_SD)) {
+  if (backend_of(y_SD) == Backend::kRef) {
     const auto grads = gradients_of(
         [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{unpermute_ref(in[0], in[1], permuted_rows_TK)}; },
         {y_SD, weights_TK}, {dy_TD});

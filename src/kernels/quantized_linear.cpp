@@ -8,10 +8,10 @@
 #include "base/error.h"
 #include "gemm/quantize_cpu.h"
 #include "gemm/quantized_gemm.h"
+#include "kernels/backend.h"
 #include "kernels/fp8_block.h"
 #include "kernels/linear.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 // Note [Tiles along tokens]
 // dw = dy^T x sums over tokens, so its tiles of one scale run along them: 128 tokens of one column (V3 section 3.3.2). A tile that took tokens
@@ -83,7 +83,7 @@ void multiply_groups(RowReader from, const RowGroups& groups, const PackedWeight
   for (size_t e = 0; e + 1 < groups.offsets.size(); ++e) {
     const int64_t first = groups.offsets[e], rows = groups.offsets[e + 1] - first;
     if (rows == 0) continue;
-    const float* panels = forward ? w.forward_panels(int64_t(e)) : w.backward_panels(int64_t(e));
+    const Word* panels = forward ? w.forward_words(int64_t(e)) : w.backward_words(int64_t(e));
     jobs.push_back({from, first, rows, n, panels, c + first * n});
   }
   multiply_rows(jobs, k_ranges_along(k, tile), tile);
@@ -112,7 +112,7 @@ at::Tensor quantized_linear(const QuantizedRows& x, const PackedWeight& w, const
   const int64_t count = groups.source_rows_S.defined() ? groups.source_rows_S.size(0) : x.count();
   FB_ASSERT(x.columns() == w.k() && x.precision == w.precision(), "rows of the weight's {} columns in its precision", w.k());
   check_groups(groups, w.groups(), count);
-  if (use_ref(x.values_TK)) return quantized_linear_ref(x, w.weight(), w.precision(), groups);
+  if (backend_of(x.values_TK) == Backend::kRef) return quantized_linear_ref(x, w.weight(), w.precision(), groups);
   at::Tensor y_SN = at::empty({count, w.n()}, w.weight().options());
   const StoredRows rows = stored_rows(x, groups);
   multiply_groups(row_reader(rows), groups, w, /*forward=*/true, y_SN.mutable_data_ptr<float>());
@@ -122,7 +122,7 @@ at::Tensor quantized_linear(const QuantizedRows& x, const PackedWeight& w, const
 at::Tensor quantized_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w, const RowGroups& groups) {
   FB_ASSERT(dy_SN.dim() == 2 && dy_SN.size(1) == w.n(), "the rows have the weight's {} outputs", w.n());
   check_groups(groups, w.groups(), dy_SN.size(0));
-  if (use_ref(dy_SN)) return quantized_linear_dgrad_ref(dy_SN, w.weight(), w.precision(), groups);
+  if (backend_of(dy_SN) == Backend::kRef) return quantized_linear_dgrad_ref(dy_SN, w.weight(), w.precision(), groups);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const GradientRows rows{rows_of(dy_SN), w.precision()};
   multiply_groups(row_reader(rows), groups, w, /*forward=*/false, dx_SK.mutable_data_ptr<float>());
@@ -137,7 +137,7 @@ void quantized_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, cons
     if (dw.dim() == 2) return linear_wgrad_(dw, dy_SN, x_SK);
     return grouped_linear_wgrad_(dw, dy_SN, x_SK, groups.offsets);
   }
-  if (use_ref(dy_SN)) return void(dw.copy_(quantized_linear_wgrad_ref(dw, dy_SN, x, precision, groups)));
+  if (backend_of(dy_SN) == Backend::kRef) return void(dw.copy_(quantized_linear_wgrad_ref(dw, dy_SN, x, precision, groups)));
   const QuantizedTile tile = quantized_tile(precision);
   const bool fp8 = precision == Precision::kFp8;
   const GradientRows dy{rows_of(dy_SN), fp8 ? Precision::kF32 : precision};

@@ -25,7 +25,7 @@ void bench_shape(Bench& bench, const QuantizedLinearShape& s, Precision precisio
   RowGroups groups;
   for (int64_t e = 0; e <= s.experts; ++e) groups.offsets.push_back(s.rows * e / s.experts);
   groups.tile_boundaries = groups.offsets;
-  const PackedWeight w(weight, &stamp, precision), w_f32(weight, &stamp);
+  const PackedWeight w = prepared(weight, &stamp, precision), w_f32 = prepared(weight, &stamp);
   const QuantizedRows quantized = quantize_rows(x, precision);
   const double flops = 2.0 * double(s.rows * s.n * s.k);
   const auto name = [&](const char* op) {

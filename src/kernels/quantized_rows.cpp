@@ -4,9 +4,9 @@
 
 #include "base/pool.h"
 #include "gemm/quantize_cpu.h"
+#include "kernels/backend.h"
 #include "kernels/fp8_block.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -50,7 +50,7 @@ QuantizedRows quantize_rows(const at::Tensor& x_TK, Precision precision) {
 
 at::Tensor dequantize_rows(const QuantizedRows& rows) {
   if (rows.precision != Precision::kFp8) return rows.values_TK.to(at::kFloat);
-  if (!use_ref(rows.values_TK)) return dequantize_fp8(rows);
+  if (backend_of(rows.values_TK) == Backend::kCpu) return dequantize_fp8(rows);
   const at::Tensor spread = rows.scales.repeat_interleave(kFp8Block, 1).narrow(1, 0, rows.columns());
   return rows.values_TK.to(at::kFloat) * spread;
 }

@@ -4,10 +4,10 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/ref_grad.h"
 #include "kernels/rms_norm_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -26,7 +26,7 @@ at::Tensor backward_ref(const at::Tensor& dy_TD, const at::Tensor& x_TD, const a
 }  // namespace
 
 RmsNorm rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps) {
-  if (use_ref(x_TD)) return rms_norm_ref(x_TD, weight_D, eps);
+  if (backend_of(x_TD) == Backend::kRef) return rms_norm_ref(x_TD, weight_D, eps);
   const Rows x = rows_of(x_TD);
   FB_ASSERT(weight_D.numel() == x.columns && weight_D.is_contiguous(), "one weight a column");
   RmsNorm norm{at::empty({x.count, x.columns}, x_TD.options()), at::empty({x.count}, x_TD.options())};
@@ -40,7 +40,7 @@ RmsNorm rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps)
 
 RmsNorm add_rms_norm_(const at::Tensor& x_TD, const at::Tensor& residual_TD, const at::Tensor& weight_D, double eps) {
   FB_ASSERT(x_TD.is_contiguous() && residual_TD.is_contiguous() && x_TD.sizes() == residual_TD.sizes(), "two contiguous [T, D]");
-  if (use_ref(x_TD)) return rms_norm_ref(x_TD.add_(residual_TD), weight_D, eps);
+  if (backend_of(x_TD) == Backend::kRef) return rms_norm_ref(x_TD.add_(residual_TD), weight_D, eps);
   const Rows x = rows_of(x_TD);
   FB_ASSERT(weight_D.numel() == x.columns && weight_D.is_contiguous(), "one weight a column");
   RmsNorm norm{at::empty({x.count, x.columns}, x_TD.options()), at::empty({x.count}, x_TD.options())};
@@ -57,7 +57,7 @@ at::Tensor rms_norm_backward(const at::Tensor& dy_TD, const at::Tensor& x_TD, co
                              const at::Tensor& dweight_D, const at::Tensor& residual_dy_TD) {
   const bool residual = residual_dy_TD.defined();
   FB_ASSERT(!residual || (residual_dy_TD.is_contiguous() && residual_dy_TD.sizes() == x_TD.sizes()), "residual_dy is [T, D], contiguous");
-  if (use_ref(x_TD)) return backward_ref(dy_TD, x_TD, weight_D, rstd_T, dweight_D, residual_dy_TD);
+  if (backend_of(x_TD) == Backend::kRef) return backward_ref(dy_TD, x_TD, weight_D, rstd_T, dweight_D, residual_dy_TD);
   const Rows x = rows_of(x_TD), dy = rows_of(dy_TD);
   FB_ASSERT(dy.count == x.count && dy.columns == x.columns && weight_D.is_contiguous() && rstd_T.is_contiguous(),
             "dy and rstd of these rows");

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/rope_cpu.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -28,7 +28,7 @@ void spread_angle(const float* cos_sin, int64_t r, bool half_layout, bool invers
 }  // namespace
 
 void rope_(const at::Tensor& x_THR, const at::Tensor& positions_T, const at::Tensor& cos_sin_SR, bool half_layout, bool inverse) {
-  if (use_ref(x_THR)) {
+  if (backend_of(x_THR) == Backend::kRef) {
     x_THR.copy_(rope_ref(x_THR, positions_T, cos_sin_SR, half_layout, inverse));
     return;
   }

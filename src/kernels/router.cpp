@@ -7,11 +7,11 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/expert_choice_cpu.h"
 #include "kernels/ref_grad.h"
 #include "kernels/router_cpu.h"
 #include "kernels/rows.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -80,7 +80,7 @@ float balance_of_sequence(const float* scores, const int64_t* ids, int64_t rows,
 }  // namespace
 
 Routing route(const at::Tensor& logits_TE, const at::Tensor& bias_E, const RouterOptions& options) {
-  if (use_ref(logits_TE)) return route_ref(logits_TE, bias_E, options);
+  if (backend_of(logits_TE) == Backend::kRef) return route_ref(logits_TE, bias_E, options);
   const Rows logits = rows_of(logits_TE);
   const int64_t experts = logits.columns, k = options.num_experts_per_tok;
   FB_ASSERT(k >= 1 && k <= experts && experts % options.n_group == 0 && options.topk_group >= 1, "the config was checked");
@@ -104,7 +104,7 @@ Routing route(const at::Tensor& logits_TE, const at::Tensor& bias_E, const Route
 
 at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK, const at::Tensor& d_scores_TE,
                           const RouterOptions& options) {
-  if (use_ref(routing.scores_TE)) return route_backward_ref(routing, d_weights_TK, d_scores_TE, options);
+  if (backend_of(routing.scores_TE) == Backend::kRef) return route_backward_ref(routing, d_weights_TK, d_scores_TE, options);
   const Rows scores = rows_of(routing.scores_TE), d_weights = rows_of(d_weights_TK);
   at::Tensor d_logits_TE = d_scores_TE.defined() ? d_scores_TE.clone(at::MemoryFormat::Contiguous) : at::zeros_like(routing.scores_TE);
   float* d_logits = d_logits_TE.mutable_data_ptr<float>();
@@ -120,7 +120,7 @@ at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK
 at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const std::vector<int64_t>& starts_R1,
                             double coefficient, const at::Tensor& d_scores_TE) {
   const int64_t sequences = int64_t(starts_R1.size()) - 1;
-  if (use_ref(scores_TE)) {
+  if (backend_of(scores_TE) == Backend::kRef) {
     if (d_scores_TE.defined() && sequences > 0) {
       const at::Tensor scale_R = at::full({sequences}, coefficient, scores_TE.options());
       d_scores_TE.add_(gradients_of(
@@ -146,7 +146,7 @@ at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_
 }
 
 at::Tensor expert_counts(const at::Tensor& topk_ids_TK, int64_t n_experts) {
-  if (use_ref(topk_ids_TK)) return at::bincount(topk_ids_TK.reshape({-1}), {}, n_experts).to(at::kLong);
+  if (backend_of(topk_ids_TK) == Backend::kRef) return at::bincount(topk_ids_TK.reshape({-1}), {}, n_experts).to(at::kLong);
   const at::Tensor ids_TK = topk_ids_TK.contiguous();
   at::Tensor counts_E = at::zeros({n_experts}, ids_TK.options());
   int64_t* counts = counts_E.mutable_data_ptr<int64_t>();

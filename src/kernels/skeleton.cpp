@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/rows.h"
 #include "kernels/skeleton_cpu.h"
-#include "kernels/use_ref.h"
 
 // Check, choose, hand pointers over. What runs in parallel is cut by constants, never by the thread count.
 
@@ -19,7 +19,7 @@ constexpr int64_t kRowsAChunk = 64;
 
 void axpby_(const at::Tensor& y_TD, double a, const at::Tensor& x_TD, double b) {
   FB_ASSERT(x_TD.sizes() == y_TD.sizes(), "x and y have one shape");
-  if (use_ref(y_TD)) {
+  if (backend_of(y_TD) == Backend::kRef) {
     y_TD.copy_(axpby_ref(y_TD, a, x_TD, b));
     return;
   }

@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include "base/pool.h"
+#include "kernels/backend.h"
 #include "kernels/ref_grad.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu_cpu.h"
-#include "kernels/use_ref.h"
 
 namespace finback {
 namespace {
@@ -16,7 +16,7 @@ constexpr int64_t kRowsAChunk = 64;
 }  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate_up_T2F) {
-  if (use_ref(gate_up_T2F)) return swiglu_ref(gate_up_T2F);
+  if (backend_of(gate_up_T2F) == Backend::kRef) return swiglu_ref(gate_up_T2F);
   const Rows gate_up = rows_of(gate_up_T2F);
   const int64_t f = gate_up.columns / 2;
   at::Tensor y_TF = at::empty({gate_up.count, f}, gate_up_T2F.options());
@@ -28,7 +28,7 @@ at::Tensor swiglu(const at::Tensor& gate_up_T2F) {
 }
 
 at::Tensor swiglu_backward(const at::Tensor& dy_TF, const at::Tensor& gate_up_T2F) {
-  if (use_ref(gate_up_T2F)) {
+  if (backend_of(gate_up_T2F) == Backend::kRef) {
     return gradients_of([](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{swiglu_ref(in[0])}; }, {gate_up_T2F},
                         {dy_TF})[0];
   }

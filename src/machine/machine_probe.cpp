@@ -102,24 +102,28 @@ double read_gb_per_s(std::span<const std::span<const float>> blocks) {
   return best_read_gb_per_s(blocks, [] {});
 }
 
-MachineProbe measure_machine(std::string kernels) {
+MachineProbe measure_machine(std::string kernels, std::string device) {
   MachineProbe probe;
   probe.processor = processor_name();
-  probe.kernels = std::move(kernels);
+  probe.kernels = std::move(kernels), probe.device = std::move(device);
   probe.threads = threads();
+  if (probe.device != "cpu") return probe;
   probe.fma_peak_gflops = fma_peak_gflops();
   probe.stream_gb_per_s = stream_gb_per_s();
   return probe;
 }
 
 std::string arithmetic_label(const MachineProbe& probe) {
+  if (probe.device != "cpu") return "torch's ops on " + probe.device;
   if (probe.row_dependent.empty()) return "exact";
   return fmt::format("approximate (rows depend on their batch in {})", fmt::join(probe.row_dependent, ", "));
 }
 
 std::string machine_label(const MachineProbe& probe) {
-  return fmt::format("{}, {}, {} thread{}, {:.1f} GFLOP/s FMA, {:.1f} GB/s read", probe.kernels, arithmetic_label(probe), probe.threads,
-                     probe.threads == 1 ? "" : "s", probe.fma_peak_gflops, probe.stream_gb_per_s);
+  const std::string label =
+      fmt::format("{}, {}, {} thread{}", probe.kernels, arithmetic_label(probe), probe.threads, probe.threads == 1 ? "" : "s");
+  if (probe.fma_peak_gflops == 0) return label;
+  return fmt::format("{}, {:.1f} GFLOP/s FMA, {:.1f} GB/s read", label, probe.fma_peak_gflops, probe.stream_gb_per_s);
 }
 
 }  // namespace finback

@@ -1,5 +1,6 @@
 #include "machine/machine_probe.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -14,6 +15,14 @@ TEST(MachineLabel, SaysInstructionsArithmeticAndSpeeds) {
   probe.row_dependent = {"linear", "route"};
   EXPECT_EQ(machine_label(probe),
             "avx2, approximate (rows depend on their batch in linear, route), 2 threads, 123.4 GFLOP/s FMA, 22.0 GB/s read");
+}
+
+// Neither a variant of the CPU nor "exact": nothing of the CPU's ops ran.
+TEST(MachineLabel, OfAGpuIsTheSameBesideEveryProcessor) {
+  const MachineProbe probe = measure_machine("ref", "cuda");
+  EXPECT_EQ(arithmetic_label(probe), "torch's ops on cuda");
+  EXPECT_EQ(machine_label(probe), fmt::format("ref, torch's ops on cuda, {} thread{}", probe.threads, probe.threads == 1 ? "" : "s"));
+  EXPECT_EQ(probe.fma_peak_gflops, 0);
 }
 
 TEST(MachineProbe, LeavesWhatConcernsOpsToTheCaller) {

@@ -67,6 +67,11 @@ void Block::for_each_projection(const ProjectionVisitor& visit) {
   std::visit([&](auto& ffn) { ffn.for_each_projection(visit); }, ffn_);
 }
 
+void Block::prepare(MlaAlgebra algebra, bool backward) {
+  attention_.prepare(algebra, backward);
+  std::visit([&](auto& ffn) { ffn.prepare(backward); }, ffn_);
+}
+
 std::string layer_prefix(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
 
 at::Tensor norm_only(const Norm& norm, const at::Tensor& x_TD) {

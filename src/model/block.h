@@ -18,6 +18,7 @@ class Block {
   at::Tensor forward(const at::Tensor& x_TD, const std::shared_ptr<ForwardPass>& pass) const;
   void set_numerics(const Numerics& attention, const Numerics& ffn);
   void for_each_projection(const ProjectionVisitor& visit);
+  void prepare(MlaAlgebra algebra, bool backward);
 
  private:
   LayerResult ffn(const at::Tensor& u_TD, const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;

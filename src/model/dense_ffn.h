@@ -32,6 +32,7 @@ class DenseFfn {
   static std::vector<LayerResult> forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep);
   // y in the order of `slots` (permuted rows); its backward takes dy and returns dx in that order. `slots` outlives the backward pass.
   LayerResult forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  void prepare(bool backward) { gate_up_.prepare(backward), down_.prepare(backward); }
   void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 
  private:

@@ -52,9 +52,9 @@ Mla::Mla(const ModelConfig& config, const Parameters& parameters, const std::str
   }
   // kv_b_proj's rows: a head's N key rows, then its V value rows.
   const auto by_head = [&](const at::Tensor& w) { return w.view({heads_, nope_ + v_, c_}); };
-  const at::Tensor& w = kv_b_.weight.weight();
-  w_uk_HNC_ = PackedWeight(by_head(w).slice(1, 0, nope_), parameters.stamp());
-  w_uv_HVC_ = PackedWeight(by_head(w).slice(1, nope_), parameters.stamp());
+  const at::Tensor& w = kv_b_.values();
+  w_uk_HNC_ = {PackedWeight(by_head(w).slice(1, 0, nope_), parameters.stamp()), /*transposed=*/true, {}};
+  w_uv_HVC_ = {PackedWeight(by_head(w).slice(1, nope_), parameters.stamp()), /*transposed=*/false, {}};
   if (kv_b_.grad.defined()) d_uk_HNC_ = by_head(kv_b_.grad).slice(1, 0, nope_), d_uv_HVC_ = by_head(kv_b_.grad).slice(1, nope_);
 }
 
@@ -68,6 +68,14 @@ void Mla::for_each_projection(const ProjectionVisitor& visit) {
   if (q_a_) visit(q_a_->weight);
   for (Linear* linear : {&q_b_, &kv_a_, &kv_b_, &o_}) visit(linear->weight);
   visit(w_uk_HNC_), visit(w_uv_HVC_);
+}
+
+void Mla::prepare(MlaAlgebra algebra, bool backward) {
+  if (q_a_) q_a_->prepare(backward);
+  for (Linear* linear : {&q_b_, &kv_a_, &o_}) linear->prepare(backward);
+  if (algebra == MlaAlgebra::kExpanded) return kv_b_.prepare(backward);
+  w_uk_HNC_.prepare(backward);
+  w_uv_HVC_.prepare(backward);
 }
 
 LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
@@ -129,7 +137,7 @@ at::Tensor Mla::attend_expanded(const ForwardPass& pass, Saved& s) const {
 }
 
 at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
-  s.q_latent_THY = at::cat({heads_linear_t(s.q_THX.slice(2, 0, nope_), w_uk_HNC_), s.q_THX.slice(2, nope_)}, 2);
+  s.q_latent_THY = at::cat({heads_linear_t(s.q_THX.slice(2, 0, nope_), w_uk_HNC_.operand()), s.q_THX.slice(2, nope_)}, 2);
   s.latents_TY = at::cat({s.c.rows.values_TK, s.kv_a_TY.slice(1, c_)}, 1);
   pass.keys.self_TY = s.latents_TY;
   if (pass.cache != nullptr) {
@@ -137,7 +145,7 @@ at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
     pass.keys.pool_SY = pass.cache->flat_SY().slice(0, layer_ * kPageTokens);
   }
   s.absorbed = latent_attention(s.q_latent_THY, pass.keys, c_, scale_);  // V3 eq. 10, see Note [Absorbed MLA]
-  return heads_linear(s.absorbed.o_THC, w_uv_HVC_);
+  return heads_linear(s.absorbed.o_THC, w_uv_HVC_.operand());
 }
 
 at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& pass) const {
@@ -156,10 +164,10 @@ at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& p
     heads_linear_wgrad_(d_uv_HVC_, do_THV, s.absorbed.o_THC);
     pass.keys.self_TY = s.latents_TY;
     const LatentAttentionGrad d =
-        latent_attention_backward(heads_linear_t(do_THV, w_uv_HVC_), s.q_latent_THY, pass.keys, c_, s.absorbed, scale_);
+        latent_attention_backward(heads_linear_t(do_THV, w_uv_HVC_.operand()), s.q_latent_THY, pass.keys, c_, s.absorbed, scale_);
     const at::Tensor dq_latent_THC = d.dq_THY.slice(2, 0, c_);
     heads_linear_wgrad_(d_uk_HNC_, s.q_THX.slice(2, 0, nope_), dq_latent_THC);
-    dq_THX = at::cat({heads_linear(dq_latent_THC, w_uk_HNC_), d.dq_THY.slice(2, c_)}, 2);
+    dq_THX = at::cat({heads_linear(dq_latent_THC, w_uk_HNC_.operand()), d.dq_THY.slice(2, c_)}, 2);
     dc_TC = d.dself_TY.slice(1, 0, c_), dk_rope_TR = d.dself_TY.slice(1, c_);
   }
   rotate(dq_THX.slice(2, nope_), pass, true);

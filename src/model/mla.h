@@ -22,6 +22,8 @@ class Mla {
   // u_TD from the normed residual stream. keep: the result carries its backward pass.
   LayerResult forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   void for_each_projection(const ProjectionVisitor& visit);
+  // What a pass in this algebra multiplies by; see LayerMatrix.
+  void prepare(MlaAlgebra algebra, bool backward);
 
  private:
   struct Saved;
@@ -40,7 +42,7 @@ class Mla {
   Linear q_b_, kv_a_, kv_b_, o_;
   Numerics numerics_;
   Norm kv_norm_;
-  PackedWeight w_uk_HNC_, w_uv_HVC_;  // kv_b_proj's rows by head
+  LayerMatrix w_uk_HNC_, w_uv_HVC_;  // kv_b_proj's rows by head
   at::Tensor d_uk_HNC_, d_uv_HVC_;
 };
 

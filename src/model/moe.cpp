@@ -94,6 +94,12 @@ void Moe::for_each_projection(const ProjectionVisitor& visit) {
   if (shared_) shared_->for_each_projection(visit);
 }
 
+void Moe::prepare(bool backward) {
+  gate_.prepare(backward);
+  routed_.prepare(backward);
+  if (shared_) shared_->prepare(backward);
+}
+
 LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                          const std::function<at::Tensor()>& again) const {
   auto saved = std::make_shared<Saved>();

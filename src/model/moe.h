@@ -29,6 +29,7 @@ class Moe {
   LayerResult forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const std::shared_ptr<ForwardPass>& pass, bool keep,
                       const std::function<at::Tensor()>& again) const;
   void for_each_projection(const ProjectionVisitor& visit);
+  void prepare(bool backward);
 
  private:
   struct Saved;

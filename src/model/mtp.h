@@ -29,6 +29,7 @@ class MtpModule {
   Block& block() { return block_; }
   at::Tensor head_norm(const at::Tensor& hidden_TD) const { return norm_only(head_norm_, hidden_TD); }
   void for_each_projection(const ProjectionVisitor& visit) { visit(eh_proj_.weight), block_.for_each_projection(visit); }
+  void prepare(MlaAlgebra algebra, bool backward) { eh_proj_.prepare(backward), block_.prepare(algebra, backward); }
 
  private:
   at::Tensor join(const MtpRows& rows, const at::Tensor& hidden_TD, const at::Tensor& d_embedding_WD) const;

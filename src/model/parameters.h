@@ -45,7 +45,7 @@ class Parameters {
   at::Tensor stacked_gate_up(const std::string& prefix, bool gradient) const;
   at::Tensor stacked_down(const std::string& prefix, bool gradient) const;
 
-  // Changes whenever values change: PackedWeight compares it. Whoever writes values calls touch().
+  // Changes whenever values change: PackedWeight::prepare compares it. Whoever writes values calls touch().
   const uint64_t* stamp() const { return &stamp_; }
   void touch() { ++stamp_; }
   // N(0, initializer_range) for matrices, 1 for norms, 0 for biases; element i of a tensor depends on (seed, name, i) alone.

@@ -41,7 +41,7 @@ std::optional<double> decibels(const at::Tensor& got, const at::Tensor& exact) {
   return std::isnan(ratio) ? -200 : std::round(100 * ratio) / 100;
 }
 
-bool is_audited(const Linear& linear) { return linear.weight.precision() == Precision::kFp8; }
+bool is_audited(const Linear& linear) { return linear.precision() == Precision::kFp8; }
 
 // "model.layers.3.mlp" of "model.layers.3.mlp.experts.down_proj".
 std::string sub_layer_of(const std::string& linear) {
@@ -56,9 +56,9 @@ void PrecisionAudit::forward(const Linear& linear, const LinearInput& x, const R
   const Sample sample(slots);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
-  const at::Tensor x_SK = sample.of_rows(x.exact, slots), w_NK = sample.of_groups(linear.weight.weight());
+  const at::Tensor x_SK = sample.of_rows(x.exact, slots), w_NK = sample.of_groups(linear.values());
   f.x = decibels(dequantize_rows(sample.of_rows(x.rows, slots)), x_SK);
-  f.w = decibels(quantized_weight_ref(w_NK, linear.weight.precision()), w_NK);
+  f.w = decibels(quantized_weight_ref(w_NK, linear.precision()), w_NK);
   f.y = decibels(sample.of(y_SN), at::matmul(wide(x_SK), wide(w_NK).t()));
 }
 
@@ -67,9 +67,8 @@ void PrecisionAudit::backward(const Linear& linear, const at::Tensor& dy_SN, con
   const Sample sample(slots);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
-  const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, slots),
-                   w_NK = sample.of_groups(linear.weight.weight());
-  f.dy = decibels(quantized_rows_ref(dy, linear.weight.precision()), dy);
+  const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, slots), w_NK = sample.of_groups(linear.values());
+  f.dy = decibels(quantized_rows_ref(dy, linear.precision()), dy);
   f.dx = decibels(sample.of(dx_SK), at::matmul(wide(dy), wide(w_NK)));
   const at::Tensor dw_NK = at::zeros(w_NK.sizes(), w_NK.options());
   quantized_linear_wgrad_(dw_NK, dy, sample.of_rows(x.rows, slots), linear.wgrad, one_group(sample.count));

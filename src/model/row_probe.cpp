@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "gemm/variant.h"
+#include "kernels/backend.h"
 #include "kernels/embedding.h"
 #include "kernels/head_loss.h"
 #include "kernels/latent_attention.h"
@@ -63,7 +63,7 @@ void visit_row_by_row_ops(const Visit& visit) {
 void visit_linears(const Visit& visit) {
   const at::Tensor x_TD = numbers({kTokens, kD}, 0.7), w_WD = numbers({kW, kD}, 0.9), targets_T = ids(kW), none;
   const at::Tensor x_THK = numbers({kTokens, kHeads, 35}, 0.8), w_HKK = numbers({kHeads, 35, 35}, 1.2);
-  const PackedWeight weight(w_WD, &kStamp), heads(w_HKK, &kStamp);
+  const PackedWeight weight = prepared(w_WD, &kStamp), heads = prepared(w_HKK, &kStamp);
   visit("linear", [&](int64_t first, int64_t rows) { return linear(rows_of(x_TD, first, rows), weight); });
   visit("heads_linear", [&](int64_t first, int64_t rows) { return heads_linear(rows_of(x_THK, first, rows), heads); });
   visit("heads_linear_t", [&](int64_t first, int64_t rows) { return heads_linear_t(rows_of(x_THK, first, rows), heads); });
@@ -71,14 +71,13 @@ void visit_linears(const Visit& visit) {
     return head_loss(rows_of(x_TD, first, rows), weight, rows_of(targets_T, first, rows)).logprob_T;
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
-    const PackedWeight quantized(w_WD, &kStamp, precision);
+    const PackedWeight quantized = prepared(w_WD, &kStamp, precision);
     visit(precision_name(precision) + " linear", [&](int64_t first, int64_t rows) {
       return quantized_linear(quantize_rows(rows_of(x_TD, first, rows), precision), quantized, one_group(rows));
     });
   }
   for (const Precision storage : {Precision::kBf16, Precision::kFp8, Precision::kInt8}) {
-    PackedWeight stored(w_WD, &kStamp);
-    stored.store(storage);
+    const StoredWeight stored = store_weight(w_WD, storage);
     visit("linear stored in " + precision_name(storage),
           [&](int64_t first, int64_t rows) { return linear(rows_of(x_TD, first, rows), stored); });
   }
@@ -89,7 +88,7 @@ void visit_expert_ops(const Visit& visit) {
   constexpr int64_t kExperts = 4;
   const at::Tensor x_TD = numbers({kTokens, kD}, 0.7), more_TD = numbers({kTokens, kD}, 0.6), w_EWD = numbers({kExperts, kW, kD}, 0.9);
   const at::Tensor weights_TK = numbers({kTokens, 2}, 0.5), routes_TK = at::stack({ids(kExperts), ids(3).add(1).remainder(kExperts)}, 1);
-  const PackedWeight weight(w_EWD, &kStamp);
+  const PackedWeight weight = prepared(w_EWD, &kStamp);
   const auto permutation = [&](int64_t first, int64_t rows) { return make_permutation(rows_of(routes_TK, first, rows), kExperts); };
   const auto first_choices = [](const at::Tensor& y_SD, const TokenPermutation& p) {
     return y_SD.index_select(0, p.permuted_rows_TK.select(1, 0));
@@ -103,7 +102,7 @@ void visit_expert_ops(const Visit& visit) {
     return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets), p);
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
-    const PackedWeight quantized(w_EWD, &kStamp, precision);
+    const PackedWeight quantized = prepared(w_EWD, &kStamp, precision);
     visit(precision_name(precision) + " grouped_linear", [&](int64_t first, int64_t rows) {
       const TokenPermutation p = permutation(first, rows);
       RowGroups groups;
@@ -166,9 +165,9 @@ std::vector<std::string> row_dependent_ops() {
   return dependent;
 }
 
-MachineProbe probe_machine() {
-  MachineProbe probe = measure_machine(kernel_label());
-  probe.row_dependent = row_dependent_ops();
+MachineProbe probe_machine(const at::Device& device) {
+  MachineProbe probe = measure_machine(kernel_label_on(device), c10::DeviceTypeName(device.type(), /*lower_case=*/true));
+  if (device.is_cpu()) probe.row_dependent = row_dependent_ops();
   return probe;
 }
 

@@ -23,7 +23,8 @@ void visit_row_ops(const std::function<void(const std::string& name, const RowOp
 
 // Those whose rows do; none: exact.
 std::vector<std::string> row_dependent_ops();
-// This machine under the kernel variant that is chosen, with this verdict: what the label in run files says.
-MachineProbe probe_machine();
+// This machine as a run on `device` finds it, under the kernel variant that is chosen and, on the CPU, with this verdict: what the label in run
+// files says.
+MachineProbe probe_machine(const at::Device& device = at::kCPU);
 
 }  // namespace finback

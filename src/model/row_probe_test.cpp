@@ -22,9 +22,9 @@ TEST(RowProbe, RunsOnTheReferences) {
 TEST(RowProbe, NoticesRowsThatDependOnTheirBatch) {
   const uint64_t stamp = 1;
   const at::Tensor x = normal({79, 96}, 1), w = normal({17, 96}, 2);
-  const auto product = [&](int64_t first, int64_t rows) { return linear(x.slice(0, first, first + rows), PackedWeight(w, &stamp)); };
+  const auto product = [&](int64_t first, int64_t rows) { return linear(x.slice(0, first, first + rows), prepared(w, &stamp)); };
   const auto half = [&](int64_t first, int64_t rows, int64_t begin, int64_t end) {
-    return linear(x.slice(0, first, first + rows).slice(1, begin, end), PackedWeight(w.slice(1, begin, end), &stamp));
+    return linear(x.slice(0, first, first + rows).slice(1, begin, end), prepared(w.slice(1, begin, end), &stamp));
   };
   for_each_variant([&] {
     EXPECT_FALSE(rows_depend_on_batch(79, product));

@@ -22,7 +22,7 @@ struct Transformer::Layers {
   at::Tensor cos_sin_SR, embedding_WD;
   std::vector<std::unique_ptr<Block>> blocks;
   Norm final_norm;
-  PackedWeight head;
+  LayerMatrix head;
   std::vector<std::unique_ptr<MtpModule>> mtp;
 
   Layers(const ModelConfig& model_config, at::Device on, bool trainable)
@@ -30,7 +30,8 @@ struct Transformer::Layers {
     embedding_WD = parameters.value("model.embed_tokens.weight");
     for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks.push_back(std::make_unique<Block>(config, parameters, layer));
     final_norm = Norm(parameters, "model.norm", config.rms_norm_eps);
-    head = PackedWeight(parameters.value(config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"), parameters.stamp());
+    head.packed =
+        PackedWeight(parameters.value(config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"), parameters.stamp());
     for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
       mtp.push_back(std::make_unique<MtpModule>(config, parameters, layer, embedding_WD));
     }
@@ -77,24 +78,47 @@ void Transformer::set_precision(const PrecisionPlan& plan) {
   for (const auto& module : layers_->mtp) set(module->block(), layer++);
 }
 
-void Transformer::for_each_weight(const std::function<void(PackedWeight&)>& visit) {
+void Transformer::prepare(MlaAlgebra algebra, bool backward) {
+  for (const auto& block : layers_->blocks) block->prepare(algebra, backward);
+  layers_->head.prepare(backward);
+}
+
+void Transformer::for_each_weight(const std::function<void(LayerMatrix&)>& visit) {
   Layers& m = *layers_;
   for (const auto& block : m.blocks) block->for_each_projection(visit);
   for (const auto& module : m.mtp) module->for_each_projection(visit);
   visit(m.head);
 }
 
-void Transformer::store_weights(Precision storage) {
-  FB_ASSERT(!layers_->parameters.has_gradients(), "stored weights have no gradients");
-  for_each_weight([&](PackedWeight& weight) {
-    const bool is_head = &weight == &layers_->head;
-    weight.store(is_head && storage == Precision::kFp8 ? Precision::kBf16 : storage);
+std::shared_ptr<const StoredWeights> Transformer::store_weights(Precision storage) {
+  const auto weights = std::make_shared<StoredWeights>();
+  for_each_weight([&](LayerMatrix& matrix) {
+    const bool is_head = &matrix == &layers_->head;
+    weights->push_back(
+        store_weight(matrix.packed.weight(), is_head && storage == Precision::kFp8 ? Precision::kBf16 : storage, matrix.transposed));
   });
+  read_stored(weights);
+  return weights;
+}
+
+void Transformer::read_stored(const std::shared_ptr<const StoredWeights>& weights) {
+  FB_ASSERT(!layers_->parameters.has_gradients(), "stored weights have no gradients");
+  size_t next = 0;
+  for_each_weight([&](LayerMatrix& matrix) {
+    FB_ASSERT(next < weights->size(), "a stored weight for every matrix");
+    const StoredWeight& stored = (*weights)[next++];
+    FB_ASSERT(stored.groups() == matrix.packed.groups() && stored.n() == matrix.packed.n() && stored.k() == matrix.packed.k() &&
+                  stored.transposed() == matrix.transposed,
+              "the stored weights of a model of this shape");
+    matrix.stored = {weights, &stored};
+  });
+  FB_ASSERT(next == weights->size(), "a matrix for every stored weight");
 }
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {
   const Layers& m = *layers_;
   FB_ASSERT(options.cache == nullptr || !m.parameters.has_gradients() || !at::GradMode::is_enabled(), "no gradients flow over a cache");
+  prepare(options.algebra, m.parameters.has_gradients() && at::GradMode::is_enabled());
   const auto pass = m.pass(batch, options, 0);
   at::Tensor x_TD = sub_layer(tape_root(m.parameters.has_gradients(), m.device), [&](bool keep) {
     LayerResult result{finback::embedding(batch.tokens_T, m.embedding_WD), {}};
@@ -117,13 +141,14 @@ Transformer::Mtp Transformer::mtp_forward(int64_t k, const Batch& below, const a
   if (rows.batch.tokens() == 0) return m.empty_depth(k, std::move(rows), options);
   const bool keep = at::GradMode::is_enabled() && hidden_TD.requires_grad();
   const at::Tensor d_embedding_WD = keep ? layers_->parameters.shared_grad("model.embed_tokens.weight", 1 + k) : at::Tensor();
-  const MtpModule& module = *m.mtp[size_t(k)];
+  MtpModule& module = *m.mtp[size_t(k)];
+  module.prepare(options.algebra, keep);
   const at::Tensor deeper_TD = module.forward(rows, hidden_TD, m.pass(rows.batch, options, k + 1), d_embedding_WD);
   return {std::move(rows.batch), rows.rows, deeper_TD, module.head_norm(deeper_TD)};
 }
 
-at::Tensor Transformer::logits(const at::Tensor& hidden_TD) const { return linear(hidden_TD, layers_->head); }  // V3 eq. 23
-const PackedWeight& Transformer::head() const { return layers_->head; }
+at::Tensor Transformer::logits(const at::Tensor& hidden_TD) const { return linear(hidden_TD, head()); }  // V3 eq. 23
+WeightOperand Transformer::head() const { return layers_->head.operand(); }
 
 at::Tensor Transformer::head_grad(int64_t contribution) const {
   Parameters& parameters = layers_->parameters;

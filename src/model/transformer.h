@@ -24,7 +24,11 @@ struct PrecisionPlan {
   std::vector<std::string> fallen_back;
 };
 
-class PackedWeight;
+class StoredWeight;
+struct LayerMatrix;
+class WeightOperand;
+// In the order of Transformer::for_each_weight.
+using StoredWeights = std::vector<StoredWeight>;
 
 class Transformer {
  public:
@@ -40,12 +44,18 @@ class Transformer {
   // From the next forward pass on; f32 until set. REQUIRES: no backward pass is pending.
   void set_precision(const PrecisionPlan& plan);
 
-  // Serving: every projection and the head are kept in `storage` (kernels/stored_panels.h) and read as stored by forward(); router, norms and
+  // Packs what forward() multiplies by and, with `backward`, what its backward pass does, unless it is there for these values already: once an optimizer
+  // step, from the main thread. forward() and mtp_forward() begin with it. Afterwards weights are only read.
+  void prepare(MlaAlgebra algebra, bool backward);
+
+  // Serving: every projection and the head are kept in `storage` (kernels/stored_weight.h) and read as stored by forward(); router, norms and
   // embedding stay f32. With fp8 the head is bf16, as V3 section 3.3 keeps it out of FP8. The f32 values of parameters() stay where they are.
-  // REQUIRES: not trainable.
-  void store_weights(Precision storage);
-  // Every projection, those of MTP too, then the head: the matrices that store_weights() stores.
-  void for_each_weight(const std::function<void(PackedWeight&)>& visit);
+  // REQUIRES: not trainable; storage is not f32.
+  std::shared_ptr<const StoredWeights> store_weights(Precision storage);
+  // Serving from weights that another model of this shape stored. REQUIRES: not trainable.
+  void read_stored(const std::shared_ptr<const StoredWeights>& weights);
+  // Every projection, those of MTP too, then the head: the matrices that are stored.
+  void for_each_weight(const std::function<void(LayerMatrix&)>& visit);
 
   // Returns hidden_TD after the final norm. Differentiable (through the residual stream) when trainable and GradMode is on. REQUIRES: then no
   // cache in the options.
@@ -65,7 +75,7 @@ class Transformer {
 
   // Head over chosen rows: [T, W]. The shared head of MTP is the same matrix.
   at::Tensor logits(const at::Tensor& hidden_TD) const;
-  const class PackedWeight& head() const;  // lm_head, or the embedding when tied
+  WeightOperand head() const;  // lm_head, or the embedding when tied
   // Where the head's gradient goes: 0 from the main loss, 1 + k from MTP depth k. See Parameters::shared_grad.
   at::Tensor head_grad(int64_t contribution) const;
 

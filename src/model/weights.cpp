@@ -24,23 +24,29 @@ LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool 
   return {quantize_rows(x_TK, numerics.precision), audited ? x_TK : at::Tensor()};
 }
 
+void LayerMatrix::prepare(bool backward) {
+  if (stored == nullptr) packed.prepare({.forward = !transposed || backward, .backward = transposed || backward});
+}
+
 Linear::Linear(const Parameters& parameters, const std::string& linear_name)
     : Linear(linear_name, parameters.value(linear_name + ".weight"), parameters.grad(linear_name + ".weight"), parameters) {}
 
 Linear::Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters)
-    : name(std::move(linear_name)), weight(std::move(values), parameters.stamp()), grad(std::move(gradients)) {}
+    : name(std::move(linear_name)),
+      weight{PackedWeight(std::move(values), parameters.stamp()), /*transposed=*/false, {}},
+      grad(std::move(gradients)) {}
 
 void Linear::set_numerics(const Numerics& numerics) {
-  weight.set_precision(numerics.precision);
+  weight.packed.set_precision(numerics.precision);
   wgrad = numerics.wgrad;
 }
 
 at::Tensor Linear::forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
-  if (weight.precision() == Precision::kF32) {
+  if (precision() == Precision::kF32) {
     const LinearUse use = {this, &x, &slots};
     return forward_all({&use, 1}, audit).front();
   }
-  const at::Tensor y_SN = quantized_linear(x.rows, weight, slots);
+  const at::Tensor y_SN = quantized_linear(x.rows, weight.packed, slots);
   if (audit != nullptr) audit->forward(*this, x, slots, y_SN);
   return y_SN;
 }
@@ -49,25 +55,25 @@ std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAu
   std::vector<at::Tensor> outputs;
   std::vector<LinearCall> calls;
   for (const auto& [linear, x, slots] : uses) {
-    if (linear->weight.precision() != Precision::kF32) {
+    if (linear->precision() != Precision::kF32) {
       outputs.push_back(linear->forward(*x, *slots, audit));
       continue;
     }
     FB_ASSERT(!slots->source_rows_S.defined(), "f32 rows are gathered before");
-    calls.push_back({&x->rows.values_TK, &linear->weight, linear->weight.weight().dim() == 2 ? nullptr : &slots->offsets});
+    calls.push_back({&x->rows.values_TK, linear->weight.operand(), linear->values().dim() == 2 ? nullptr : &slots->offsets});
   }
   FB_ASSERT(calls.empty() || outputs.empty(), "one sub-layer, one precision");
   return calls.empty() ? outputs : linear_all(calls);
 }
 
 at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
-  if (weight.precision() == Precision::kF32) {
-    if (weight.weight().dim() == 2) return backward(dy_SN, x.rows.values_TK);
+  if (precision() == Precision::kF32) {
+    if (values().dim() == 2) return backward(dy_SN, x.rows.values_TK);
     grouped_linear_wgrad_(grad, dy_SN, x.rows.values_TK, slots.offsets);
-    return grouped_linear_dgrad(dy_SN, weight, slots.offsets);
+    return grouped_linear_dgrad(dy_SN, weight.operand(), slots.offsets);
   }
   quantized_linear_wgrad_(grad, dy_SN, x.rows, wgrad, slots);
-  const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight, slots);
+  const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight.packed, slots);
   if (audit != nullptr) audit->backward(*this, dy_SN, x, slots, dx_SK);
   return dx_SK;
 }

@@ -1,9 +1,11 @@
 // The two kinds of weight that layers are made of, each with its gradient view: a matrix (or one an expert) and a norm. Their backward
-// functions return the gradient of the input and add the weight's own gradient into the flat buffer. Knows no layer.
+// functions return the gradient of the input and add the weight's own gradient into the flat buffer. A matrix is read from panels of the model's own f32
+// values, or from a stored weight that several models may share. Knows no layer.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,8 +17,21 @@
 
 namespace finback {
 
+// A matrix as the products of a layer read it.
+struct LayerMatrix {
+  PackedWeight packed;
+  bool transposed = false;                     // the forward pass multiplies by W, not by W^T
+  std::shared_ptr<const StoredWeight> stored;  // serving: read instead of `packed` when set
+
+  // Packs what the forward pass reads and, with `backward`, what its backward pass does, unless it is there already (PackedWeight::prepare).
+  void prepare(bool backward);
+  WeightOperand operand() const { return stored != nullptr ? WeightOperand(*stored) : WeightOperand(packed); }
+  // What the forward pass reads, without scales; undefined when it was never prepared.
+  const at::Tensor& memory() const { return stored != nullptr ? stored->memory() : packed.memory(transposed); }
+};
+
 // Called with every matrix of projections that a layer multiplies by: attention, experts and FFNs, not the router.
-using ProjectionVisitor = std::function<void(PackedWeight&)>;
+using ProjectionVisitor = std::function<void(LayerMatrix&)>;
 
 class PrecisionAudit;
 
@@ -35,7 +50,7 @@ LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool 
 // One matrix for all rows, or one per expert for its permuted rows (weight [E, N, K]).
 struct Linear {
   std::string name;  // without ".weight"
-  PackedWeight weight;
+  LayerMatrix weight;
   at::Tensor grad;  // same shape; undefined when the model is not trainable
   Precision wgrad = Precision::kF32;
 
@@ -43,12 +58,15 @@ struct Linear {
   Linear(const Parameters& parameters, const std::string& linear_name);
   Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters);
   void set_numerics(const Numerics& numerics);
+  void prepare(bool backward) { weight.prepare(backward); }
+  Precision precision() const { return weight.packed.precision(); }
+  const at::Tensor& values() const { return weight.packed.weight(); }
   // f32 outside the layers' numerics: router, eh_proj.
-  at::Tensor forward(const at::Tensor& x_TK) const { return linear(x_TK, weight); }
+  at::Tensor forward(const at::Tensor& x_TK) const { return linear(x_TK, weight.operand()); }
   // dx; adds dw = dy^T x.
   at::Tensor backward(const at::Tensor& dy_TN, const at::Tensor& x_TK) const {
     linear_wgrad_(grad, dy_TN, x_TK);
-    return linear_dgrad(dy_TN, weight);
+    return linear_dgrad(dy_TN, weight.operand());
   }
   // The same in the weight's precision, rows in the order of `slots`; `audit` may be null. f32 rows are those of the slots: slots.source_rows_S is undefined.
   at::Tensor forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;

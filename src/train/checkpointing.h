@@ -21,7 +21,7 @@ struct TrainerState {
   int64_t tokens = 0;          // tokens seen
   int64_t data_cursor = 0;     // the loader's state
   std::string data_fingerprint;
-  std::string kernels;  // label: bits are promised within it
+  std::string kernels;  // label of what ran (kernels/backend.h): bits are promised within it
   std::string device;
   std::string machine;              // label of the machine that saved it (machine_label)
   std::string weights_fingerprint;  // of the values beside this file
@@ -39,7 +39,7 @@ void visit_fields(TrainerState& s, V& v) {
   v("tokens", s.tokens, "tokens seen");
   v("data_cursor", s.data_cursor, "rows given out by the loader");
   v("data_fingerprint", s.data_fingerprint, "of the token shards");
-  v("kernels", s.kernels, "kernel variant");
+  v("kernels", s.kernels, "kernel variant; ref on cuda");
   v("device", s.device, "cpu | cuda");
   v("machine", s.machine, "label of the machine that saved it");
   v("weights_fingerprint", s.weights_fingerprint, "of the weights in this folder");

@@ -3,7 +3,7 @@
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/timer.h"
-#include "gemm/variant.h"
+#include "kernels/backend.h"
 #include "model/checkpoint.h"
 #include "train/preflight.h"
 #include "train/rehearsal.h"
@@ -17,7 +17,7 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
   const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
   TrainerState state = saved.value_or(TrainerState{});
   state.recipe = dump_fields(copy);
-  state.kernels = kernel_label();
+  state.kernels = kernel_label_on(model.device());
   state.device = config.run.device;
   if (saved) {
     check_resumable(*saved, config, model.config(), options.allow_other_kernels, folder.root());

@@ -17,7 +17,7 @@ std::string price_row(const TrainConfig& config);
 // Throws Error for whatever would only fail at the first evaluation, sample or bill. `samples`: text samples will be made.
 void check_before_start(const TrainConfig& config, const ModelConfig& shape, const RowFeed& feed, bool samples);
 
-// Throws Error when recipe, model shape or kernels are not those of the run that saved root/step-<saved.step>.
+// Throws Error when recipe, model shape or, on the CPU, kernels are not those of the run that saved root/step-<saved.step>.
 void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
                      const std::filesystem::path& root);
 

@@ -17,7 +17,6 @@ RunMeter::RunMeter(const TrainConfig& config, const ModelConfig& shape, const Ma
                    EnergyCounter& energy)
     : attempts_(attempts), energy_(energy), machine_(machine) {
   const double rate = config.bill.rate > 0 ? config.bill.rate : price_of(price_row(config)).usd_per_hour;
-  if (config.run.device != "cpu") machine_.fma_peak_gflops = 0;  // the probe measures the CPU
   flops_per_token_ =
       train_flops_per_token(shape_of(shape), double(config.data.seq_len), AttentionCount::kCausal, config.train.mtp_lambda > 0);
   usd_per_device_second_ = rate / 3600;

@@ -141,7 +141,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   RunFolder folder(root, options.mode);
   const AttemptLog attempts(folder.attempts(), device_count(config), begun, newest_checkpoint(root).has_value());
   EnergyCounter energy;
-  const MachineProbe machine = probe_machine();
+  const MachineProbe machine = probe_machine(device);
   forget_peak_memory();  // the probe reads up to a GiB of its own
   const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder, stop);
   Transformer model(shape, device, /*trainable=*/true);

@@ -51,6 +51,10 @@ class GpuTest(small_run.ProgramTest):
         self.good(*train_words("cut", *GPU, "--deterministic", "--resume"))
         self.assertEqual(difference(run_folder("whole"), run_folder("cut")), "")
         model = os.path.join(run_folder("whole"), "latest")
+        with open(os.path.join(model, "trainer.json"), encoding="utf-8") as f:
+            state = json.load(f)
+        self.assertEqual(state["kernels"], "ref")
+        self.assertTrue(state["machine"].startswith("ref, torch's ops on cuda, "), state["machine"])
         words = ["generate", model, "--prompt", "Ba", "--max-tokens", 16, "--temperature", 0, "--json"]
         ids = [json.loads(self.good(*words, "--device", device).stdout)["ids"] for device in ("cpu", "cuda")]
         self.assertEqual(ids[0], ids[1])

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/fp8_block.h"
-#include "kernels/stored_panels.h"
+#include "kernels/stored_weight.h"
 
 namespace finback {
 namespace {
@@ -35,13 +35,13 @@ at::Tensor int8_activations_ref(const at::Tensor& x) {
   return at::where(scale.eq(0), padded, at::round(padded / scale) * scale).flatten(-2).slice(-1, 0, k);
 }
 
-at::Tensor stored_values_ref(const at::Tensor& weight, Precision precision, bool backward) {
+at::Tensor stored_values_ref(const at::Tensor& weight, Precision precision, bool transposed) {
   if (weight.dim() == 3) {
     std::vector<at::Tensor> groups;
-    for (int64_t e = 0; e < weight.size(0); ++e) groups.push_back(stored_values_ref(weight[e], precision, backward));
+    for (int64_t e = 0; e < weight.size(0); ++e) groups.push_back(stored_values_ref(weight[e], precision, transposed));
     return at::stack(groups);
   }
-  return backward ? matrix_values(weight.t().contiguous(), precision).t().contiguous() : matrix_values(weight, precision);
+  return transposed ? matrix_values(weight.t().contiguous(), precision).t().contiguous() : matrix_values(weight, precision);
 }
 
 }  // namespace finback

@@ -1,0 +1,190 @@
+#include "kernels/stored_weight.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "gemm/ceil_div.h"
+#include "kernels/fp8_block.h"
+
+namespace finback {
+namespace {
+
+// A number beyond this could not be told from infinity by its storage.
+float largest(Precision precision) {
+  if (precision == Precision::kBf16) return 3.38e38f;  // bf16's largest is 3.3895e38
+  if (precision == Precision::kFp8) return 1e4f;       // its scale times 2^120 is a f32 number
+  return 1e36f;
+}
+
+void check_range(const at::Tensor& w_NK, Precision precision) {
+  const float* w = w_NK.const_data_ptr<float>();
+  const float limit = largest(precision);
+  parallel_ranges(w_NK.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+    bool fits = true;
+    for (int64_t i = begin; i < end; ++i) fits &= std::fabs(w[i]) <= limit;  // false for NaN
+    FB_CHECK(fits, "expected finite weights up to {} to store them in 8 or 16 bits, got another", limit);
+  });
+}
+
+StoredCodes encode_matrix(const at::Tensor& w_NK, Precision precision) {
+  check_range(w_NK, precision);
+  if (precision == Precision::kBf16) return {precision, w_NK.to(at::kBFloat16), {}};
+  if (precision == Precision::kFp8) {
+    Fp8Blocks blocks = fp8_quantize_weight(w_NK);
+    return {precision, blocks.values, blocks.scales};
+  }
+  Int8Rows rows = int8_quantize_rows(w_NK);
+  return {precision, rows.codes, rows.scales};
+}
+
+// panels[p][i][c] = rows[p * width + c][i], zeros beyond the last row.
+template <class T>
+void to_panels(const at::Tensor& rows_NI, const at::Tensor& panels) {
+  const int64_t rows = rows_NI.size(0), columns = rows_NI.size(1), width = panels.size(2);
+  const T* from = static_cast<const T*>(rows_NI.const_data_ptr());
+  T* to = static_cast<T*>(panels.mutable_data_ptr());
+  parallel_for(panels.size(0), [&](int64_t panel) {
+    for (int64_t c = 0; c < width; ++c) {
+      const int64_t row = panel * width + c;
+      for (int64_t i = 0; i < columns; ++i) to[(panel * columns + i) * width + c] = row < rows ? from[row * columns + i] : T(0);
+    }
+  });
+}
+
+// panels[p][i / 4][c][i % 4] = rows[p * width + c][i] + 128, code 0 beyond the last row and column.
+void to_int8_panels(const at::Tensor& rows_NI, const at::Tensor& panels) {
+  const int64_t rows = rows_NI.size(0), columns = rows_NI.size(1), steps = panels.size(1), width = panels.size(2);
+  const int8_t* from = rows_NI.const_data_ptr<int8_t>();
+  auto* to = static_cast<uint8_t*>(panels.mutable_data_ptr());
+  parallel_for(panels.size(0), [&](int64_t panel) {
+    for (int64_t c = 0; c < width; ++c) {
+      const int64_t row = panel * width + c;
+      for (int64_t i = 0; i < steps * kInt8Step; ++i) {
+        const int code = row < rows && i < columns ? from[row * columns + i] : 0;
+        to[((panel * steps + i / kInt8Step) * width + c) * kInt8Step + i % kInt8Step] = uint8_t(code + 128);
+      }
+    }
+  });
+}
+
+// A panel's scale of each of its 128x128 blocks: a panel lies within one row of blocks.
+void to_panel_scales(const at::Tensor& scales, const at::Tensor& panels, int64_t width) {
+  for (int64_t panel = 0; panel < panels.size(0); ++panel) panels[panel].copy_(scales[panel * width / kFp8Block]);
+}
+
+// [panels][k][width] (or [panels][k], one a panel) as the rows that were packed: [rows, k].
+at::Tensor from_panels(const at::Tensor& panels_EPKW, int64_t rows) { return panels_EPKW.transpose(2, 3).flatten(1, 2).slice(1, 0, rows); }
+
+// [.., blocks] -> [.., k]: what a block of `size` numbers along K shares.
+at::Tensor spread(const at::Tensor& blocks, int64_t size, int64_t k) { return blocks.repeat_interleave(size, -1).slice(-1, 0, k); }
+
+}  // namespace
+
+StoredCodes encode_weight(const at::Tensor& weight, Precision precision, bool transposed) {
+  FB_ASSERT(precision != Precision::kF32 && weight.is_cpu() && weight.scalar_type() == at::kFloat,
+            "an f32 weight to be stored in 16 or 8 bits");
+  const auto rows_of = [&](const at::Tensor& w_NK) { return (transposed ? w_NK.t() : w_NK).contiguous(); };
+  if (weight.dim() == 2) return encode_matrix(rows_of(weight), precision);
+  StoredCodes stacked{precision, {}, {}};
+  for (int64_t e = 0; e < weight.size(0); ++e) {
+    const StoredCodes codes = encode_matrix(rows_of(weight[e]), precision);
+    const auto put = [&](const at::Tensor& one, at::Tensor& all) {
+      if (!one.defined()) return;
+      if (!all.defined()) all = at::empty({weight.size(0), one.size(0), one.size(1)}, one.options());
+      all[e].copy_(one);
+    };
+    put(codes.values, stacked.values), put(codes.scales, stacked.scales);
+  }
+  return stacked;
+}
+
+StoredWeight::StoredWeight(const StoredCodes& codes, bool transposed)
+    : precision_(codes.precision),
+      transposed_(transposed),
+      stacked_(codes.values.dim() == 3),
+      rows_(codes.values.size(-2)),
+      k_(codes.values.size(-1)) {
+  const auto by_group = [&](const at::Tensor& t) { return stacked_ ? t : t.unsqueeze(0); };
+  const at::Tensor codes_EMK = by_group(codes.values).contiguous();
+  const int64_t groups = codes_EMK.size(0), width = panel_width(), panels = ceil_div(rows_, width);
+  FB_ASSERT(kFp8Block % width == 0, "a panel lies within one row of 128x128 blocks");
+  const bool bf16 = precision_ == Precision::kBf16, int8 = precision_ == Precision::kInt8;
+  FB_ASSERT(codes_EMK.scalar_type() == (bf16 ? at::kBFloat16 : int8 ? at::kChar : at::kFloat8_e4m3fn), "codes of the storage's type");
+  values_ = int8 ? at::zeros({groups, panels, ceil_div(k_, kInt8Step), width, kInt8Step}, at::kByte)
+                 : at::zeros({groups, panels, k_, width}, bf16 ? at::kBFloat16 : at::kChar);
+  if (int8) scales_ = at::zeros({groups, panels, ceil_div(k_, kInt8Block), width}, at::kBFloat16);
+  if (precision_ == Precision::kFp8) scales_ = at::zeros({groups, panels, ceil_div(k_, kFp8Block)}, at::kFloat);
+  for (int64_t e = 0; e < groups; ++e) {
+    if (bf16) to_panels<uint16_t>(codes_EMK[e], values_[e]);
+    if (precision_ == Precision::kFp8) {
+      to_panels<uint8_t>(codes_EMK[e], values_[e]);
+      to_panel_scales(by_group(codes.scales)[e], scales_[e], width);
+    }
+    if (int8) {
+      to_int8_panels(codes_EMK[e], values_[e]);
+      to_panels<uint16_t>(by_group(codes.scales)[e].contiguous(), scales_[e]);
+    }
+  }
+}
+
+Panels StoredWeight::panels(int64_t group) const {
+  FB_ASSERT(values_.size(3) == panel_width(), "a stored weight is read under the kernel variant that it was made for");
+  const auto start = [&](const at::Tensor& t) {
+    return t.defined() ? static_cast<const uint8_t*>(t.const_data_ptr()) + group * t.stride(0) * t.element_size() : nullptr;
+  };
+  return {start(values_), precision_, start(scales_)};
+}
+
+at::Tensor StoredWeight::numbers() const {
+  at::Tensor numbers_EMK;
+  if (precision_ == Precision::kBf16) {
+    numbers_EMK = from_panels(values_, rows_).to(at::kFloat);
+  } else if (precision_ == Precision::kFp8) {
+    const at::Tensor scales_EMK = spread(scales_.repeat_interleave(values_.size(3), 1).slice(1, 0, rows_), kFp8Block, k_);
+    numbers_EMK = from_panels(values_, rows_).contiguous().view(at::kFloat8_e4m3fn).to(at::kFloat) * scales_EMK;
+  } else {
+    const at::Tensor codes_EMK = values_.transpose(2, 3).flatten(3, 4).flatten(1, 2).slice(1, 0, rows_).slice(2, 0, k_);
+    numbers_EMK = (codes_EMK.to(at::kFloat) - 128) * spread(from_panels(scales_, rows_).to(at::kFloat), kInt8Block, k_);
+  }
+  if (transposed_) numbers_EMK = numbers_EMK.transpose(1, 2);
+  return stacked_ ? numbers_EMK : numbers_EMK[0];
+}
+
+int64_t StoredWeight::bytes() const { return int64_t(values_.nbytes()) + (scales_.defined() ? int64_t(scales_.nbytes()) : 0); }
+
+StoredWeight store_weight(const at::Tensor& weight, Precision precision, bool transposed) {
+  return StoredWeight(encode_weight(weight, precision, transposed), transposed);
+}
+
+Int8Rows int8_quantize_rows(const at::Tensor& w_NK) {
+  const int64_t rows = w_NK.size(0), k = w_NK.size(1), blocks = ceil_div(k, kInt8Block);
+  const at::Tensor contiguous = w_NK.contiguous(), scales_f32 = at::empty({rows, blocks}, at::kFloat);
+  const float* w = contiguous.const_data_ptr<float>();
+  float* scale = scales_f32.mutable_data_ptr<float>();
+  parallel_ranges(rows * blocks, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* block = w + i / blocks * k + i % blocks * kInt8Block;
+      float amax = 0;
+      for (int64_t j = 0; j < std::min(kInt8Block, k - i % blocks * kInt8Block); ++j) amax = std::max(amax, std::fabs(block[j]));
+      scale[i] = amax / 127.0f;
+    }
+  });
+  Int8Rows out{at::empty({rows, k}, at::kChar), scales_f32.to(at::kBFloat16)};
+  const at::Tensor rounded = out.scales.to(at::kFloat);
+  const float* s = rounded.const_data_ptr<float>();
+  int8_t* codes = out.codes.mutable_data_ptr<int8_t>();
+  parallel_ranges(rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * k; i < end * k; ++i) {
+      const float by = s[i / k * blocks + i % k / kInt8Block];
+      codes[i] = int8_t(by == 0 ? 0.0f : std::clamp(std::nearbyint(w[i] / by), -127.0f, 127.0f));
+    }
+  });
+  return out;
+}
+
+}  // namespace finback
