@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "model/tick_sum.h"
@@ -23,44 +22,15 @@ DenseFfn routed_experts(const Parameters& parameters, const std::string& prefix)
       matrix("down_proj", parameters.stacked_down(experts, false), trained ? parameters.stacked_down(experts, true) : at::Tensor()));
 }
 
-// Where an expert's permuted rows pass from one packed row to the next, and where an expert begins: see Note [Tiles along tokens].
-std::vector<int64_t> slot_cuts(const TokenPermutation& permutation, const std::vector<int64_t>& row_starts) {
-  std::vector<int64_t> cuts = {0};
-  const at::Tensor tokens_S = permutation.sorted_token_ids_S.to(at::kCPU);
-  const int64_t* token = tokens_S.const_data_ptr<int64_t>();
-  for (size_t e = 0; e + 1 < permutation.expert_offsets.size(); ++e) {
-    const int64_t *first = token + permutation.expert_offsets[e], *end = token + permutation.expert_offsets[e + 1];
-    for (const int64_t row : row_starts) {
-      const int64_t slot = std::lower_bound(first, end, row) - token;
-      if (slot > cuts.back()) cuts.push_back(slot);
-    }
-    if (permutation.expert_offsets[e + 1] > cuts.back()) cuts.push_back(permutation.expert_offsets[e + 1]);
-  }
-  return cuts;
-}
-
-// Rows of the sampled tokens, by expert.
-std::vector<int64_t> sampled_slots(const TokenPermutation& permutation, int64_t tokens) {
-  std::vector<int64_t> counts;
-  const at::Tensor tokens_S = permutation.sorted_token_ids_S.to(at::kCPU);
-  const int64_t* token = tokens_S.const_data_ptr<int64_t>();
-  for (size_t e = 0; e + 1 < permutation.expert_offsets.size(); ++e) {
-    const int64_t* first = token + permutation.expert_offsets[e];
-    counts.push_back(std::lower_bound(first, token + permutation.expert_offsets[e + 1], tokens) - first);
-  }
-  return counts;
-}
-
 }  // namespace
 
 struct Moe::Saved {
   at::Tensor n_TD;  // f32 numerics; otherwise recomputed by again()
   std::function<at::Tensor()> again;
   Routing routing;
-  TokenPermutation permutation;
-  RowGroups slots;
+  DispatchedTokens dispatched;
   QuantizedRows y_SD;
-  std::function<at::Tensor(const at::Tensor&)> routed_backward, shared_backward;
+  LayerBackward routed_backward, shared_backward;
 };
 
 RouterOptions router_options(const ModelConfig& config) {
@@ -105,35 +75,36 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const s
   auto saved = std::make_shared<Saved>();
   Saved& s = *saved;
   const bool f32 = routed_.numerics().precision == Precision::kF32;
-  s.routing = route(gate_.forward(n_TD), bias_E_, options_);  // V3 eq. 13-16
-  record(s.routing, *pass);
-  s.permutation = make_permutation(s.routing.topk_ids_TK, experts_);
-  s.slots.offsets = s.permutation.expert_offsets;
+  s.routing = route_tokens(n_TD, *pass);
   const LinearInput n = linear_input(n_TD, routed_.numerics(), pass->audit != nullptr);
-  LinearInput x = n;
-  if (f32) {
-    s.n_TD = n_TD;
-    x.rows.values_TK = permute(n_TD, s.permutation.sorted_token_ids_S);
-  } else {  // a row is quantized once; each expert reads it where it lies
-    s.again = again;
-    s.slots.source_rows_S = s.permutation.sorted_token_ids_S;
-    s.slots.tile_boundaries = slot_cuts(s.permutation, pass->row_slots.tile_boundaries);
-    if (pass->audit != nullptr) s.slots.sampled = sampled_slots(s.permutation, pass->row_slots.sampled[0]);
-  }
-  std::vector<DenseFfn::Call> calls = {{&routed_, x, &s.slots}};
-  if (shared_) calls.push_back({&*shared_, n, &pass->row_slots});
-  std::vector<LayerResult> results = DenseFfn::forward_all(calls, pass, keep);
-  LayerResult &routed = results.front(), &shared = results.back();
-  if (keep) s.y_SD = quantize_rows(routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
-  s.routed_backward = routed.backward;
-  if (shared_) s.shared_backward = shared.backward;
+  s.dispatched = dispatch(n, s.routing.topk_ids_TK, experts_, pass->row_slots);
+  const ExpertResults y = run_experts(s.dispatched, n, pass, keep);
   // V3 eq. 12: routed, shared, residual.
   std::vector<at::Tensor> plus;
-  if (shared_) plus.push_back(shared.y_TD);
+  if (shared_) plus.push_back(y.shared.y_TD);
   plus.push_back(u_TD);
-  LayerResult result{unpermute(routed.y_TD, s.routing.weights_TK, s.permutation.permuted_rows_TK, plus), {}};
-  if (keep) result.backward = [this, saved, pass](const at::Tensor& dy_TD) { return backward(dy_TD, *saved, *pass); };
+  LayerResult result{combine(y.routed.y_TD, s.routing.weights_TK, s.dispatched, plus), {}};
+  if (!keep) return result;
+  if (f32) s.n_TD = n_TD;
+  if (!f32) s.again = again;
+  s.y_SD = quantize_rows(y.routed.y_TD, f32 ? Precision::kF32 : Precision::kBf16);  // for the gate's gradient only
+  s.routed_backward = y.routed.backward, s.shared_backward = y.shared.backward;
+  result.backward = [this, saved, pass](const at::Tensor& dy_TD) { return backward(dy_TD, *saved, *pass); };
   return result;
+}
+
+Routing Moe::route_tokens(const at::Tensor& n_TD, const ForwardPass& pass) const {
+  Routing routing = route(gate_.forward(n_TD), bias_E_, options_);  // V3 eq. 13-16
+  record(routing, pass);
+  return routing;
+}
+
+Moe::ExpertResults Moe::run_experts(const DispatchedTokens& dispatched, const LinearInput& n, const std::shared_ptr<ForwardPass>& pass,
+                                    bool keep) const {
+  std::vector<DenseFfn::Call> calls = {{&routed_, dispatched.x, &dispatched.groups}};
+  if (shared_) calls.push_back({&*shared_, n, &pass->row_slots});
+  std::vector<LayerResult> results = DenseFfn::forward_all(calls, pass, keep);
+  return {std::move(results.front()), shared_ ? std::move(results.back()) : LayerResult{}};
 }
 
 void Moe::record(const Routing& routing, const ForwardPass& pass) const {
@@ -149,15 +120,15 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
 }
 
 at::Tensor Moe::backward(const at::Tensor& dy_TD, const Saved& s, const ForwardPass& pass) const {
-  const UnpermuteGrad d = unpermute_backward(dy_TD, dequantize_rows(s.y_SD), s.routing.weights_TK, s.permutation.permuted_rows_TK);
+  const UnpermuteGrad d = combine_backward(dy_TD, dequantize_rows(s.y_SD), s.routing.weights_TK, s.dispatched);
   const at::Tensor dx_SD = s.routed_backward(d.dy_SD);
   std::vector<at::Tensor> plus;
   if (s.shared_backward) plus.push_back(s.shared_backward(dy_TD));
-  plus.push_back(gate_backward(d.d_weights_TK, s, pass));
-  return permute_backward(dx_SD, s.permutation.permuted_rows_TK, plus);
+  plus.push_back(route_tokens_backward(d.d_weights_TK, s, pass));
+  return dispatch_backward(dx_SD, s.dispatched, plus);
 }
 
-at::Tensor Moe::gate_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {
+at::Tensor Moe::route_tokens_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {
   at::Tensor d_scores_TE;
   if (pass.balance_scale != 0 && pass.balance_starts.size() > 1) {
     d_scores_TE = at::zeros_like(s.routing.scores_TE);

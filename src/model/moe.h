@@ -1,6 +1,7 @@
 // DeepSeekMoE, V3 section 2.1.2: a gate that sends every token to K of E routed experts, and shared experts that see every token. No token
-// is dropped. Covers the sigmoid gate with selection bias (V3) and the softmax gate (V2). Reports what it saw to the pass's RouterLog, and
-// adds the sequence-wise balance loss's gradient (V3 eq. 17-20) in its backward pass. Knows its weights.
+// is dropped. Covers the sigmoid gate with selection bias (V3) and the softmax gate (V2). Four steps with tensors between them, each with its
+// backward: route (here), dispatch (token_dispatch.h), experts (here), combine (token_dispatch.h). Reports what it saw to the pass's RouterLog,
+// and adds the sequence-wise balance loss's gradient (V3 eq. 17-20) in its backward pass. Knows its weights.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,10 +10,10 @@
 #include <optional>
 #include <string>
 
-#include "kernels/permute.h"
 #include "kernels/router.h"
 #include "model/dense_ffn.h"
 #include "model/forward_pass.h"
+#include "model/token_dispatch.h"
 
 namespace finback {
 
@@ -33,9 +34,16 @@ class Moe {
 
  private:
   struct Saved;
+  struct ExpertResults {
+    LayerResult routed, shared;  // by permuted row; by token, empty without shared experts
+  };
+  Routing route_tokens(const at::Tensor& n_TD, const ForwardPass& pass) const;
+  // Their products in common loops.
+  ExpertResults run_experts(const DispatchedTokens& dispatched, const LinearInput& n, const std::shared_ptr<ForwardPass>& pass,
+                            bool keep) const;
   void record(const Routing& routing, const ForwardPass& pass) const;
   at::Tensor backward(const at::Tensor& dy_TD, const Saved& saved, const ForwardPass& pass) const;
-  at::Tensor gate_backward(const at::Tensor& d_weights_TK, const Saved& saved, const ForwardPass& pass) const;
+  at::Tensor route_tokens_backward(const at::Tensor& d_weights_TK, const Saved& saved, const ForwardPass& pass) const;
 
   int64_t layer_, experts_;
   RouterOptions options_;
