@@ -92,7 +92,8 @@ TEST(StoredPanels, GroupsAndHeadsReadTheirOwnPanels) {
   for (const Precision storage : kStorages) {
     for_each_variant([&] {
       const PackedWeight w = stored(w_ENK, storage);
-      const at::Tensor y_SN = grouped_linear(x_SK, w, offsets), y_THN = heads_linear(x_THK, w), y_THK = heads_linear_t(x_THN, w);
+      const at::Tensor y_SN = grouped_linear(x_SK, w, at::tensor(offsets)), y_THN = heads_linear(x_THK, w),
+                       y_THK = heads_linear_t(x_THN, w);
       for (int64_t e = 0; e < 3; ++e) {
         const PackedWeight alone = stored(w_ENK[e], storage);
         const int64_t first = offsets[size_t(e)], end = offsets[size_t(e) + 1];

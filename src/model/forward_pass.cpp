@@ -64,12 +64,16 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   pass->half_layout = half_layout;
   pass->algebra = options.algebra;
   pass->balance_scale = options.balance_scale;
-  pass->balance_starts = batch.balance_starts;
-  pass->row_slots = one_group(batch.tokens(), batch.balance_starts);
+  const at::Device device = batch.tokens_T.device();
+  const std::vector<int64_t>& rows = batch.balance_starts;
+  pass->balance_starts_R1 = at::tensor(rows).to(device);
+  pass->row_slots = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_R1, device);
   pass->audit = options.audit;
-  if (pass->audit != nullptr) pass->row_slots.sampled = {std::min(kAuditedTokens, pass->row_slots.tile_boundaries[1])};
+  if (pass->audit != nullptr) {
+    pass->row_slots.sampled_E = at::tensor({std::min(kAuditedTokens, rows.empty() ? batch.tokens() : rows[1])}, at::kLong).to(device);
+  }
   if (options.algebra == MlaAlgebra::kExpanded) {
-    pass->starts_B1 = document_starts(batch);
+    pass->starts_B1 = at::tensor(document_starts(batch)).to(device);
   } else {
     pass->keys = latent_keys(batch, options.cache, slot_shift);
   }

@@ -100,14 +100,14 @@ void visit_expert_ops(const Visit& visit) {
   });
   visit("grouped_linear", [&](int64_t first, int64_t rows) {
     const TokenPermutation p = permutation(first, rows);
-    return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets), p);
+    return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets_E1), p);
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
     const PackedWeight quantized(w_EWD, &kStamp, precision);
     visit(precision_name(precision) + " grouped_linear", [&](int64_t first, int64_t rows) {
       const TokenPermutation p = permutation(first, rows);
       RowGroups groups;
-      groups.offsets = p.expert_offsets, groups.source_rows_S = p.sorted_token_ids_S;
+      groups.offsets = p.expert_offsets_E1, groups.source_rows_S = p.sorted_token_ids_S;
       return first_choices(quantized_linear(quantize_rows(rows_of(x_TD, first, rows), precision), quantized, groups), p);
     });
   }
@@ -136,7 +136,7 @@ void visit_attentions(const Visit& visit) {
     std::vector<int64_t> starts = {0, count};
     if (start == 0 && count > 9) starts.insert(starts.begin() + 1, 9);
     const auto cut = [&](const at::Tensor& x) { return rows_of(x, start, count); };
-    return rows_of(mla_attention({cut(q_THY), cut(kv_THY), cut(k_rope_TR), starts, 0.2}).o_THV, first - start, rows);
+    return rows_of(mla_attention({cut(q_THY), cut(kv_THY), cut(k_rope_TR), at::tensor(starts), 0.2}).o_THV, first - start, rows);
   });
 }
 
