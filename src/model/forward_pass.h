@@ -43,18 +43,17 @@ struct ForwardPass {
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
   double balance_scale = 0;
   at::Tensor starts_B1;             // expanded algebra: documents that attend to themselves
-  LatentKeys keys;                  // absorbed algebra: key rows for layer 0; each layer puts its own latents and its slice of the cache in
+  LatentKeys keys;                  // absorbed algebra; each layer puts its own latents and its pages of the cache in
   at::Tensor balance_starts_R1;     // those of the batch
   RowGroups row_slots;              // all rows in one group, tiles along tokens cut at the packed rows
   PrecisionAudit* audit = nullptr;  // may be null; outlives the backward pass
+  at::Tensor cache_slots_T;         // with a cache: where the rows' latents go
   // Used by the forward pass only: they may be gone when the backward pass runs.
-  const Batch* batch = nullptr;
   KvCache* cache = nullptr;
-  int64_t slot_shift = 0;  // MTP: where its latents lie in the cache, see KvCache::write
   RouterLog* log = nullptr;
 };
 
-// Throws Error for a position outside the table.
+// Throws Error for a position outside the table. slot_shift: of an MTP layer's latents in the cache, its depth.
 std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const ForwardOptions& options, const at::Tensor& cos_sin_SR,
                                                bool half_layout, int64_t slot_shift = 0);
 

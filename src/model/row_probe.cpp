@@ -126,8 +126,9 @@ void visit_attentions(const Visit& visit) {
   visit("latent_attention", [&](int64_t first, int64_t rows) {
     LatentKeys keys;
     keys.self_TY = latents_TY;
-    for (int64_t key = 0; key < first + rows; ++key) keys.key_rows.push_back(-1 - key);
-    keys.key_starts = {0, first + rows}, keys.row_starts = {0, rows};
+    keys.row_starts_B1 = at::tensor({int64_t(0), rows}, at::kLong), keys.cached_B = at::zeros({1}, at::kLong);
+    keys.segment_starts_B1 = at::tensor({0, 1}, at::kLong),
+    keys.segments_G2 = at::tensor({int64_t(0), first + rows}, at::kLong).view({1, 2});
     return latent_attention(rows_of(q_THY, first, rows), keys, 40, 0.2).o_THC;
   });
   // Two packed documents, of 9 rows and the rest: a row is computed from its document's start, without the other one and without what follows.
