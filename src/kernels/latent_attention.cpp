@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/backend.h"
+#include "kernels/host_values.h"
 #include "kernels/latent_attention_cpu.h"
 #include "kernels/ref_grad.h"
 
@@ -21,14 +24,9 @@ constexpr int64_t kMaxRows = 8;
 
 void check_shapes(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c) {
   FB_ASSERT(q_THY.dim() == 3 && c > 0 && c <= q_THY.size(2), "q is [T, H, C + R]");
-  FB_ASSERT(keys.row_starts.size() == keys.key_starts.size(), "row_starts and key_starts have B + 1 elements");
-  if (keys.row_starts.empty()) return;
-  FB_ASSERT(keys.row_starts.front() == 0 && keys.row_starts.back() == q_THY.size(0), "sequences cover the rows");
-  FB_ASSERT(keys.key_starts.back() == int64_t(keys.key_rows.size()), "sequences cover the keys");
-  for (size_t b = 0; b + 1 < keys.row_starts.size(); ++b) {
-    const int64_t rows = keys.row_starts[b + 1] - keys.row_starts[b];
-    FB_ASSERT(rows >= 0 && keys.key_starts[b + 1] - keys.key_starts[b] >= rows, "every row sees at least one key");
-  }
+  const int64_t sequences = keys.cached_B.size(0);
+  FB_ASSERT(keys.row_starts_B1.size(0) == sequences + 1 && keys.segment_starts_B1.size(0) == sequences + 1 && keys.segments_G2.dim() == 2,
+            "row_starts and segment_starts have B + 1 elements, a segment two");
 }
 
 at::Tensor unit_columns(const at::Tensor& x) {
@@ -36,30 +34,82 @@ at::Tensor unit_columns(const at::Tensor& x) {
   return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
 }
 
-std::vector<const float*> key_pointers(const LatentKeys& keys, int64_t y) {
-  const auto rows_of = [&](const at::Tensor& x) {
-    FB_ASSERT(!x.defined() || (x.dim() == 2 && x.size(1) == y && x.scalar_type() == at::kFloat && (x.stride(1) == 1 || y == 1)),
-              "keys are f32 rows of C + R with unit column stride");
-    return x.defined() ? x.size(0) : 0;
-  };
-  const int64_t self_rows = rows_of(keys.self_TY), pool_rows = rows_of(keys.pool_SY);
-  const float* self = self_rows > 0 ? keys.self_TY.const_data_ptr<float>() : nullptr;
-  const float* pool = pool_rows > 0 ? keys.pool_SY.const_data_ptr<float>() : nullptr;
-  const int64_t self_stride = self_rows > 0 ? keys.self_TY.stride(0) : 0, pool_stride = pool_rows > 0 ? keys.pool_SY.stride(0) : 0;
-  std::vector<const float*> pointers;
-  pointers.reserve(keys.key_rows.size());
-  for (const int64_t row : keys.key_rows) {
-    FB_ASSERT(row >= 0 ? row < pool_rows : -1 - row < self_rows, "a key row lies in its tensor");
-    pointers.push_back(row >= 0 ? pool + row * pool_stride : self + (-1 - row) * self_stride);
+// The key lists of one call where they lie, checked.
+struct LatentKeyLists {
+  const LatentKeys& keys;
+  std::span<const int64_t> row_starts, cached, segment_starts;
+  const int64_t *block_table, *segments;
+  int64_t table_stride = 0;
+  std::vector<int64_t> key_starts = {0};  // of the sequences, one behind the other
+
+  LatentKeyLists(const LatentKeys& k, int64_t tokens, int64_t y)
+      : keys(k),
+        row_starts(values_in_place(k.row_starts_B1)),
+        cached(values_in_place(k.cached_B)),
+        segment_starts(values_in_place(k.segment_starts_B1)),
+        block_table(k.block_table_BM.defined() ? k.block_table_BM.const_data_ptr<int64_t>() : nullptr),
+        segments(k.segments_G2.const_data_ptr<int64_t>()),
+        table_stride(k.block_table_BM.defined() ? k.block_table_BM.stride(0) : 0) {
+    for (const at::Tensor* latents : {&k.self_TY, &k.pages_XPY}) {
+      FB_ASSERT(
+          !latents->defined() || (latents->size(-1) == y && latents->scalar_type() == at::kFloat && (latents->stride(-1) == 1 || y == 1)),
+          "keys are f32 rows of C + R with unit column stride");
+    }
+    FB_ASSERT(row_starts.front() == 0 && row_starts.back() == tokens, "sequences cover the rows");
+    FB_ASSERT(k.segments_G2.is_contiguous() && segment_starts.front() == 0 && segment_starts.back() == k.segments_G2.size(0),
+              "sequences cover the segments");
+    for (int64_t b = 0; b < sequences(); ++b) {
+      key_starts.push_back(key_starts.back() + checked_pages(b) + checked_segments(b));
+      FB_ASSERT(rows_of(b) >= 0 && keys_of(b) >= rows_of(b), "every row sees at least one key");
+    }
   }
-  return pointers;
-}
+  int64_t sequences() const { return int64_t(cached.size()); }
+  int64_t rows_of(int64_t b) const { return row_starts[size_t(b) + 1] - row_starts[size_t(b)]; }
+  int64_t keys_of(int64_t b) const { return key_starts[size_t(b) + 1] - key_starts[size_t(b)]; }
+  LatentKeyPlaces places_of(int64_t b) const {
+    const at::Tensor &pages = keys.pages_XPY, &self = keys.self_TY;
+    const bool paged = pages.defined() && pages.numel() > 0, own = self.defined() && self.numel() > 0;
+    return {paged ? pages.const_data_ptr<float>() : nullptr,
+            paged ? pages.stride(0) : 0,
+            paged ? pages.stride(1) : 0,
+            paged ? pages.size(1) : 1,
+            block_table + b * table_stride,
+            keys.first_slot,
+            cached[size_t(b)],
+            own ? self.const_data_ptr<float>() : nullptr,
+            own ? self.stride(0) : 0,
+            segments + 2 * segment_starts[size_t(b)]};
+  }
+
+ private:
+  int64_t checked_pages(int64_t b) const {
+    const int64_t count = cached[size_t(b)];
+    if (count == 0) return 0;
+    FB_ASSERT(count > 0 && keys.pages_XPY.defined() && block_table != nullptr, "cached keys need pages and a block table");
+    const int64_t rows = keys.pages_XPY.size(1), first = keys.first_slot / rows, last = (keys.first_slot + count - 1) / rows;
+    FB_ASSERT(last < keys.block_table_BM.size(1) && keys.block_table_BM.stride(1) == 1, "the block table has pages for all keys");
+    for (int64_t i = first; i <= last; ++i) {
+      const int64_t page = block_table[b * table_stride + i];
+      FB_ASSERT(page >= 0 && page < keys.pages_XPY.size(0), "a page of this cache, got {} of {}", page, keys.pages_XPY.size(0));
+    }
+    return count;
+  }
+  int64_t checked_segments(int64_t b) const {
+    const int64_t self_rows = keys.self_TY.defined() ? keys.self_TY.size(0) : 0;
+    int64_t count = 0;
+    for (int64_t g = segment_starts[size_t(b)]; g < segment_starts[size_t(b) + 1]; ++g) {
+      const int64_t first = segments[2 * g], rows = segments[2 * g + 1];
+      FB_ASSERT(first >= 0 && rows >= 0 && first + rows <= self_rows, "a segment lies in the latents of this call");
+      count += rows;
+    }
+    return count;
+  }
+};
 
 // One call's operands, and the tasks it is cut into.
 struct LatentOperands {
   at::Tensor q_THY;
-  const LatentKeys& keys;
-  std::vector<const float*> pointers;
+  LatentKeyLists keys;
   int64_t c;
   double scale;
   int64_t chunk_heads = kHeads;
@@ -68,19 +118,17 @@ struct LatentOperands {
   int64_t y() const { return q_THY.size(2); }
   int64_t head_chunks() const { return (heads() + chunk_heads - 1) / chunk_heads; }
   int64_t group_rows() const { return std::clamp<int64_t>(kColumns / std::min(heads(), chunk_heads), 1, kMaxRows); }
-  int64_t rows_of(size_t b) const { return keys.row_starts[b + 1] - keys.row_starts[b]; }
-  int64_t keys_of(size_t b) const { return keys.key_starts[b + 1] - keys.key_starts[b]; }
   // Rows [first, first + rows) of sequence b, heads of chunk `chunk`.
-  LatentRows rows_at(size_t b, int64_t first, int64_t chunk) const {
-    const int64_t h = chunk * chunk_heads, rows = std::min(group_rows(), rows_of(b) - first);
-    const float* q = q_THY.const_data_ptr<float>() + (keys.row_starts[b] + first) * q_THY.stride(0) + h * q_THY.stride(1);
+  LatentRows rows_at(int64_t b, int64_t first, int64_t chunk) const {
+    const int64_t h = chunk * chunk_heads, rows = std::min(group_rows(), keys.rows_of(b) - first);
+    const float* q = q_THY.const_data_ptr<float>() + (keys.row_starts[size_t(b)] + first) * q_THY.stride(0) + h * q_THY.stride(1);
     return {q,
             q_THY.stride(0),
             q_THY.stride(1),
             rows,
             std::min(chunk_heads, heads() - h),
-            pointers.data() + keys.key_starts[b],
-            keys_of(b) - rows_of(b) + first + 1,
+            keys.places_of(b),
+            keys.keys_of(b) - keys.rows_of(b) + first + 1,
             c,
             y(),
             float(scale)};
@@ -89,14 +137,13 @@ struct LatentOperands {
 
 // What one thread computes at a time: some rows of a sequence, one chunk of heads.
 struct LatentTask {
-  size_t sequence;
-  int64_t first, chunk;
+  int64_t sequence, first, chunk;
 };
 
 std::vector<LatentTask> tasks_of(const LatentOperands& x) {
   std::vector<LatentTask> tasks;
-  for (size_t b = 0; b + 1 < x.keys.row_starts.size(); ++b) {
-    for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
+  for (int64_t b = 0; b < x.keys.sequences(); ++b) {
+    for (int64_t first = 0; first < x.keys.rows_of(b); first += x.group_rows()) {
       for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) tasks.push_back({b, first, chunk});
     }
   }
@@ -105,19 +152,24 @@ std::vector<LatentTask> tasks_of(const LatentOperands& x) {
 
 // dself row of every self key: shares of the head chunks in order, sequences in order (several may read the same latent).
 at::Tensor sum_shares(const LatentOperands& x, const std::vector<float>& shares, int64_t stride) {
-  at::Tensor dself_TY = at::zeros(x.keys.self_TY.sizes(), x.keys.self_TY.options());
+  const at::Tensor& self_TY = x.keys.keys.self_TY;
+  at::Tensor dself_TY = at::zeros(self_TY.sizes(), self_TY.options());
   float* out = dself_TY.mutable_data_ptr<float>();
-  const int64_t total = int64_t(x.pointers.size()), y = x.y();
-  for (size_t b = 0; b + 1 < x.keys.key_starts.size(); ++b) {
-    parallel_ranges(x.keys_of(b), 64, [&](int64_t begin, int64_t end) {
-      for (int64_t key = x.keys.key_starts[b] + begin; key < x.keys.key_starts[b] + end; ++key) {
-        const int64_t row = x.keys.key_rows[size_t(key)];
-        for (int64_t chunk = 0; chunk < x.head_chunks() && row < 0; ++chunk) {
-          const float* share = shares.data() + (chunk * total + key) * stride;
-          for (int64_t i = 0; i < y; ++i) out[(-1 - row) * y + i] += share[i];
+  const int64_t total = x.keys.key_starts.back(), y = x.y();
+  for (int64_t b = 0; b < x.keys.sequences(); ++b) {
+    int64_t key0 = x.keys.key_starts[size_t(b)] + x.keys.cached[size_t(b)];
+    for (int64_t g = x.keys.segment_starts[size_t(b)]; g < x.keys.segment_starts[size_t(b) + 1]; ++g) {
+      const int64_t row0 = x.keys.segments[2 * g], rows = x.keys.segments[2 * g + 1];
+      parallel_ranges(rows, 64, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          for (int64_t chunk = 0; chunk < x.head_chunks(); ++chunk) {
+            const float* share = shares.data() + (chunk * total + key0 + row) * stride;
+            for (int64_t i = 0; i < y; ++i) out[(row0 + row) * y + i] += share[i];
+          }
         }
-      }
-    });
+      });
+      key0 += rows;
+    }
   }
   return dself_TY;
 }
@@ -140,7 +192,7 @@ LatentAttentionGrad backward_ref(const at::Tensor& do_THC, const at::Tensor& q_T
 LatentAttention latent_attention(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c, double scale) {
   check_shapes(q_THY, keys, c);
   if (backend_of(q_THY) == Backend::kRef) return latent_attention_ref(q_THY, keys, c, scale);
-  LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
+  LatentOperands x = {unit_columns(q_THY), {keys, q_THY.size(0), q_THY.size(2)}, c, scale};
   const LatentAttention out = {at::empty({q_THY.size(0), x.heads(), c}, q_THY.options()),
                                at::empty({q_THY.size(0), x.heads()}, q_THY.options())};
   std::vector<LatentTask> tasks = tasks_of(x);
@@ -152,7 +204,7 @@ LatentAttention latent_attention(const at::Tensor& q_THY, const LatentKeys& keys
   const int64_t heads = x.heads();
   parallel_for(int64_t(tasks.size()), [&](int64_t i) {
     const LatentTask& p = tasks[size_t(i)];
-    const int64_t at = (keys.row_starts[p.sequence] + p.first) * heads + p.chunk * x.chunk_heads;  // of [T, H]
+    const int64_t at = (x.keys.row_starts[size_t(p.sequence)] + p.first) * heads + p.chunk * x.chunk_heads;  // of [T, H]
     latent_rows_forward(x.rows_at(p.sequence, p.first, p.chunk), {o + at * c, heads * c, c, lse + at, heads});
   });
   return out;
@@ -163,20 +215,18 @@ LatentAttentionGrad latent_attention_backward(const at::Tensor& do_THC, const at
   check_shapes(q_THY, keys, c);
   FB_ASSERT(do_THC.sizes() == saved.o_THC.sizes(), "do and the saved o are [T, H, C]");
   if (backend_of(q_THY) == Backend::kRef) return backward_ref(do_THC, q_THY, keys, c, scale);
-  const LatentOperands x = {unit_columns(q_THY), keys, key_pointers(keys, q_THY.size(2)), c, scale};
+  const LatentOperands x = {unit_columns(q_THY), {keys, q_THY.size(0), q_THY.size(2)}, c, scale};
   const at::Tensor d_o_THC = do_THC.contiguous(), dq_THY = at::empty(q_THY.sizes(), q_THY.options());
-  const int64_t heads = x.heads(), y = x.y(), stride = (y + 15) / 16 * 16, total = int64_t(x.pointers.size());
+  const int64_t heads = x.heads(), y = x.y(), stride = (y + 15) / 16 * 16, total = x.keys.key_starts.back();
   std::vector<float> shares(size_t(x.head_chunks() * total * stride));  // [chunk][key][stride], of keys from the cache too
-  const int64_t sequences = std::max<int64_t>(int64_t(keys.row_starts.size()) - 1, 0);
-  parallel_for(sequences * x.head_chunks(), [&](int64_t i) {
-    const size_t b = size_t(i / x.head_chunks());
-    const int64_t chunk = i % x.head_chunks();
-    for (int64_t first = 0; first < x.rows_of(b); first += x.group_rows()) {
-      const int64_t at = (keys.row_starts[b] + first) * heads + chunk * kHeads;  // of [T, H]
+  parallel_for(x.keys.sequences() * x.head_chunks(), [&](int64_t i) {
+    const int64_t b = i / x.head_chunks(), chunk = i % x.head_chunks();
+    for (int64_t first = 0; first < x.keys.rows_of(b); first += x.group_rows()) {
+      const int64_t at = (x.keys.row_starts[size_t(b)] + first) * heads + chunk * kHeads;  // of [T, H]
       latent_rows_backward(x.rows_at(b, first, chunk),
                            {d_o_THC.const_data_ptr<float>() + at * c, saved.o_THC.const_data_ptr<float>() + at * c, heads * c, c,
                             saved.lse_TH.const_data_ptr<float>() + at, heads, dq_THY.mutable_data_ptr<float>() + at * y, heads * y, y,
-                            shares.data() + (chunk * total + keys.key_starts[b]) * stride, stride});
+                            shares.data() + (chunk * total + x.keys.key_starts[size_t(b)]) * stride, stride});
     }
   });
   return {dq_THY, keys.self_TY.defined() ? sum_shares(x, shares, stride) : at::Tensor()};

@@ -5,18 +5,21 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <vector>
 
 namespace finback {
 
-// The keys of B sequences, Y = C + R floats each (c_kv after its norm, then k_rope after rotation).
-// Sequence b owns query rows row_starts[b]..row_starts[b+1] and keys key_rows[key_starts[b]..key_starts[b+1]), oldest first.
-// A key row >= 0 is a row of pool_SY (the cache), a key row < 0 is row -1 - key of self_TY (latents computed in this call).
-// The last query row of b sees all its keys, the one before it one key less, and so on (causal).
+// The keys of B sequences, Y = C + R floats each (c_kv after its norm, then k_rope after rotation), oldest first: those that lie in pages of the
+// cache, then segments of rows of this call. The last query row of a sequence sees all its keys, the one before it one key less, and so on (causal).
+// Everything but the latents is i64 on their device: the CPU reads it in place, the definition fetches all but the block table.
 struct LatentKeys {
-  at::Tensor self_TY;  // may be undefined
-  at::Tensor pool_SY;  // may be undefined; any row stride, unit column stride
-  std::vector<int64_t> key_rows, key_starts, row_starts;
+  at::Tensor self_TY;         // latents computed in this call; may be undefined
+  at::Tensor pages_XPY;       // the cache, X pages of P rows; any page and row stride, unit column stride; may be undefined
+  at::Tensor row_starts_B1;   // sequence b owns query rows row_starts[b]..row_starts[b + 1]
+  at::Tensor cached_B;        // how many of its keys lie in pages
+  at::Tensor block_table_BM;  // cached key i is row (first_slot + i) % P of page block_table[b][(first_slot + i) / P]
+  int64_t first_slot = 0;
+  at::Tensor segment_starts_B1;  // its other keys are segments segment_starts[b]..segment_starts[b + 1]
+  at::Tensor segments_G2;        // first row of self_TY, rows
 };
 struct LatentAttention {
   at::Tensor o_THC, lse_TH;

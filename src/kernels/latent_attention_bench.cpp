@@ -20,10 +20,21 @@ constexpr LatentAttentionShape kShapes[] = {
 void bench_one(Bench& bench, const LatentAttentionShape& s) {
   const int64_t y = s.c + s.r, tokens = s.sequences * s.rows, total = s.sequences * s.count;
   const at::Tensor q_THY = at::randn({tokens, s.heads, y}), do_THC = at::randn({tokens, s.heads, s.c});
+  const at::Tensor latents = at::randn({total, y}), sequence_B1 = at::arange(s.sequences + 1, at::kLong);
   LatentKeys keys;
-  (s.rows == s.count ? keys.self_TY : keys.pool_SY) = at::randn({total, y});
-  for (int64_t i = 0; i < total; ++i) keys.key_rows.push_back(s.rows == s.count ? -1 - i : i);
-  for (int64_t b = 0; b <= s.sequences; ++b) keys.key_starts.push_back(b * s.count), keys.row_starts.push_back(b * s.rows);
+  keys.row_starts_B1 = sequence_B1 * s.rows;
+  if (s.rows == s.count) {
+    keys.self_TY = latents;
+    keys.cached_B = at::zeros({s.sequences}, at::kLong);
+    keys.segment_starts_B1 = sequence_B1;
+    keys.segments_G2 = at::stack({sequence_B1.slice(0, 0, s.sequences) * s.count, at::full({s.sequences}, s.count, at::kLong)}, 1);
+  } else {  // the rows' own keys too lie in pages of 64
+    keys.pages_XPY = latents.view({total / 64, 64, y});
+    keys.cached_B = at::full({s.sequences}, s.count, at::kLong);
+    keys.block_table_BM = at::arange(total / 64, at::kLong).view({s.sequences, s.count / 64});
+    keys.segment_starts_B1 = at::zeros({s.sequences + 1}, at::kLong);
+    keys.segments_G2 = at::empty({0, 2}, at::kLong);
+  }
   const double scale = 1 / std::sqrt(double(y));
   const double pairs = double(s.sequences * s.heads * s.rows) * (double(s.count) - double(s.rows - 1) / 2);
   bench.row(

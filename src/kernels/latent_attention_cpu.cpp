@@ -4,6 +4,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/attention_tile.h"
@@ -14,7 +15,7 @@
 // a row never meets a key that it does not see. Rows of a group walk the blocks together; in the block where the first row's keys end, the
 // sum p * v runs over the keys that all rows see, then each later row continues its own chain over the keys that only it sees. So
 // grouping changes no bit: a decode step, a prefill chunk and a training document compute a row alike.
-// Keys that lie at equal distances in memory (a page of the cache, latents of this call) are used in place, others are gathered first.
+// Keys of a block that lie in one page of the cache or in one segment of this call are used in place, others are gathered first.
 
 HWY_BEFORE_NAMESPACE();
 namespace finback {
@@ -30,13 +31,31 @@ struct KeyBlock {
   int64_t stride;
 };
 
+// Keys at equal distances from `key` on, at most `most`.
+struct KeyRun {
+  KeyBlock block;
+  int64_t count;
+};
+KeyRun run_at(const LatentKeyPlaces& places, int64_t key, int64_t most) {
+  if (key < places.cached) {
+    const int64_t slot = places.first_slot + key, row = slot % places.page_rows;
+    const float* page = places.pages + places.block_table[slot / places.page_rows] * places.page_stride;
+    return {{page + row * places.row_stride, places.row_stride}, std::min({most, places.cached - key, places.page_rows - row})};
+  }
+  int64_t behind = key - places.cached;
+  const int64_t* segment = places.segments;
+  for (; behind >= segment[1]; segment += 2) behind -= segment[1];
+  return {{places.self + (segment[0] + behind) * places.self_stride, places.self_stride}, std::min(most, segment[1] - behind)};
+}
+
 KeyBlock keys_of(const LatentRows& x, int64_t key0, int64_t count, float* gathered) {
-  const auto address = [&](int64_t i) { return reinterpret_cast<uintptr_t>(x.keys[key0 + i]); };
-  const uintptr_t step = count > 1 ? address(1) - address(0) : uintptr_t(x.y) * sizeof(float);
-  bool even = int64_t(step) > 0 && step % sizeof(float) == 0;
-  for (int64_t i = 2; i < count && even; ++i) even = address(i) - address(i - 1) == step;
-  if (even) return {x.keys[key0], int64_t(step / sizeof(float))};
-  for (int64_t i = 0; i < count; ++i) std::memcpy(gathered + i * x.y, x.keys[key0 + i], size_t(x.y) * sizeof(float));
+  KeyRun run = run_at(x.keys, key0, count);
+  if (run.count == count) return run.block;
+  float* to = gathered;
+  for (int64_t done = 0; done < count; done += run.count) {
+    run = run_at(x.keys, key0 + done, count - done);
+    for (int64_t i = 0; i < run.count; ++i, to += x.y) std::memcpy(to, run.block.data + i * run.block.stride, size_t(x.y) * sizeof(float));
+  }
   return {gathered, x.y};
 }
 

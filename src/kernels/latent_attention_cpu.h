@@ -5,13 +5,23 @@
 
 namespace finback {
 
+// Where the keys of one sequence lie: see LatentKeys. Strides in floats.
+struct LatentKeyPlaces {
+  const float* pages;
+  int64_t page_stride, row_stride, page_rows;
+  const int64_t* block_table;
+  int64_t first_slot, cached;
+  const float* self;
+  int64_t self_stride;
+  const int64_t* segments;  // pairs: first row, rows
+};
 struct LatentRows {
   const float* q;  // element (row, head, i) at q[row * q_row + head * q_head + i], C + R floats
   int64_t q_row, q_head;
   int64_t rows, heads;
-  const float* const* keys;  // key i of the sequence starts at keys[i], C + R floats
-  int64_t seen;              // keys that the first row sees; each row sees one more than the row before
-  int64_t c, y;              // C and C + R
+  LatentKeyPlaces keys;
+  int64_t seen;  // keys that the first row sees; each row sees one more than the row before
+  int64_t c, y;  // C and C + R
   float scale;
 };
 // Writes o[row * o_row + head * o_head + i], C floats, and lse[row * lse_row + head].

@@ -1,24 +1,40 @@
 #include <ATen/ATen.h>
 
 #include <limits>
+#include <vector>
 
+#include "kernels/host_values.h"
 #include "kernels/latent_attention.h"
 
 namespace finback {
 
+namespace {
+
+// Keys of sequence b that lie in pages.
+at::Tensor cached_keys(const LatentKeys& keys, int64_t b, int64_t count) {
+  const int64_t rows = keys.pages_XPY.size(1);
+  const at::Tensor slots = at::arange(keys.first_slot, keys.first_slot + count, keys.block_table_BM.options());
+  const at::Tensor pages = keys.block_table_BM[b].index_select(0, slots.div(rows, "floor"));
+  return keys.pages_XPY.index({pages, slots.remainder(rows)});
+}
+
+}  // namespace
+
 LatentAttention latent_attention_ref(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c, double scale) {
   const int64_t heads = q_THY.size(1);
+  const std::vector<int64_t> row_starts = fetched_values(keys.row_starts_B1), cached = fetched_values(keys.cached_B),
+                             segment_starts = fetched_values(keys.segment_starts_B1), segments = fetched_values(keys.segments_G2.flatten());
   std::vector<at::Tensor> outputs, lses;
-  for (size_t b = 0; b + 1 < keys.row_starts.size(); ++b) {
-    const int64_t begin = keys.row_starts[b], rows = keys.row_starts[b + 1] - begin;
-    const int64_t first = keys.key_starts[b], count = keys.key_starts[b + 1] - first;
+  for (size_t b = 0; b < cached.size(); ++b) {
+    const int64_t begin = row_starts[b], rows = row_starts[b + 1] - begin;
     if (rows == 0) continue;
-    std::vector<at::Tensor> key_list;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = keys.key_rows[size_t(first + i)];
-      key_list.push_back(row >= 0 ? keys.pool_SY[row] : keys.self_TY[-1 - row]);
+    std::vector<at::Tensor> parts;
+    if (cached[b] > 0) parts.push_back(cached_keys(keys, int64_t(b), cached[b]));
+    for (size_t g = size_t(segment_starts[b]); g < size_t(segment_starts[b + 1]); ++g) {
+      parts.push_back(keys.self_TY.slice(0, segments[2 * g], segments[2 * g] + segments[2 * g + 1]));
     }
-    const at::Tensor k = at::stack(key_list);                                  // [count, C + R]
+    const at::Tensor k = at::cat(parts, 0);  // [count, C + R]
+    const int64_t count = k.size(0);
     const at::Tensor q = q_THY.slice(0, begin, begin + rows).transpose(0, 1);  // [H, rows, C + R]
     // The last row sees all keys, the row before one less.
     const at::Tensor hidden = at::ones({rows, count}, q.options().dtype(at::kBool)).triu(count - rows + 1);

@@ -22,23 +22,27 @@ struct LatentAttentionInputs {
   double scale;
 };
 
-// Cached keys lie in the pool back to front (nothing is consecutive), new ones in self_TY.
+// Cached keys lie in pages of one row, back to front (nothing is consecutive), new ones in self_TY.
 LatentAttentionInputs make(const LatentAttentionCase& c) {
   const int64_t y = c.c + c.r;
   LatentAttentionInputs x;
   x.c = c.c, x.scale = 1 / std::sqrt(double(y));
-  x.keys.key_starts = x.keys.row_starts = {0};
-  int64_t cached = 0;
-  for (const LatentAttentionSequence& s : c.sequences) cached += s.cached;
-  int64_t pool_row = cached, self_row = 0;
+  int64_t pages = 0, longest = 1;
+  for (const LatentAttentionSequence& s : c.sequences) pages += s.cached, longest = std::max(longest, s.cached);
+  const int64_t sequences = int64_t(c.sequences.size());
+  int64_t page = pages, self_row = 0;
+  std::vector<int64_t> row_starts = {0}, cached, segments;
+  x.keys.block_table_BM = at::full({sequences, longest}, -1, at::kLong);
   for (const LatentAttentionSequence& s : c.sequences) {
-    for (int64_t i = 0; i < s.cached; ++i) x.keys.key_rows.push_back(--pool_row);
-    for (int64_t i = 0; i < s.rows; ++i) x.keys.key_rows.push_back(-1 - self_row++);
-    x.keys.key_starts.push_back(int64_t(x.keys.key_rows.size()));
-    x.keys.row_starts.push_back(self_row);
+    for (int64_t i = 0; i < s.cached; ++i) x.keys.block_table_BM[int64_t(cached.size())][i].fill_(--page);
+    cached.push_back(s.cached);
+    segments.insert(segments.end(), {self_row, s.rows});
+    row_starts.push_back(self_row += s.rows);
   }
+  x.keys.row_starts_B1 = at::tensor(row_starts), x.keys.cached_B = at::tensor(cached);
+  x.keys.segment_starts_B1 = at::arange(sequences + 1, at::kLong), x.keys.segments_G2 = at::tensor(segments).view({sequences, 2});
   x.keys.self_TY = normal({self_row, y}, 1);
-  x.keys.pool_SY = normal({cached, y}, 2);
+  x.keys.pages_XPY = normal({pages, 1, y}, 2);
   x.q_THY = normal({self_row, c.heads, y}, 3);
   x.do_THC = normal({self_row, c.heads, c.c}, 4);
   return x;
@@ -74,7 +78,7 @@ TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
   for (const LatentAttentionCase& c : cases()) {
     const LatentAttentionInputs x = make(c);
     LatentAttentionInputs exact_x = x;
-    for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pool_SY}) *t = t->to(at::kDouble);
+    for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pages_XPY}) *t = t->to(at::kDouble);
     select_kernels("ref");
     const LatentAttention exact = forward(exact_x);
     const LatentAttentionGrad exact_grad = backward(exact_x, exact);
@@ -96,12 +100,10 @@ TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
 // Two sequences read the same latents of this call: both gradients reach them, in sequence order.
 TEST(LatentAttention, SumsGradientsOfASharedPrefix) {
   LatentAttentionInputs x = make({8, 32, 8, {{0, 70}, {0, 20}}});
-  std::vector<int64_t> second;
-  for (int64_t i = 0; i < 70; ++i) second.push_back(-1 - i);
-  x.keys.key_rows.insert(x.keys.key_rows.begin() + 70, second.begin(), second.end());
-  x.keys.key_starts = {0, 70, 160};
+  x.keys.segment_starts_B1 = at::tensor({0, 1, 3}, at::kLong);
+  x.keys.segments_G2 = at::tensor({0, 70, 0, 70, 70, 20}, at::kLong).view({3, 2});
   LatentAttentionInputs exact_x = x;
-  for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pool_SY}) *t = t->to(at::kDouble);
+  for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pages_XPY}) *t = t->to(at::kDouble);
   select_kernels("ref");
   const LatentAttentionGrad exact = backward(exact_x, forward(exact_x));
   for_each_variant([&] {
@@ -120,13 +122,19 @@ LatentAttentionInputs chunk_of(const LatentAttentionInputs& whole, int64_t begin
   const at::Tensor latents = whole.keys.self_TY;
   x.q_THY = whole.q_THY.slice(0, begin, end);
   x.keys.self_TY = latents.slice(0, begin, end);
-  // A cache whose rows are wider than a latent, or one that keeps latents in another order.
-  x.keys.pool_SY = strided ? at::cat({latents, at::full({latents.size(0), 3}, NAN)}, 1).slice(1, 0, latents.size(1)) : latents.flip({0});
-  x.keys.key_rows.clear();
-  for (int64_t i = 0; i < begin; ++i) x.keys.key_rows.push_back(strided ? i : latents.size(0) - 1 - i);
-  for (int64_t i = begin; i < end; ++i) x.keys.key_rows.push_back(-1 - (i - begin));
-  x.keys.key_starts = {0, end};
-  x.keys.row_starts = {0, end - begin};
+  const int64_t y = latents.size(1);
+  if (strided) {  // pages of 8 rows that are wider than a latent, behind 3 slots of another sequence
+    const at::Tensor slots = at::cat({at::full({3, y}, NAN), latents, at::full({5, y}, NAN)});
+    x.keys.pages_XPY = at::cat({slots, at::full({208, 3}, NAN)}, 1).view({26, 8, y + 3}).slice(2, 0, y);
+    x.keys.block_table_BM = at::arange(26, at::kLong).unsqueeze(0);
+    x.keys.first_slot = 3;
+  } else {  // pages of one row, in another order
+    x.keys.pages_XPY = latents.flip({0}).unsqueeze(1);
+    x.keys.block_table_BM = at::arange(199, -1, -1, at::kLong).unsqueeze(0);
+  }
+  x.keys.cached_B = at::tensor({begin}, at::kLong);
+  x.keys.segments_G2 = at::tensor({int64_t(0), end - begin}, at::kLong).view({1, 2});
+  x.keys.row_starts_B1 = at::tensor({int64_t(0), end - begin}, at::kLong);
   return x;
 }
 
@@ -172,13 +180,14 @@ TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
     const LatentAttention two = forward(x);
     const LatentAttentionGrad two_grad = backward(x, two);
     EXPECT_TRUE(same_bits(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY));
-    for (size_t b = 0; b < 4; ++b) {
+    for (int64_t b = 0; b < 4; ++b) {
       LatentAttentionInputs alone = x;
-      const int64_t begin = x.keys.row_starts[b], end = x.keys.row_starts[b + 1];
+      const int64_t* row_starts = x.keys.row_starts_B1.const_data_ptr<int64_t>();
+      const int64_t begin = row_starts[b], end = row_starts[b + 1];
       alone.q_THY = x.q_THY.slice(0, begin, end);
-      alone.keys.key_rows.assign(x.keys.key_rows.begin() + x.keys.key_starts[b], x.keys.key_rows.begin() + x.keys.key_starts[b + 1]);
-      alone.keys.key_starts = {0, int64_t(alone.keys.key_rows.size())};
-      alone.keys.row_starts = {0, end - begin};
+      for (at::Tensor* list : {&alone.keys.cached_B, &alone.keys.block_table_BM, &alone.keys.segments_G2}) *list = list->slice(0, b, b + 1);
+      alone.keys.segment_starts_B1 = at::tensor({0, 1}, at::kLong);
+      alone.keys.row_starts_B1 = at::tensor({int64_t(0), end - begin}, at::kLong);
       EXPECT_TRUE(same_bits(forward(alone), rows_of(one, begin, end))) << " sequence " << b;
     }
   });
@@ -189,7 +198,10 @@ TEST(LatentAttention, AcceptsStridedQueriesAndUndefinedHomes) {
   LatentAttentionInputs strided = x;
   strided.q_THY = at::cat({x.q_THY, at::full({3, 4, 2}, NAN)}, 2).slice(2, 0, 24);
   LatentAttentionInputs cached_only = make({4, 16, 8, {{40, 1}}});
-  cached_only.keys.key_rows[40] = 39;  // the new key too is a cached one
+  cached_only.keys.block_table_BM = at::cat({cached_only.keys.block_table_BM, at::full({1, 1}, 39, at::kLong)}, 1);
+  cached_only.keys.cached_B = at::tensor({41}, at::kLong);  // the new key too is a cached one
+  cached_only.keys.segment_starts_B1 = at::tensor({0, 0}, at::kLong);
+  cached_only.keys.segments_G2 = at::empty({0, 2}, at::kLong);
   cached_only.keys.self_TY = at::Tensor();
   for_each_variant([&] {
     EXPECT_TRUE(same_bits(forward(x), forward(strided)));

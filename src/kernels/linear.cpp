@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <utility>
 
 #include "base/error.h"
 #include "gemm/gemm.h"
 #include "kernels/backend.h"
+#include "kernels/host_values.h"
 #include "kernels/rows.h"
 
 namespace finback {
@@ -33,9 +35,12 @@ void check_wgrad(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Ten
             dy_TN.size(1), x_TK.size(1), dw_NK.size(-2), dw_NK.size(-1));
 }
 
-void check_offsets(const std::vector<int64_t>& offsets, int64_t groups, int64_t rows) {
+// Where they lie.
+std::span<const int64_t> checked_offsets(const at::Tensor& offsets_E1, int64_t groups, int64_t rows) {
+  const std::span<const int64_t> offsets = values_in_place(offsets_E1);
   FB_ASSERT(int64_t(offsets.size()) == groups + 1 && offsets.front() == 0 && offsets.back() == rows,
             "{} offsets from 0 to {}, got {} up to {}", groups + 1, rows, offsets.size(), offsets.empty() ? 0 : offsets.back());
+  return offsets;
 }
 
 void check_heads(const at::Tensor& x, int64_t heads, int64_t columns) {
@@ -45,13 +50,13 @@ void check_heads(const at::Tensor& x, int64_t heads, int64_t columns) {
 
 // One job a group: `job(e, first row, rows)`; groups without rows have none.
 template <class MakeJob>
-void add_groups(const std::vector<int64_t>& offsets, const MakeJob& job, std::vector<GemmJob>& jobs) {
+void add_groups(std::span<const int64_t> offsets, const MakeJob& job, std::vector<GemmJob>& jobs) {
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     if (offsets[e] < offsets[e + 1]) jobs.push_back(job(int64_t(e), offsets[e], offsets[e + 1] - offsets[e]));
   }
 }
 template <class MakeJob>
-void run_groups(const std::vector<int64_t>& offsets, bool accumulate, const MakeJob& job) {
+void run_groups(std::span<const int64_t> offsets, bool accumulate, const MakeJob& job) {
   std::vector<GemmJob> jobs;
   add_groups(offsets, job, jobs);
   gemm_all(jobs, accumulate);
@@ -81,15 +86,15 @@ std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls) {
   for (const LinearCall& call : calls) {
     const at::Tensor& x_SK = *call.x;
     const WeightOperand& w = call.w;
-    const std::vector<int64_t> all = {0, x_SK.size(0)}, &offsets = call.offsets != nullptr ? *call.offsets : all;
     check_columns(x_SK, w.k());
-    check_offsets(offsets, w.groups(), x_SK.size(0));
     if (backend_of(x_SK) == Backend::kRef) {
       const at::Tensor input_SK = w.input_numbers(x_SK), values = w.forward_numbers();
-      outputs.push_back(call.offsets == nullptr ? linear_ref(input_SK, values) : grouped_linear_ref(input_SK, values, offsets));
+      outputs.push_back(call.offsets_E1 == nullptr ? linear_ref(input_SK, values) : grouped_linear_ref(input_SK, values, *call.offsets_E1));
       continue;
     }
     const Rows x = rows_of(x_SK);
+    const std::array<int64_t, 2> all = {0, x.count};
+    const std::span<const int64_t> offsets = call.offsets_E1 != nullptr ? checked_offsets(*call.offsets_E1, w.groups(), x.count) : all;
     outputs.push_back(at::empty({x_SK.size(0), w.n()}, x_SK.options()));
     float* y = outputs.back().mutable_data_ptr<float>();
     add_groups(
@@ -126,28 +131,28 @@ void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::T
        true);
 }
 
-at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const std::vector<int64_t>& offsets) {
-  const LinearCall call = {&x_SK, w, &offsets};
+at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const at::Tensor& offsets_E1) {
+  const LinearCall call = {&x_SK, w, &offsets_E1};
   return linear_all({&call, 1}).front();
 }
 
-at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const std::vector<int64_t>& offsets) {
+at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const at::Tensor& offsets_E1) {
   check_columns(dy_SN, w.n());
-  check_offsets(offsets, w.groups(), dy_SN.size(0));
-  if (backend_of(dy_SN) == Backend::kRef) return grouped_linear_ref(w.input_numbers(dy_SN), w.backward_numbers().transpose(1, 2), offsets);
+  if (backend_of(dy_SN) == Backend::kRef)
+    return grouped_linear_ref(w.input_numbers(dy_SN), w.backward_numbers().transpose(1, 2), offsets_E1);
   at::Tensor dx_SK = at::empty({dy_SN.size(0), w.k()}, dy_SN.options());
   const Rows dy = rows_of(dy_SN);
   float* dx = dx_SK.mutable_data_ptr<float>();
-  run_groups(offsets, false, [&](int64_t e, int64_t first, int64_t rows) {
+  run_groups(checked_offsets(offsets_E1, w.groups(), dy.count), false, [&](int64_t e, int64_t first, int64_t rows) {
     return GemmJob{rows, w.k(), w.n(), {dy.at(first), dy.stride, 1}, {}, w.backward(e), dx + first * w.k(), w.k()};
   });
   return dx_SK;
 }
 
-void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets) {
+void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const at::Tensor& offsets_E1) {
   check_wgrad(dw_ENK, dy_SN, x_SK);
-  check_offsets(offsets, dw_ENK.size(0), x_SK.size(0));
   if (backend_of(dy_SN) == Backend::kRef) {
+    const std::vector<int64_t> offsets = fetched_values(offsets_E1);
     for (int64_t e = 0; e < dw_ENK.size(0); ++e) {
       const int64_t begin = offsets[size_t(e)], end = offsets[size_t(e) + 1];
       if (begin < end) linear_wgrad_(dw_ENK[e], dy_SN.slice(0, begin, end), x_SK.slice(0, begin, end));
@@ -155,7 +160,7 @@ void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, co
     return;
   }
   const Rows dy = rows_of(dy_SN), x = rows_of(x_SK);
-  run_groups(offsets, true, [&](int64_t e, int64_t first, int64_t rows) {
+  run_groups(checked_offsets(offsets_E1, dw_ENK.size(0), x.count), true, [&](int64_t e, int64_t first, int64_t rows) {
     return GemmJob{
         dy.columns,      x.columns, rows, {dy.at(first), 1, dy.stride}, {x.at(first), x.stride, 1}, {}, dw_ENK[e].mutable_data_ptr<float>(),
         dw_ENK.stride(1)};

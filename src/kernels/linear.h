@@ -3,7 +3,6 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -18,16 +17,17 @@ at::Tensor linear_dgrad(const at::Tensor& dy_TN, const WeightOperand& w);
 // dw_NK += dy_TN^T x_TK, tokens in order: micro-batches that accumulate give the bits of one big batch.
 void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK);
 
-// Rows [offsets[e], offsets[e+1]) use group e; a group may be empty. offsets has groups + 1 entries, offsets.back() == rows of x.
-at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const std::vector<int64_t>& offsets);
-at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const std::vector<int64_t>& offsets);
-void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const std::vector<int64_t>& offsets);
+// Rows [offsets[e], offsets[e+1]) use group e; a group may be empty. offsets_E1: i64, from 0 to the rows of x, on x's device. The CPU reads it in
+// place; the definition fetches it once a call, the one place where a MoE layer on a device waits for its numbers.
+at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const at::Tensor& offsets_E1);
+at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const at::Tensor& offsets_E1);
+void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const at::Tensor& offsets_E1);
 
-// Layers that wait for nothing of each other, in one pool loop: y of each, the bits of linear (offsets null) and grouped_linear.
+// Layers that wait for nothing of each other, in one pool loop: y of each, the bits of linear (offsets_E1 null) and grouped_linear.
 struct LinearCall {
   const at::Tensor* x;
   WeightOperand w;
-  const std::vector<int64_t>* offsets = nullptr;
+  const at::Tensor* offsets_E1 = nullptr;
 };
 std::vector<at::Tensor> linear_all(std::span<const LinearCall> calls);
 
@@ -39,7 +39,7 @@ void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, con
 
 // The definitions.
 at::Tensor linear_ref(const at::Tensor& x_TK, const at::Tensor& w_NK);
-at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, const std::vector<int64_t>& offsets);
+at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, const at::Tensor& offsets_E1);
 // Of heads_linear_t: the same with W transposed.
 at::Tensor heads_linear_ref(const at::Tensor& x_THK, const at::Tensor& w_HNK);
 

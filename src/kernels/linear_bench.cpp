@@ -12,8 +12,7 @@ void bench_grouped(Bench& bench, int64_t experts, int64_t rows, int64_t n, int64
   const uint64_t stamp = 1;
   const at::Tensor x_SK = at::randn({rows, k}), dy_SN = at::randn({rows, n}), w_ENK = at::randn({experts, n, k}),
                    dw_ENK = at::zeros({experts, n, k});
-  std::vector<int64_t> offsets;
-  for (int64_t e = 0; e <= experts; ++e) offsets.push_back(rows * e / experts);
+  const at::Tensor offsets = (at::arange(experts + 1, at::kLong) * rows).div(experts, "floor");
   const PackedWeight w = prepared(w_ENK, &stamp);
   const double flops = 2.0 * double(rows * n * k);
   const std::string shape = fmt::format("{} x {}x{}x{}", experts, rows / experts, n, k);

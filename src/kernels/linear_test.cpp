@@ -56,13 +56,15 @@ TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
         [&](const Tensors& x) {
           const PackedWeight w = prepared(x[1], &kStamp);
           const at::Tensor dw = stacked(3, n, k, 4);
-          grouped_linear_wgrad_(dw, x[2], x[0], c.offsets);
-          return Tensors{grouped_linear(x[0], w, c.offsets), grouped_linear_dgrad(x[2], w, c.offsets), dw.contiguous()};
+          grouped_linear_wgrad_(dw, x[2], x[0], at::tensor(c.offsets));
+          return Tensors{grouped_linear(x[0], w, at::tensor(c.offsets)), grouped_linear_dgrad(x[2], w, at::tensor(c.offsets)),
+                         dw.contiguous()};
         },
         [&](const Tensors& x) {
-          const Tensors grads = gradients_of(
-              [&](const Tensors& leaves) { return Tensors{grouped_linear_ref(leaves[0], leaves[1], c.offsets)}; }, {x[0], x[1]}, {x[2]});
-          return Tensors{grouped_linear_ref(x[0], x[1], c.offsets), grads[0], x[3] + grads[1]};
+          const Tensors grads =
+              gradients_of([&](const Tensors& leaves) { return Tensors{grouped_linear_ref(leaves[0], leaves[1], at::tensor(c.offsets))}; },
+                           {x[0], x[1]}, {x[2]});
+          return Tensors{grouped_linear_ref(x[0], x[1], at::tensor(c.offsets)), grads[0], x[3] + grads[1]};
         },
         std::max(rows, n));
   }
@@ -71,7 +73,7 @@ TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
 // Bits of a row in a group are those of the row alone in a plain linear layer of that group's weight.
 TEST(GroupedLinear, RowDoesNotKnowItsGroup) {
   const at::Tensor x = normal({50, 20}, 1), w_ENK = stacked(3, 33, 20, 2);
-  const std::vector<int64_t> offsets = {0, 7, 7, 50};
+  const at::Tensor offsets = at::tensor({0, 7, 7, 50}, at::kLong);
   for_each_variant([&] {
     const at::Tensor y = grouped_linear(x, prepared(w_ENK, &kStamp), offsets);
     EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), prepared(w_ENK[2], &kStamp))));
@@ -91,12 +93,12 @@ TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   const at::Tensor dy = normal({90, 30}, 1), x = normal({90, 40}, 2);
   for_each_variant([&] {
     const at::Tensor whole = normal({3, 30, 40}, 3), halves = whole.clone();
-    grouped_linear_wgrad_(whole, dy, x, {0, 30, 60, 90});
+    grouped_linear_wgrad_(whole, dy, x, at::tensor({0, 30, 60, 90}, at::kLong));
     const auto piece = [&](const at::Tensor& t, int64_t first, int64_t end) {
       return at::cat({t.slice(0, first, end), t.slice(0, 30 + first, 30 + end), t.slice(0, 60 + first, 60 + end)});
     };
-    grouped_linear_wgrad_(halves, piece(dy, 0, 11), piece(x, 0, 11), {0, 11, 22, 33});
-    grouped_linear_wgrad_(halves, piece(dy, 11, 30), piece(x, 11, 30), {0, 19, 38, 57});
+    grouped_linear_wgrad_(halves, piece(dy, 0, 11), piece(x, 0, 11), at::tensor({0, 11, 22, 33}, at::kLong));
+    grouped_linear_wgrad_(halves, piece(dy, 11, 30), piece(x, 11, 30), at::tensor({0, 19, 38, 57}, at::kLong));
     EXPECT_TRUE(same_bits(whole, halves));
   });
 }

@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/backend.h"
+#include "kernels/host_values.h"
 #include "kernels/mla_attention_cpu.h"
 #include "kernels/ref_grad.h"
 
@@ -22,8 +24,14 @@ void check_shapes(const MlaInputs& x) {
   FB_ASSERT(kv_THY.size(0) == tokens && k_rope_TR.size(0) == tokens && kv_THY.size(1) == q_THX.size(1),
             "q, kv, k_rope of the same tokens and heads");
   FB_ASSERT(n > 0 && kv_THY.size(2) > n, "q has N + R channels, kv N + V");
-  FB_ASSERT(starts_B1.empty() ? tokens == 0 : starts_B1.front() == 0 && starts_B1.back() == tokens, "segments cover the tokens");
-  FB_ASSERT(std::is_sorted(starts_B1.begin(), starts_B1.end()), "segments are in order");
+}
+
+std::span<const int64_t> checked_starts(const MlaInputs& x) {
+  const std::span<const int64_t> starts = values_in_place(x.starts_B1);
+  const int64_t tokens = x.q_THX.size(0);
+  FB_ASSERT(starts.empty() ? tokens == 0 : starts.front() == 0 && starts.back() == tokens, "segments cover the tokens");
+  FB_ASSERT(std::is_sorted(starts.begin(), starts.end()), "segments are in order");
+  return starts;
 }
 
 at::Tensor unit_columns(const at::Tensor& x) {
@@ -59,10 +67,10 @@ struct MlaOperands {
 struct MlaTask {
   int64_t begin, rows, head, first, last;
 };
-std::vector<MlaTask> tasks_of(std::span<const int64_t> starts_B1, int64_t heads, int64_t chunk_rows) {
+std::vector<MlaTask> tasks_of(std::span<const int64_t> starts, int64_t heads, int64_t chunk_rows) {
   std::vector<MlaTask> tasks;
-  for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {
-    const int64_t begin = starts_B1[b], rows = starts_B1[b + 1] - begin, step = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
+  for (size_t b = 0; b + 1 < starts.size(); ++b) {
+    const int64_t begin = starts[b], rows = starts[b + 1] - begin, step = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
     for (int64_t first = 0; first < rows; first += step) {
       for (int64_t h = 0; h < heads; ++h) tasks.push_back({begin, rows, h, first, std::min(rows, first + step)});
     }
@@ -96,7 +104,7 @@ MlaAttention mla_attention(const MlaInputs& inputs) {
   const MlaOperands x(inputs);
   const MlaAttention out = {at::empty({x.q_THX.size(0), x.heads(), x.v()}, x.q_THX.options()),
                             at::empty({x.q_THX.size(0), x.heads()}, x.q_THX.options())};
-  const std::vector<MlaTask> tasks = tasks_of(inputs.starts_B1, x.heads(), kChunkRows);
+  const std::vector<MlaTask> tasks = tasks_of(checked_starts(inputs), x.heads(), kChunkRows);
   parallel_for(int64_t(tasks.size()), [&](int64_t i) {
     const MlaTask& p = tasks[size_t(i)];
     mla_head_forward(x.head(p.begin, p.rows, p.head), p.first, p.last, target_of(out.o_THV, p.begin, p.head),
@@ -120,7 +128,7 @@ MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInput
   FB_ASSERT(d_o_THV.sizes() == saved.o_THV.sizes() && saved.o_THV.size(2) == x.v(), "do and the saved o are [T, H, V]");
   const at::Tensor dq_THX = at::empty(x.q_THX.sizes(), x.q_THX.options()), dkv_THY = at::empty(x.kv_THY.sizes(), x.q_THX.options());
   const at::Tensor dk_rope_THR = at::empty({x.q_THX.size(0), x.heads(), x.r()}, x.q_THX.options());
-  const std::vector<MlaTask> tasks = tasks_of(inputs.starts_B1, x.heads(), 0);
+  const std::vector<MlaTask> tasks = tasks_of(checked_starts(inputs), x.heads(), 0);
   parallel_for(int64_t(tasks.size()), [&](int64_t i) {
     const MlaTask& p = tasks[size_t(i)];
     MlaHeadGrad grad = {rows_of(d_o_THV, p.begin, p.head),  rows_of(saved.o_THV, p.begin, p.head), rows_of(saved.lse_TH, p.begin, p.head),

@@ -3,18 +3,16 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-#include <span>
-
 namespace finback {
 
 // Token t attends to tokens s <= t of its own segment.
 struct MlaInputs {
-  at::Tensor q_THX;                    // [T, H, N + R], nope channels first, rope channels rotated
-  at::Tensor kv_THY;                   // [T, H, N + V], key channels first (kv_b_proj's row order)
-  at::Tensor k_rope_TR;                // rotated, shared by all heads
-  std::span<const int64_t> starts_B1;  // the segments' first rows, then T; the caller keeps them
-  double scale;                        // of the scores
+  at::Tensor q_THX;      // [T, H, N + R], nope channels first, rope channels rotated
+  at::Tensor kv_THY;     // [T, H, N + V], key channels first (kv_b_proj's row order)
+  at::Tensor k_rope_TR;  // rotated, shared by all heads
+  at::Tensor starts_B1;  // i64, the segments' first rows, then T; the CPU reads
+                         // them in place, the definition fetches them
+  double scale;          // of the scores
 };
 struct MlaAttention {
   at::Tensor o_THV;   // contiguous

@@ -22,7 +22,7 @@ void bench_one(Bench& bench, const MlaAttentionShape& s) {
   const at::Tensor k_rope_TR = at::randn({tokens, s.r}), do_THV = at::randn({tokens, s.heads, s.v});
   std::vector<int64_t> starts_B1;
   for (int64_t t = 0; t <= tokens; t += s.tokens) starts_B1.push_back(t);
-  const MlaInputs x = {q_THX, kv_THY, k_rope_TR, starts_B1, 1 / std::sqrt(double(s.n + s.r))};
+  const MlaInputs x = {q_THX, kv_THY, k_rope_TR, at::tensor(starts_B1), 1 / std::sqrt(double(s.n + s.r))};
   const MlaAttention saved = mla_attention(x);
   // Useful work only: T (T + 1) / 2 pairs of a document; forward 2 products, backward 5.
   const double pairs = double(s.documents * s.heads) * double(s.tokens) * double(s.tokens + 1) / 2;

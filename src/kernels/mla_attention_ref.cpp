@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kernels/host_values.h"
 #include "kernels/mla_attention.h"
 
 namespace finback {
@@ -9,9 +10,10 @@ namespace finback {
 MlaAttention mla_attention_ref(const MlaInputs& x) {
   const auto& [q_THX, kv_THY, k_rope_TR, starts_B1, scale] = x;
   const int64_t heads = q_THX.size(1), n = q_THX.size(2) - k_rope_TR.size(1);
+  const std::vector<int64_t> starts = fetched_values(starts_B1);
   std::vector<at::Tensor> outputs, lses;
-  for (size_t b = 0; b + 1 < starts_B1.size(); ++b) {
-    const int64_t begin = starts_B1[b], end = starts_B1[b + 1];
+  for (size_t b = 0; b + 1 < starts.size(); ++b) {
+    const int64_t begin = starts[b], end = starts[b + 1];
     const at::Tensor q = q_THX.slice(0, begin, end).transpose(0, 1);
     const at::Tensor kv = kv_THY.slice(0, begin, end);
     const at::Tensor k_rope = k_rope_TR.slice(0, begin, end).unsqueeze(1).expand({end - begin, heads, k_rope_TR.size(1)});

@@ -15,8 +15,10 @@ struct MlaAttentionInputs {
   at::Tensor q_THX, kv_THY, k_rope_TR, do_THV;
   std::vector<int64_t> starts_B1;
   double scale;
-  MlaInputs mla() const { return {q_THX, kv_THY, k_rope_TR, starts_B1, scale}; }
-  MlaInputs in_doubles() const { return {q_THX.to(at::kDouble), kv_THY.to(at::kDouble), k_rope_TR.to(at::kDouble), starts_B1, scale}; }
+  MlaInputs mla() const { return {q_THX, kv_THY, k_rope_TR, at::tensor(starts_B1), scale}; }
+  MlaInputs in_doubles() const {
+    return {q_THX.to(at::kDouble), kv_THY.to(at::kDouble), k_rope_TR.to(at::kDouble), at::tensor(starts_B1), scale};
+  }
 };
 
 std::vector<int64_t> starts_of(const std::vector<int64_t>& lengths) {

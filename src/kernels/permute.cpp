@@ -2,12 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/backend.h"
+#include "kernels/host_values.h"
 #include "kernels/permute_cpu.h"
 #include "kernels/ref_grad.h"
 #include "kernels/rows.h"
@@ -47,22 +51,22 @@ at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK
 
 }  // namespace
 
+// A counting sort: rows of an expert are in token order.
 TokenPermutation make_permutation(const at::Tensor& topk_ids_TK, int64_t n_experts) {
-  // A counting sort on the host: rows of an expert are in token order.
-  const at::Tensor ids_TK = topk_ids_TK.to(at::kCPU).contiguous();
-  const int64_t tokens = ids_TK.size(0), k = ids_TK.size(1);
-  const int64_t* ids = ids_TK.const_data_ptr<int64_t>();
-  TokenPermutation permutation;
-  permutation.expert_offsets.assign(size_t(n_experts) + 1, 0);
+  if (backend_of(topk_ids_TK) == Backend::kRef) return make_permutation_ref(topk_ids_TK, n_experts);
+  const at::Tensor ids_TK = topk_ids_TK.contiguous();
+  const int64_t tokens = ids_TK.size(0), k = ids_TK.size(1), *ids = ids_TK.const_data_ptr<int64_t>();
+  const at::TensorOptions options = ids_TK.options();
+  TokenPermutation permutation{at::empty({tokens * k}, options), at::empty({tokens, k}, options), at::zeros({n_experts + 1}, options)};
+  int64_t* offsets = permutation.expert_offsets_E1.mutable_data_ptr<int64_t>();
   for (int64_t i = 0; i < tokens * k; ++i) {
     FB_ASSERT(ids[i] >= 0 && ids[i] < n_experts, "the router chose an expert that exists");
-    ++permutation.expert_offsets[size_t(ids[i]) + 1];
+    ++offsets[ids[i] + 1];
   }
-  for (int64_t e = 0; e < n_experts; ++e) permutation.expert_offsets[size_t(e) + 1] += permutation.expert_offsets[size_t(e)];
-  std::vector<int64_t> next(permutation.expert_offsets.begin(), permutation.expert_offsets.end() - 1);
-  at::Tensor sorted_token_ids_S = at::empty({tokens * k}, at::kLong), permuted_rows_TK = at::empty({tokens, k}, at::kLong);
-  int64_t* sorted_token_ids = sorted_token_ids_S.mutable_data_ptr<int64_t>();
-  int64_t* permuted_rows = permuted_rows_TK.mutable_data_ptr<int64_t>();
+  for (int64_t e = 0; e < n_experts; ++e) offsets[e + 1] += offsets[e];
+  std::vector<int64_t> next(offsets, offsets + n_experts);
+  int64_t* sorted_token_ids = permutation.sorted_token_ids_S.mutable_data_ptr<int64_t>();
+  int64_t* permuted_rows = permutation.permuted_rows_TK.mutable_data_ptr<int64_t>();
   for (int64_t t = 0, i = 0; t < tokens; ++t) {
     for (const int64_t end = i + k; i < end; ++i) {
       const int64_t row = next[size_t(ids[i])]++;
@@ -70,9 +74,21 @@ TokenPermutation make_permutation(const at::Tensor& topk_ids_TK, int64_t n_exper
       permuted_rows[i] = row;
     }
   }
-  permutation.sorted_token_ids_S = sorted_token_ids_S.to(topk_ids_TK.device());
-  permutation.permuted_rows_TK = permuted_rows_TK.to(topk_ids_TK.device());
   return permutation;
+}
+
+at::Tensor expert_cuts(const TokenPermutation& permutation, const at::Tensor& starts_R) {
+  if (backend_of(starts_R) == Backend::kRef) return expert_cuts_ref(permutation, starts_R);
+  const std::span<const int64_t> tokens = values_in_place(permutation.sorted_token_ids_S),
+                                 offsets = values_in_place(permutation.expert_offsets_E1), starts = values_in_place(starts_R);
+  const int64_t experts = int64_t(offsets.size()) - 1;
+  at::Tensor cuts_ER = at::empty({experts, starts_R.size(0)}, starts_R.options());
+  int64_t* cut = cuts_ER.mutable_data_ptr<int64_t>();
+  for (size_t e = 0; e < size_t(experts); ++e) {
+    const auto first = tokens.begin() + offsets[e], end = tokens.begin() + offsets[e + 1];
+    for (const int64_t start : starts) *cut++ = std::lower_bound(first, end, start) - tokens.begin();
+  }
+  return cuts_ER;
 }
 
 at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S) {

@@ -11,8 +11,14 @@ void bench_permute(Bench& bench) {
   const at::Tensor ids_TK = std::get<1>(at::randn({tokens, experts}).topk(k)), weights_TK = at::rand({tokens, k});
   const at::Tensor x_TD = at::randn({tokens, d}), y_SD = at::randn({tokens * k, d});
   const double row_bytes = double(tokens * d) * sizeof(float);
-  bench.row("make_permutation 2048 tokens, 4 of 16", 0, 24.0 * double(tokens * k), [&] { make_permutation(ids_TK, experts); }, {});
+  bench.row(
+      "make_permutation 2048 tokens, 4 of 16", 0, 24.0 * double(tokens * k), [&] { make_permutation(ids_TK, experts); },
+      [&] { make_permutation_ref(ids_TK, experts); });
   const TokenPermutation permutation = make_permutation(ids_TK, experts);
+  const at::Tensor starts_R = at::arange(0, tokens + 1, 256, at::kLong);
+  bench.row(
+      "expert_cuts 8 rows of 256 tokens, 16 experts", 0, 0, [&] { expert_cuts(permutation, starts_R); },
+      [&] { expert_cuts_ref(permutation, starts_R); });
   bench.row(
       "permute 8192x256", 0, (1 + k) * row_bytes, [&] { permute(x_TD, permutation.sorted_token_ids_S); },
       [&] { permute_ref(x_TD, permutation.sorted_token_ids_S); });

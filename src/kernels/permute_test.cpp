@@ -22,14 +22,49 @@ std::vector<PermuteCase> cases() {
 TEST(Permute, RowsAreSortedByExpertThenToken) {
   for (const PermuteCase& c : cases()) {
     SCOPED_TRACE(c.what);
+    // In words: expert by expert, the tokens in order, their choices in order.
+    std::vector<int64_t> tokens, offsets = {0};
+    const at::Tensor ids_TK = c.topk_ids_TK.contiguous();
+    const int64_t t = ids_TK.size(0), k = ids_TK.size(1), *ids = ids_TK.const_data_ptr<int64_t>();
+    at::Tensor rows_TK = at::empty({t, k}, at::kLong);
+    for (int64_t e = 0; e < c.experts; ++e) {
+      for (int64_t i = 0; i < t * k; ++i) {
+        if (ids[i] != e) continue;
+        rows_TK.mutable_data_ptr<int64_t>()[i] = int64_t(tokens.size());
+        tokens.push_back(i / k);
+      }
+      offsets.push_back(int64_t(tokens.size()));
+    }
+    for_each_variant([&] {
+      const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
+      EXPECT_TRUE(at::equal(permutation.sorted_token_ids_S, at::tensor(tokens)));
+      EXPECT_TRUE(at::equal(permutation.permuted_rows_TK, rows_TK));
+      EXPECT_TRUE(at::equal(permutation.expert_offsets_E1, at::tensor(offsets)));
+    });
+    const TokenPermutation defined = make_permutation_ref(c.topk_ids_TK, c.experts);
+    EXPECT_TRUE(at::equal(defined.sorted_token_ids_S, at::tensor(tokens)) && at::equal(defined.permuted_rows_TK, rows_TK) &&
+                at::equal(defined.expert_offsets_E1, at::tensor(offsets)));
+  }
+}
+
+TEST(Permute, ExpertsAreCutWhereTheirTokensPassAStart) {
+  for (const PermuteCase& c : cases()) {
+    SCOPED_TRACE(c.what);
+    const int64_t tokens = c.topk_ids_TK.size(0);
+    const std::vector<int64_t> starts = {0, std::min<int64_t>(2, tokens), tokens / 2, tokens};
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
-    ASSERT_EQ(int64_t(permutation.expert_offsets.size()), c.experts + 1);
-    ASSERT_EQ(permutation.expert_offsets.back(), c.topk_ids_TK.numel());
-    // The definition: a stable sort by expert of (token, k) in order.
-    const at::Tensor order = std::get<1>(at::sort(c.topk_ids_TK.flatten(), /*stable=*/true, 0, false));
-    const int64_t k = c.topk_ids_TK.size(1);
-    EXPECT_TRUE(at::equal(permutation.sorted_token_ids_S, order.div(k, "floor")));
-    EXPECT_TRUE(at::equal(permutation.permuted_rows_TK.flatten().index_select(0, order), at::arange(order.size(0), at::kLong)));
+    std::vector<int64_t> cuts;
+    for (int64_t e = 0; e < c.experts; ++e) {
+      const int64_t* offsets = permutation.expert_offsets_E1.const_data_ptr<int64_t>() + e;
+      const int64_t* row_tokens = permutation.sorted_token_ids_S.const_data_ptr<int64_t>();
+      for (const int64_t start : starts) {
+        cuts.push_back(offsets[0]);
+        while (cuts.back() < offsets[1] && row_tokens[cuts.back()] < start) ++cuts.back();
+      }
+    }
+    const at::Tensor expected = at::tensor(cuts).view({c.experts, 4});
+    for_each_variant([&] { EXPECT_TRUE(at::equal(expert_cuts(permutation, at::tensor(starts)), expected)); });
+    EXPECT_TRUE(at::equal(expert_cuts_ref(permutation, at::tensor(starts)), expected));
   }
 }
 

@@ -4,24 +4,23 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <vector>
-
 #include "kernels/packed_weight.h"
 #include "kernels/quantized_rows.h"
 
 namespace finback {
 
-// Which of the S rows of y belong to which group (expert), and which row of x each one reads.
+// Which of the S rows of y belong to which group (expert), and which row of x each one reads. i64 tensors on the rows' device: the CPU reads them
+// in place, the definitions fetch offsets and tile boundaries.
 struct RowGroups {
-  std::vector<int64_t> offsets;  // rows [offsets[e], offsets[e + 1]) use group e; groups + 1 entries
-  at::Tensor source_rows_S;      // i64, the row of x; undefined: row s of y reads row s of x
-  // Tiles of 128 tokens never cross these rows: ascending, from 0 to S, all offsets among them. See Note [Tiles along tokens].
-  std::vector<int64_t> tile_boundaries;
-  // Of each group, how many of its first rows an audit looks at; empty: none.
-  std::vector<int64_t> sampled;
+  at::Tensor offsets;        // rows [offsets[e], offsets[e + 1]) use group e; groups + 1 entries
+  at::Tensor source_rows_S;  // the row of x; undefined: row s of y reads row s of x
+  // Tiles of 128 tokens never cross these rows: not descending, from 0 to S, all offsets among them. See Note [Tiles along tokens].
+  at::Tensor tile_boundaries;
+  // Of each group, how many of its first rows an audit looks at; undefined: none.
+  at::Tensor sampled_E;
 };
-// All `count` rows in one group; `tile_boundaries` as above, or empty: none between.
-RowGroups one_group(int64_t count, std::vector<int64_t> tile_boundaries = {});
+// All `count` rows in one group; `tile_boundaries` as above, or undefined: none between.
+RowGroups one_group(int64_t count, const at::Tensor& tile_boundaries = {}, at::Device device = at::kCPU);
 
 // y_SN = x[source_rows_S] W^T. REQUIRES: x and w of one precision, bf16 or fp8.
 at::Tensor quantized_linear(const QuantizedRows& x, const PackedWeight& w, const RowGroups& groups);
@@ -33,7 +32,7 @@ void quantized_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, cons
                              const RowGroups& groups);
 
 // The definitions: the operands as f32 numbers; what the functions above return is their product to f32's accumulation error.
-at::Tensor quantized_columns_ref(const at::Tensor& x_SK, Precision precision, const std::vector<int64_t>& tile_boundaries);
+at::Tensor quantized_columns_ref(const at::Tensor& x_SK, Precision precision, const at::Tensor& tile_boundaries);
 at::Tensor quantized_linear_ref(const QuantizedRows& x, const at::Tensor& weight, Precision precision, const RowGroups& groups);
 at::Tensor quantized_linear_dgrad_ref(const at::Tensor& dy_SN, const at::Tensor& weight, Precision precision, const RowGroups& groups);
 at::Tensor quantized_linear_wgrad_ref(const at::Tensor& dw, const at::Tensor& dy_SN, const QuantizedRows& x, Precision precision,

@@ -23,7 +23,7 @@ void bench_shape(Bench& bench, const QuantizedLinearShape& s, Precision precisio
   const at::Tensor x = at::randn({s.rows, s.k}), dy = at::randn({s.rows, s.n}), weight = at::randn({s.experts, s.n, s.k}),
                    dw = at::zeros({s.experts, s.n, s.k});
   RowGroups groups;
-  for (int64_t e = 0; e <= s.experts; ++e) groups.offsets.push_back(s.rows * e / s.experts);
+  groups.offsets = (at::arange(s.experts + 1, at::kLong) * s.rows).div(s.experts, "floor");
   groups.tile_boundaries = groups.offsets;
   const PackedWeight w = prepared(weight, &stamp, precision), w_f32 = prepared(weight, &stamp);
   const QuantizedRows quantized = quantize_rows(x, precision);

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "kernels/host_values.h"
 #include "kernels/quantized_linear.h"
 
 // Products in f64, so that one definition judges every variant.
@@ -17,18 +18,22 @@ at::Tensor source_rows(const QuantizedRows& x, const RowGroups& groups) {
 // product(e, first row, end) for every group, one below the other.
 template <class Product>
 at::Tensor by_group(const RowGroups& groups, const Product& product) {
+  const std::vector<int64_t> offsets = fetched_values(groups.offsets);
   std::vector<at::Tensor> parts;
-  for (size_t e = 0; e + 1 < groups.offsets.size(); ++e) parts.push_back(product(e, groups.offsets[e], groups.offsets[e + 1]));
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) parts.push_back(product(e, offsets[e], offsets[e + 1]));
   return at::cat(parts, 0).to(at::kFloat);
 }
 
 }  // namespace
 
-at::Tensor quantized_columns_ref(const at::Tensor& x_SK, Precision precision, const std::vector<int64_t>& tile_boundaries) {
+at::Tensor quantized_columns_ref(const at::Tensor& x_SK, Precision precision, const at::Tensor& tile_boundaries) {
   if (precision != Precision::kFp8 || x_SK.size(0) == 0) return quantized_rows_ref(x_SK, precision);
+  const std::vector<int64_t> boundaries = fetched_values(tile_boundaries);
   std::vector<at::Tensor> tiles;
-  for (size_t i = 0; i + 1 < tile_boundaries.size(); ++i)
-    tiles.push_back(quantized_rows_ref(x_SK.slice(0, tile_boundaries[i], tile_boundaries[i + 1]).t(), precision).t());
+  for (size_t i = 0; i + 1 < boundaries.size(); ++i) {
+    if (boundaries[i] == boundaries[i + 1]) continue;
+    tiles.push_back(quantized_rows_ref(x_SK.slice(0, boundaries[i], boundaries[i + 1]).t(), precision).t());
+  }
   return at::cat(tiles, 0);
 }
 
@@ -51,8 +56,9 @@ at::Tensor quantized_linear_wgrad_ref(const at::Tensor& dw, const at::Tensor& dy
   const at::Tensor dy = quantized_columns_ref(dy_SN, precision, groups.tile_boundaries).to(at::kDouble);
   const at::Tensor x_SK = quantized_columns_ref(source_rows(x, groups), precision, groups.tile_boundaries).to(at::kDouble);
   at::Tensor sum = dw.to(at::kDouble).contiguous();
-  for (size_t e = 0; e + 1 < groups.offsets.size(); ++e) {
-    const int64_t first = groups.offsets[e], end = groups.offsets[e + 1];
+  const std::vector<int64_t> offsets = fetched_values(groups.offsets);
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t first = offsets[e], end = offsets[e + 1];
     if (first < end) group_of(sum, e).add_(at::matmul(dy.slice(0, first, end).t(), x_SK.slice(0, first, end)));
   }
   return sum.to(at::kFloat);

@@ -21,7 +21,7 @@ struct QuantizedGroupedCase {
   std::vector<int64_t> offsets, tile_boundaries;
 };
 const QuantizedGroupedCase kGroupedCases[] = {{"no rows", {0, 0, 0, 0}, {0, 0}},
-                                              {"an empty group", {0, 5, 5, 103}, {0, 5, 40, 41, 103}},
+                                              {"an empty group", {0, 5, 5, 103}, {0, 0, 5, 5, 40, 41, 103, 103}},
                                               {"all to one", {0, 0, 190, 190}, {0, 150, 190}},
                                               {"one row each", {0, 1, 2, 3}, {0, 1, 2, 3}}};
 
@@ -77,7 +77,7 @@ TEST(QuantizedLinear, GroupsReadTheirRowsOfTheInput) {
     SCOPED_TRACE(c.what);
     const int64_t count = c.offsets.back(), n = 33, k = 140;
     check_three(normal({60, k}, 1), stacked(3, n, k, 2), normal({count, n}, 3), normal({3, n, k}, 4),
-                {c.offsets, random_ids({count}, 60, 5), c.tile_boundaries, {}});
+                {at::tensor(c.offsets), random_ids({count}, 60, 5), at::tensor(c.tile_boundaries), {}});
   }
 }
 
@@ -99,9 +99,9 @@ TEST(QuantizedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   for (const Precision precision : kQuantized) {
     for_each_variant([&] {
       const at::Tensor whole = normal({30, 140}, 3), parts = whole.clone(), blind = whole.clone();
-      const auto add = [&](const at::Tensor& sum, int64_t first, int64_t end, std::vector<int64_t> boundaries) {
+      const auto add = [&](const at::Tensor& sum, int64_t first, int64_t end, const std::vector<int64_t>& boundaries) {
         quantized_linear_wgrad_(sum, dy.slice(0, first, end), quantize_rows(x.slice(0, first, end), precision), precision,
-                                one_group(end - first, std::move(boundaries)));
+                                one_group(end - first, at::tensor(boundaries)));
       };
       add(whole, 0, 300, {0, 75, 150, 225, 300});
       add(parts, 0, 75, {0, 75});
@@ -120,9 +120,10 @@ TEST(QuantizedLinear, RowDoesNotKnowItsGroup) {
   for (const Precision precision : kQuantized) {
     for_each_variant([&] {
       const QuantizedRows stored = quantize_rows(x, precision);
-      const at::Tensor y = quantized_linear(stored, prepared(w_ENK, &kStamp, precision), {{0, 7, 7, 50}, source_rows_S, {}, {}});
-      const at::Tensor alone =
-          quantized_linear(stored, prepared(w_ENK[2], &kStamp, precision), {{0, 43}, source_rows_S.slice(0, 7).contiguous(), {}, {}});
+      const at::Tensor y =
+          quantized_linear(stored, prepared(w_ENK, &kStamp, precision), {at::tensor({0, 7, 7, 50}, at::kLong), source_rows_S, {}, {}});
+      const at::Tensor alone = quantized_linear(stored, prepared(w_ENK[2], &kStamp, precision),
+                                                {at::tensor({0, 43}, at::kLong), source_rows_S.slice(0, 7).contiguous(), {}, {}});
       EXPECT_TRUE(same_bits(y.slice(0, 7), alone)) << precision_name(precision);
     });
   }

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/backend.h"
 #include "kernels/expert_choice_cpu.h"
+#include "kernels/host_values.h"
 #include "kernels/ref_grad.h"
 #include "kernels/router_cpu.h"
 #include "kernels/rows.h"
@@ -117,9 +120,9 @@ at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK
   return d_logits_TE;
 }
 
-at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const std::vector<int64_t>& starts_R1,
-                            double coefficient, const at::Tensor& d_scores_TE) {
-  const int64_t sequences = int64_t(starts_R1.size()) - 1;
+at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1, double coefficient,
+                            const at::Tensor& d_scores_TE) {
+  const int64_t sequences = std::max<int64_t>(starts_R1.size(0) - 1, 0);
   if (backend_of(scores_TE) == Backend::kRef) {
     if (d_scores_TE.defined() && sequences > 0) {
       const at::Tensor scale_R = at::full({sequences}, coefficient, scores_TE.options());
@@ -132,13 +135,14 @@ at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_
   FB_ASSERT(scores_TE.is_contiguous() && topk_ids_TK.is_contiguous() && (!d_scores_TE.defined() || d_scores_TE.is_contiguous()),
             "as route() made them");
   const int64_t experts = scores_TE.size(1), k = topk_ids_TK.size(1);
-  at::Tensor loss_R = at::empty({std::max<int64_t>(sequences, 0)}, scores_TE.options());
+  at::Tensor loss_R = at::empty({sequences}, scores_TE.options());
   float* loss = loss_R.mutable_data_ptr<float>();
   const float* scores = scores_TE.const_data_ptr<float>();
   const int64_t* ids = topk_ids_TK.const_data_ptr<int64_t>();
   float* d_scores = d_scores_TE.defined() ? d_scores_TE.mutable_data_ptr<float>() : nullptr;
+  const std::span<const int64_t> starts = values_in_place(starts_R1);
   parallel_for(sequences, [&](int64_t r) {
-    const int64_t begin = starts_R1[size_t(r)], rows = starts_R1[size_t(r) + 1] - begin;
+    const int64_t begin = starts[size_t(r)], rows = starts[size_t(r) + 1] - begin;
     loss[r] = balance_of_sequence(scores + begin * experts, ids + begin * k, rows, experts, k, coefficient,
                                   d_scores == nullptr ? nullptr : d_scores + begin * experts);
   });
@@ -146,7 +150,10 @@ at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_
 }
 
 at::Tensor expert_counts(const at::Tensor& topk_ids_TK, int64_t n_experts) {
-  if (backend_of(topk_ids_TK) == Backend::kRef) return at::bincount(topk_ids_TK.reshape({-1}), {}, n_experts).to(at::kLong);
+  if (backend_of(topk_ids_TK) == Backend::kRef) {  // not bincount, which waits for a device
+    return at::zeros({n_experts}, topk_ids_TK.options())
+        .scatter_add_(0, topk_ids_TK.reshape({-1}), at::ones_like(topk_ids_TK).reshape({-1}));
+  }
   const at::Tensor ids_TK = topk_ids_TK.contiguous();
   at::Tensor counts_E = at::zeros({n_experts}, ids_TK.options());
   int64_t* counts = counts_E.mutable_data_ptr<int64_t>();

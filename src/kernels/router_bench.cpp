@@ -16,7 +16,7 @@ void bench_shape(Bench& bench, int64_t tokens, int64_t experts, const RouterOpti
       "route " + shape, 0, 2 * floats, [&] { route(logits_TE, bias_E, options); }, [&] { route_ref(logits_TE, bias_E, options); });
   const Routing routing = route(logits_TE, bias_E, options);
   bench.row("route_backward " + shape, 0, 3 * floats, [&] { route_backward(routing, d_weights_TK, d_scores_TE, options); }, {});
-  const std::vector<int64_t> starts = {0, tokens / 2, tokens};
+  const at::Tensor starts = at::tensor({int64_t(0), tokens / 2, tokens}, at::kLong);
   bench.row(
       "sequence_balance " + shape, 0, 3 * floats,
       [&] { sequence_balance(routing.scores_TE, routing.topk_ids_TK, starts, 1e-4, d_scores_TE); },

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels/router.h"
@@ -28,23 +29,18 @@ Routing route_ref(const at::Tensor& logits_TE, const at::Tensor& bias_E, const R
   return routing;
 }
 
-at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const std::vector<int64_t>& starts_R1) {
-  const int64_t experts = scores_TE.size(1), k = topk_ids_TK.size(1);
-  std::vector<at::Tensor> losses;
-  for (size_t r = 0; r + 1 < starts_R1.size(); ++r) {
-    const int64_t rows = starts_R1[r + 1] - starts_R1[r];
-    if (rows == 0) {
-      losses.push_back(at::zeros({}, scores_TE.options()));
-      continue;
-    }
-    const at::Tensor scores = scores_TE.slice(0, starts_R1[r], starts_R1[r + 1]);
-    const at::Tensor ids = topk_ids_TK.slice(0, starts_R1[r], starts_R1[r + 1]).reshape({-1});
-    const at::Tensor counts_E = at::zeros({experts}, scores.options()).index_add_(0, ids, at::ones({ids.size(0)}, scores.options()));
-    const at::Tensor f_E = counts_E * (double(experts) / double(k * rows));  // V3 eq. 18, realised selections
-    const at::Tensor p_E = (scores / scores.sum(-1, true)).mean(0);          // V3 eq. 19-20
-    losses.push_back((f_E * p_E).sum());                                     // V3 eq. 17 without alpha
-  }
-  return losses.empty() ? at::zeros({0}, scores_TE.options()) : at::stack(losses);
+// The sums over a sequence's tokens are products with its row of ones.
+at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1) {
+  const int64_t tokens = scores_TE.size(0), experts = scores_TE.size(1), k = topk_ids_TK.size(1),
+                sequences = std::max<int64_t>(starts_R1.size(0) - 1, 0);
+  const at::Tensor begin_R1 = starts_R1.slice(0, 0, sequences).unsqueeze(1), end_R1 = starts_R1.slice(0, 1).unsqueeze(1);
+  const at::Tensor token_T = at::arange(tokens, starts_R1.options());
+  const at::Tensor inside_RT = token_T.ge(begin_R1).logical_and(token_T.lt(end_R1)).to(scores_TE.scalar_type());
+  const at::Tensor rows_R1 = (end_R1 - begin_R1).clamp_min(1).to(scores_TE.scalar_type());
+  const at::Tensor chosen_TE = at::zeros_like(scores_TE).scatter_add_(1, topk_ids_TK, at::ones(topk_ids_TK.sizes(), scores_TE.options()));
+  const at::Tensor f_RE = at::matmul(inside_RT, chosen_TE) * (double(experts) / double(k)) / rows_R1;  // V3 eq. 18, realised selections
+  const at::Tensor p_RE = at::matmul(inside_RT, scores_TE / scores_TE.sum(-1, true)) / rows_R1;        // V3 eq. 19-20
+  return (f_RE * p_RE).sum(1);                                                                         // V3 eq. 17 without alpha
 }
 
 }  // namespace finback

@@ -79,7 +79,7 @@ TEST(Router, GradientIsThatOfItsDefinition) {
 }
 
 TEST(Router, BalanceLossAndGradientAgreeWithTheirDefinition) {
-  const std::vector<int64_t> starts = {0, 5, 5, 37, 64};  // one empty sequence
+  const at::Tensor starts = at::tensor({0, 5, 5, 37, 64}, at::kLong);  // one empty sequence
   const at::Tensor ids = random_ids({64, 3}, 16, 2), before = normal({64, 16}, 3);
   check_op(
       {at::sigmoid(normal({64, 16}, 1)), before},

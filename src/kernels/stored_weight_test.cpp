@@ -87,7 +87,8 @@ TEST(StoredWeight, GroupsAndHeadsReadTheirOwnPanels) {
   for (const Precision storage : kStorages) {
     for_each_variant([&] {
       const StoredWeight w = store_weight(w_ENK, storage), w_t = store_weight(w_ENK, storage, /*transposed=*/true);
-      const at::Tensor y_SN = grouped_linear(x_SK, w, offsets), y_THN = heads_linear(x_THK, w), y_THK = heads_linear_t(x_THN, w_t);
+      const at::Tensor y_SN = grouped_linear(x_SK, w, at::tensor(offsets)), y_THN = heads_linear(x_THK, w),
+                       y_THK = heads_linear_t(x_THN, w_t);
       for (int64_t e = 0; e < 3; ++e) {
         const StoredWeight alone = store_weight(w_ENK[e], storage), alone_t = store_weight(w_ENK[e], storage, /*transposed=*/true);
         const int64_t first = offsets[size_t(e)], end = offsets[size_t(e) + 1];

@@ -21,26 +21,38 @@ std::vector<int64_t> document_starts(const Batch& batch) {
   return starts;
 }
 
-// Key rows counted from layer 0 of the cache: layer l's pool starts l pages of 64 rows later, so the list serves every layer.
-LatentKeys latent_keys(const Batch& batch, const KvCache* cache, int64_t slot_shift) {
-  LatentKeys keys;
-  keys.row_starts = keys.key_starts = {0};
+// [B, M], M = the most pages of a sequence; unused places are 0.
+at::Tensor block_table(const Batch& batch) {
+  size_t most = 0;
+  for (const Sequence& s : batch.sequences) most = std::max(most, s.pages.size());
+  at::Tensor table_BM = at::zeros({int64_t(batch.sequences.size()), int64_t(most)}, at::kLong);
+  int64_t* row = table_BM.mutable_data_ptr<int64_t>();
+  for (const Sequence& s : batch.sequences) std::copy(s.pages.begin(), s.pages.end(), row), row += most;
+  return table_BM;
+}
+
+// Everything but the latents themselves: the same for every layer.
+LatentKeys latent_keys(const Batch& batch, const KvCache* cache, int64_t slot_shift, at::Device device) {
+  std::vector<int64_t> row_starts = {0}, cached, segment_starts = {0}, segments;
   for (const Sequence& s : batch.sequences) {
+    cached.push_back(0);
     for (const KeySegment& segment : s.keys) {
-      for (int64_t i = segment.begin; i < segment.begin + segment.count; ++i) {
-        if (segment.where == KeySegment::Where::kBatch) {
-          keys.key_rows.push_back(-1 - i);
-        } else {
-          FB_ASSERT(cache != nullptr, "keys in a cache need the cache");
-          const int64_t slot = i + slot_shift;
-          FB_ASSERT(slot / kPageTokens < int64_t(s.pages.size()), "the sequence has pages for all its keys");
-          keys.key_rows.push_back(cache->row(s.pages[size_t(slot / kPageTokens)], 0, slot % kPageTokens));
-        }
+      if (segment.where == KeySegment::Where::kBatch) {
+        segments.insert(segments.end(), {segment.begin, segment.count});
+        continue;
       }
+      FB_ASSERT(cache != nullptr, "keys in a cache need the cache");
+      FB_ASSERT(&segment == &s.keys.front() && segment.begin == 0, "cached keys come first and begin with the sequence");
+      FB_ASSERT(segment.count + slot_shift <= int64_t(s.pages.size()) * kPageTokens, "the sequence has pages for all its keys");
+      cached.back() = segment.count;
     }
-    keys.key_starts.push_back(int64_t(keys.key_rows.size()));
-    keys.row_starts.push_back(s.first_row + s.rows);
+    segment_starts.push_back(int64_t(segments.size()) / 2);
+    row_starts.push_back(s.first_row + s.rows);
   }
+  LatentKeys keys;
+  keys.row_starts_B1 = at::tensor(row_starts).to(device), keys.cached_B = at::tensor(cached).to(device);
+  keys.segment_starts_B1 = at::tensor(segment_starts).to(device), keys.segments_G2 = at::tensor(segments).view({-1, 2}).to(device);
+  keys.block_table_BM = block_table(batch).to(device), keys.first_slot = slot_shift;
   return keys;
 }
 
@@ -64,18 +76,21 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   pass->half_layout = half_layout;
   pass->algebra = options.algebra;
   pass->balance_scale = options.balance_scale;
-  pass->balance_starts = batch.balance_starts;
-  pass->row_slots = one_group(batch.tokens(), batch.balance_starts);
+  const at::Device device = batch.tokens_T.device();
+  const std::vector<int64_t>& rows = batch.balance_starts;
+  pass->balance_starts_R1 = at::tensor(rows).to(device);
+  pass->row_slots = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_R1, device);
   pass->audit = options.audit;
-  if (pass->audit != nullptr) pass->row_slots.sampled = {std::min(kAuditedTokens, pass->row_slots.tile_boundaries[1])};
-  if (options.algebra == MlaAlgebra::kExpanded) {
-    pass->starts_B1 = document_starts(batch);
-  } else {
-    pass->keys = latent_keys(batch, options.cache, slot_shift);
+  if (pass->audit != nullptr) {
+    pass->row_slots.sampled_E = at::tensor({std::min(kAuditedTokens, rows.empty() ? batch.tokens() : rows[1])}, at::kLong).to(device);
   }
-  pass->batch = &batch;
+  if (options.algebra == MlaAlgebra::kExpanded) {
+    pass->starts_B1 = at::tensor(document_starts(batch)).to(device);
+  } else {
+    pass->keys = latent_keys(batch, options.cache, slot_shift, device);
+  }
   pass->cache = options.cache;
-  pass->slot_shift = slot_shift;
+  if (options.cache != nullptr) pass->cache_slots_T = options.cache->slots_T(batch, slot_shift);
   pass->log = options.log;
   return pass;
 }

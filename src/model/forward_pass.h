@@ -1,5 +1,5 @@
-// The options of one forward pass, what it logs, and what every layer of it reads: positions, the RoPE table, who attends to whom. Built
-// once a batch, shared by the layers and kept alive by their backward closures. Data only.
+// The options of one forward pass, what it logs, and what every layer of it reads: positions, the RoPE table, who attends to whom, in
+// tensors on the model's device. Built once a batch, shared by the layers and kept alive by their backward closures. Data only.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -10,7 +10,6 @@
 #include "kernels/quantized_linear.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
-#include "model/tick_sum.h"
 
 namespace finback {
 
@@ -22,9 +21,9 @@ enum class MlaAlgebra { kExpanded, kAbsorbed };
 struct RouterLog {
   struct Layer {
     int64_t layer = 0;
-    at::Tensor counts_E;     // i64, tokens routed to each expert
-    at::Tensor topk_ids_TK;  // i64
-    TickSum balance_loss;    // sum over the batch's balance rows of V3 eq. 17's sum_i f_i P_i, without alpha
+    at::Tensor counts_E;        // i64, tokens routed to each expert
+    at::Tensor topk_ids_TK;     // i64
+    at::Tensor balance_loss_R;  // of each balance row, V3 eq. 17's sum_i f_i P_i, without alpha; undefined without such rows
   };
   std::vector<Layer> layers;
 };
@@ -43,19 +42,18 @@ struct ForwardPass {
   bool half_layout = false;
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
   double balance_scale = 0;
-  std::vector<int64_t> starts_B1;  // expanded algebra: documents that attend to themselves
-  LatentKeys keys;                 // absorbed algebra: key rows for layer 0; each layer puts its own latents and its slice of the cache in
-  std::vector<int64_t> balance_starts;
+  at::Tensor starts_B1;             // expanded algebra: documents that attend to themselves
+  LatentKeys keys;                  // absorbed algebra; each layer puts its own latents and its pages of the cache in
+  at::Tensor balance_starts_R1;     // those of the batch
   RowGroups row_slots;              // all rows in one group, tiles along tokens cut at the packed rows
   PrecisionAudit* audit = nullptr;  // may be null; outlives the backward pass
+  at::Tensor cache_slots_T;         // with a cache: where the rows' latents go
   // Used by the forward pass only: they may be gone when the backward pass runs.
-  const Batch* batch = nullptr;
   KvCache* cache = nullptr;
-  int64_t slot_shift = 0;  // MTP: where its latents lie in the cache, see KvCache::write
   RouterLog* log = nullptr;
 };
 
-// Throws Error for a position outside the table.
+// Throws Error for a position outside the table. slot_shift: of an MTP layer's latents in the cache, its depth.
 std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const ForwardOptions& options, const at::Tensor& cos_sin_SR,
                                                bool half_layout, int64_t slot_shift = 0);
 

@@ -16,11 +16,10 @@ struct KvCache {
   at::Tensor pages_XLPY;
   KvCache(const ModelConfig& config, int64_t pages, at::Device device);
   int64_t layers() const { return pages_XLPY.size(1); }
-  // Row of a token in the flat view [X * L * 64, C + R].
-  int64_t row(int64_t page, int64_t layer, int64_t slot) const { return (page * layers() + layer) * kPageTokens + slot; }
-  at::Tensor flat_SY() const { return pages_XLPY.view({-1, pages_XLPY.size(3)}); }
-  // Stores the latents of the batch's rows behind each sequence's cached tokens, shifted by `slot_shift` (depth of an MTP layer).
-  void write(int64_t layer, const Batch& batch, const at::Tensor& latents_TY, int64_t slot_shift = 0);
+  // Where a batch's rows belong: slot page * 64 + token % 64 of any layer, behind each sequence's cached tokens, shifted by `slot_shift` (depth of
+  // an MTP layer). i64, on the cache's device.
+  at::Tensor slots_T(const Batch& batch, int64_t slot_shift) const;
+  void write(int64_t layer, const at::Tensor& slots_T, const at::Tensor& latents_TY);
 };
 
 }  // namespace finback

@@ -106,7 +106,9 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   BackwardStarts starts;
   starts.add(hidden_TD, main.dh_TD);
   mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T, in.weights_T}, result, starts);
-  for (const RouterLog::Layer& layer : result.router.layers) result.balance += layer.balance_loss;
+  for (const RouterLog::Layer& layer : result.router.layers) {
+    if (layer.balance_loss_R.defined()) result.balance += tick_sum(layer.balance_loss_R);
+  }
   if (!in.gradients) return result;
   if (in.before_backward) in.before_backward();
   backward_from(starts.outputs, starts.doutputs);

@@ -141,8 +141,8 @@ at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
   s.latents_TY = at::cat({s.c.rows.values_TK, s.kv_a_TY.slice(1, c_)}, 1);
   pass.keys.self_TY = s.latents_TY;
   if (pass.cache != nullptr) {
-    pass.cache->write(layer_, *pass.batch, s.latents_TY, pass.slot_shift);
-    pass.keys.pool_SY = pass.cache->flat_SY().slice(0, layer_ * kPageTokens);
+    pass.cache->write(layer_, pass.cache_slots_T, s.latents_TY);
+    pass.keys.pages_XPY = pass.cache->pages_XLPY.select(1, layer_);
   }
   s.absorbed = latent_attention(s.q_latent_THY, pass.keys, c_, scale_);  // V3 eq. 10, see Note [Absorbed MLA]
   return heads_linear(s.absorbed.o_THC, w_uv_HVC_.operand());

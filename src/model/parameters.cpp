@@ -1,6 +1,7 @@
 #include "model/parameters.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -25,11 +26,20 @@ at::Tensor view_of(const at::Tensor& flat_P, const std::vector<ParameterSpec>& s
   return flat_P.narrow(0, spec.offset, spec.numel).view(spec.shape);
 }
 
+// Those that `holds`, moved together.
+std::vector<ParameterSpec> held_specs(std::vector<ParameterSpec> specs, const Parameters::Holds& holds) {
+  if (!holds) return specs;
+  std::erase_if(specs, [&](const ParameterSpec& spec) { return !holds(spec); });
+  int64_t end = 0;
+  for (ParameterSpec& spec : specs) spec.offset = end, end += spec.numel;
+  return specs;
+}
+
 }  // namespace
 
-Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradients) : config_(config) {
-  specs_ = parameter_specs(config);
-  buffer_specs_ = buffer_specs(config);
+Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds) : config_(config) {
+  specs_ = held_specs(parameter_specs(config), holds);
+  buffer_specs_ = held_specs(buffer_specs(config), holds);
   const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
   values_P_ = at::zeros({numbers_of(specs_)}, options);  // ATen's CPU allocations are 64-byte aligned
   if (gradients) grads_P_ = at::zeros({numbers_of(specs_)}, options);
@@ -71,17 +81,29 @@ void Parameters::fold_shared_gradients() {
 
 at::Tensor Parameters::buffer(const std::string& name) const { return view_of(buffers_, buffer_specs_, buffer_index_, name); }
 
-// gate [F, D], up [F, D], down [D, F] of one expert, then the next expert: 3 F D floats apart.
+// gate [F, D], up [F, D], down [D, F] of one held expert, then the next one's: 3 F D floats apart.
+at::Tensor Parameters::stacked(const std::string& prefix, const char* matrix, int64_t rows, int64_t columns, bool gradient) const {
+  const int64_t apart = 3 * config_.hidden_size * config_.moe_intermediate_size;
+  const auto name = [&](int64_t e, const char* of) { return fmt::format("{}{}.{}.weight", prefix, e, of); };
+  std::vector<int64_t> held;
+  for (int64_t e = 0; e < config_.n_routed_experts; ++e) {
+    if (has(name(e, matrix))) held.push_back(e);
+  }
+  FB_ASSERT(!held.empty(), "no expert of {} is held", prefix);
+  const int64_t count = int64_t(held.size());
+  const at::Tensor begin = value(name(held.front(), "gate_proj")), end = value(name(held.back(), "down_proj"));
+  FB_ASSERT(end.storage_offset() + end.numel() == begin.storage_offset() + count * apart, "the held experts of {} are held whole", prefix);
+  const std::string first = name(held.front(), matrix);
+  const at::Tensor of_first = gradient ? grad(first) : value(first);
+  return of_first.defined() ? of_first.as_strided({count, rows, columns}, {apart, columns, 1}) : of_first;
+}
+
 at::Tensor Parameters::stacked_gate_up(const std::string& prefix, bool gradient) const {
-  const int64_t d = config_.hidden_size, f = config_.moe_intermediate_size;
-  const at::Tensor first_FD = gradient ? grad(prefix + "0.gate_proj.weight") : value(prefix + "0.gate_proj.weight");
-  return first_FD.defined() ? first_FD.as_strided({config_.n_routed_experts, 2 * f, d}, {3 * f * d, d, 1}) : first_FD;
+  return stacked(prefix, "gate_proj", 2 * config_.moe_intermediate_size, config_.hidden_size, gradient);
 }
 
 at::Tensor Parameters::stacked_down(const std::string& prefix, bool gradient) const {
-  const int64_t d = config_.hidden_size, f = config_.moe_intermediate_size;
-  const at::Tensor first_DF = gradient ? grad(prefix + "0.down_proj.weight") : value(prefix + "0.down_proj.weight");
-  return first_DF.defined() ? first_DF.as_strided({config_.n_routed_experts, d, f}, {3 * f * d, f, 1}) : first_DF;
+  return stacked(prefix, "down_proj", config_.hidden_size, config_.moe_intermediate_size, gradient);
 }
 
 void Parameters::initialize(uint64_t seed, double initializer_range) {

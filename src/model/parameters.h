@@ -1,9 +1,11 @@
 // All weights of a model in one flat f32 buffer in checkpoint order, their gradients in another of the same layout; every tensor is a view
 // with its checkpoint name. Experts lie one after the other (gate, up, down of expert 0, then of expert 1, ...), so the stacked forms are
-// strided views of the same memory and nothing is ever copied. Knows no forward pass and no files.
+// strided views of the same memory and nothing is ever copied. It may hold a part of the model's tensors (some experts, some layers) under their
+// names of the whole model. Knows no forward pass and no files.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -16,8 +18,11 @@ namespace finback {
 
 class Parameters {
  public:
-  // Zero-filled. gradients = false (inference) allocates no gradient buffer.
-  Parameters(const ModelConfig& config, at::Device device, bool gradients);
+  // Which tensors are held, of specs and buffers. Empty: all.
+  using Holds = std::function<bool(const ParameterSpec&)>;
+  // Zero-filled. gradients = false (inference) allocates no gradient buffer. Held tensors lie in checkpoint order without gaps: offsets are those
+  // of this buffer, names and initial values those of the whole model.
+  Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds = {});
   Parameters(const Parameters&) = delete;  // packed weights point at stamp(), and a copy would share the buffers
   Parameters& operator=(const Parameters&) = delete;
 
@@ -41,7 +46,8 @@ class Parameters {
   // Adds the buffers to grad(name) in order of their numbers and clears them. Once a step, behind the last micro-batch.
   void fold_shared_gradients();
   bool has(const std::string& name) const { return index_.contains(name); }
-  // Stacked experts of `prefix` = "model.layers.3.mlp.experts.": gate_up [E, 2F, D] (gate rows first) or down [E, D, F], strided views.
+  // Stacked experts of `prefix` = "model.layers.3.mlp.experts.": gate_up [E, 2F, D] (gate rows first) or down [E, D, F], strided views. E counts
+  // the experts that are held, which are held whole.
   at::Tensor stacked_gate_up(const std::string& prefix, bool gradient) const;
   at::Tensor stacked_down(const std::string& prefix, bool gradient) const;
 
@@ -54,6 +60,7 @@ class Parameters {
   std::string fingerprint() const;
 
  private:
+  at::Tensor stacked(const std::string& prefix, const char* matrix, int64_t rows, int64_t columns, bool gradient) const;
   ModelConfig config_;
   std::vector<ParameterSpec> specs_, buffer_specs_;
   std::vector<FlatRange> pieces_;

@@ -1,8 +1,10 @@
 #include "model/parameters.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/pool.h"
@@ -68,6 +70,37 @@ TEST(Parameters, StackedExpertsAreTheSameMemory) {
       EXPECT_EQ(down_EDF[e].const_data_ptr(), named("down").const_data_ptr());
     }
   }
+}
+
+// Layer 2 alone, of its experts 1, 2 and 6: memory for these only, names, initial values and stacks as in the whole model.
+TEST(Parameters, APartHoldsItsTensorsUnderTheirNames) {
+  const std::string layer = "model.layers.2.", prefix = layer + "mlp.experts.";
+  const std::vector<int64_t> experts = {1, 2, 6};
+  const auto holds = [&](const ParameterSpec& spec) {
+    if (!spec.name.starts_with(prefix)) return spec.name.starts_with(layer);
+    return std::ranges::any_of(experts, [&](int64_t e) { return spec.name.starts_with(fmt::format("{}{}.", prefix, e)); });
+  };
+  Parameters whole(nano(), at::kCPU, true), part(nano(), at::kCPU, true, holds);
+  whole.initialize(5, 0.02), part.initialize(5, 0.02);
+  int64_t end = 0;
+  for (const ParameterSpec& spec : part.specs()) {
+    EXPECT_TRUE(holds(spec)) << spec.name;
+    EXPECT_EQ(spec.offset, end);
+    EXPECT_TRUE(part.value(spec.name).equal(whole.value(spec.name))) << spec.name;
+    EXPECT_EQ(part.grad(spec.name).storage_offset(), end);
+    end += spec.numel;
+  }
+  EXPECT_EQ(part.values_P().numel(), end);
+  EXPECT_EQ(part.grads_P().numel(), end);
+  EXPECT_EQ(int64_t(part.specs().size()), std::ranges::count_if(whole.specs(), holds));
+  EXPECT_FALSE(part.has("lm_head.weight") || part.has(prefix + "0.up_proj.weight"));
+  ASSERT_EQ(part.buffers().size(), 1u);
+  EXPECT_EQ(part.buffers()[0].name, layer + "mlp.gate.e_score_correction_bias");
+  const at::Tensor chosen = at::tensor(experts);
+  EXPECT_TRUE(part.stacked_gate_up(prefix, false).equal(whole.stacked_gate_up(prefix, false).index_select(0, chosen)));
+  EXPECT_TRUE(part.stacked_down(prefix, false).equal(whole.stacked_down(prefix, false).index_select(0, chosen)));
+  EXPECT_EQ(part.stacked_down(prefix, true).size(0), 3);
+  EXPECT_EQ(part.pieces().back().end, end);
 }
 
 TEST(Parameters, InferenceHasNoGradients) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "kernels/host_values.h"
+
 namespace finback {
 namespace {
 
@@ -14,9 +16,10 @@ struct Sample {
   int64_t group = 0, first = 0, count = 0;
 
   explicit Sample(const RowGroups& slots) {
-    const auto most = std::max_element(slots.sampled.begin(), slots.sampled.end());
-    if (most == slots.sampled.end()) return;
-    group = most - slots.sampled.begin(), first = slots.offsets[size_t(group)], count = *most;
+    if (!slots.sampled_E.defined()) return;
+    const std::vector<int64_t> sampled = fetched_values(slots.sampled_E);
+    const auto most = std::max_element(sampled.begin(), sampled.end());
+    group = most - sampled.begin(), first = fetched_values(slots.offsets)[size_t(group)], count = *most;
   }
   at::Tensor of(const at::Tensor& by_slot) const { return by_slot.slice(0, first, first + count); }
   // Of a tensor in the order of the input's rows, through source_rows_S.

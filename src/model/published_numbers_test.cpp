@@ -56,7 +56,7 @@ TEST(PublishedNumbers, SequenceBalanceLoss) {
   const at::Tensor scores_TE =
       at::tensor({0.9f, 0.2f, 0.6f, 0.3f, 0.8f, 0.7f, 0.1f, 0.4f, 0.3f, 0.9f, 0.5f, 0.2f, 0.7f, 0.1f, 0.6f, 0.5f}).view({4, 4});
   const at::Tensor ids_TK = at::tensor({0, 2, 0, 1, 1, 2, 0, 2}, at::kLong).view({4, 2});  // the two best of each row
-  EXPECT_NEAR(sequence_balance(scores_TE, ids_TK, {0, 4}, 0, {})[0].item<float>(), 1.108552631579, 1e-6);
+  EXPECT_NEAR(sequence_balance(scores_TE, ids_TK, at::tensor({0, 4}, at::kLong), 0, {})[0].item<float>(), 1.108552631579, 1e-6);
 }
 
 TEST(PublishedNumbers, RopeInBothLayouts) {

@@ -99,14 +99,14 @@ void visit_expert_ops(const Visit& visit) {
   });
   visit("grouped_linear", [&](int64_t first, int64_t rows) {
     const TokenPermutation p = permutation(first, rows);
-    return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets), p);
+    return first_choices(grouped_linear(rows_of(x_TD, first, rows).index_select(0, p.sorted_token_ids_S), weight, p.expert_offsets_E1), p);
   });
   for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
     const PackedWeight quantized = prepared(w_EWD, &kStamp, precision);
     visit(precision_name(precision) + " grouped_linear", [&](int64_t first, int64_t rows) {
       const TokenPermutation p = permutation(first, rows);
       RowGroups groups;
-      groups.offsets = p.expert_offsets, groups.source_rows_S = p.sorted_token_ids_S;
+      groups.offsets = p.expert_offsets_E1, groups.source_rows_S = p.sorted_token_ids_S;
       return first_choices(quantized_linear(quantize_rows(rows_of(x_TD, first, rows), precision), quantized, groups), p);
     });
   }
@@ -125,8 +125,9 @@ void visit_attentions(const Visit& visit) {
   visit("latent_attention", [&](int64_t first, int64_t rows) {
     LatentKeys keys;
     keys.self_TY = latents_TY;
-    for (int64_t key = 0; key < first + rows; ++key) keys.key_rows.push_back(-1 - key);
-    keys.key_starts = {0, first + rows}, keys.row_starts = {0, rows};
+    keys.row_starts_B1 = at::tensor({int64_t(0), rows}, at::kLong), keys.cached_B = at::zeros({1}, at::kLong);
+    keys.segment_starts_B1 = at::tensor({0, 1}, at::kLong),
+    keys.segments_G2 = at::tensor({int64_t(0), first + rows}, at::kLong).view({1, 2});
     return latent_attention(rows_of(q_THY, first, rows), keys, 40, 0.2).o_THC;
   });
   // Two packed documents, of 9 rows and the rest: a row is computed from its document's start, without the other one and without what follows.
@@ -135,7 +136,7 @@ void visit_attentions(const Visit& visit) {
     std::vector<int64_t> starts = {0, count};
     if (start == 0 && count > 9) starts.insert(starts.begin() + 1, 9);
     const auto cut = [&](const at::Tensor& x) { return rows_of(x, start, count); };
-    return rows_of(mla_attention({cut(q_THY), cut(kv_THY), cut(k_rope_TR), starts, 0.2}).o_THV, first - start, rows);
+    return rows_of(mla_attention({cut(q_THY), cut(kv_THY), cut(k_rope_TR), at::tensor(starts), 0.2}).o_THV, first - start, rows);
   });
 }
 

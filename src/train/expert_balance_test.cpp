@@ -32,8 +32,8 @@ TEST(ExpertBalance, CountsOfMicroBatchesAddUp) {
   std::vector<LayerLoad> loads;
   for (int micro = 0; micro < 3; ++micro) {
     RouterLog log;
-    log.layers.push_back({1, at::tensor({int64_t{1}, int64_t{2}, int64_t{micro}}), {}, 0});
-    log.layers.push_back({4, at::tensor({int64_t{5}, int64_t{0}, int64_t{0}}), {}, 0});
+    log.layers.push_back({1, at::tensor({int64_t{1}, int64_t{2}, int64_t{micro}}), {}, {}});
+    log.layers.push_back({4, at::tensor({int64_t{5}, int64_t{0}, int64_t{0}}), {}, {}});
     add_counts(loads, log);
   }
   ASSERT_EQ(loads.size(), 2u);

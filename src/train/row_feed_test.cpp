@@ -150,7 +150,7 @@ TEST(RowsLog, WritesARowALineThatReplaysTheStep) {
     for (size_t m = 0; m < micro_batches.size(); ++m) {
       const int64_t tokens = micro_batches[m].batch.tokens();
       const at::Tensor chosen_TK = at::stack({at::full({tokens}, int64_t(m), at::kLong), at::arange(tokens, at::kLong)}, 1);
-      routes.push_back({{{3, {}, chosen_TK, 0}, {4, {}, chosen_TK.slice(0, 1), 0}}});
+      routes.push_back({{{3, {}, chosen_TK, {}}, {4, {}, chosen_TK.slice(0, 1), {}}}});
     }
     log.append(7, micro_batches, routes);
     std::ifstream file(folder / "rows.jsonl");
