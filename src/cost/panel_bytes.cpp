@@ -85,7 +85,16 @@ int64_t packed_weight_bytes(const ModelShape& s, Precision precision) {
          s.mtp * packed_both_ways(eh_proj_matrix(s), Precision::kF32) + packed_both_ways(head_matrix(s), Precision::kF32);
 }
 
-int64_t stored_weight_bytes(const ModelShape& s, Precision storage) { return packs_nothing() ? 0 : served_bytes(s, storage, stored_all); }
+int64_t stored_weight_bytes(const ModelShape& s, Precision storage) {
+  if (packs_nothing()) return 0;
+  const int64_t read = served_bytes(s, storage, stored_all);
+  if (storage == Precision::kF32) return read;  // packed when a pass first reads them
+  // Transformer::store_weights keeps every matrix: kv_b_proj beside its absorbed form, and the MTP modules.
+  const int64_t kv_b = s.is_mla() ? stored_all(kv_b_proj_matrix(s), storage) : 0;
+  const int64_t router = mtp_layers(s).moe * stored_all(router_matrix(s), Precision::kF32);  // f32, and MTP's does not run
+  const int64_t mtp = layer_bytes(s, absorbed_attention_matrices(s), mtp_layers(s), storage, stored_all) - router;
+  return read + (s.attention_layers + s.mtp) * kv_b + mtp + s.mtp * stored_all(eh_proj_matrix(s), storage);
+}
 
 int64_t decoded_weight_bytes(const ModelShape& s, Precision storage) {
   return packs_nothing() ? 4 * count_parameters(s).matmul(false) : served_bytes(s, storage, stored_used);

@@ -1,5 +1,5 @@
 // Bytes of the packed copies of weights that the CPU kernels multiply by: panels of f32 numbers, of words of bf16 or FP8 numbers, or of stored codes with
-// their scales, padding included. The layout is that of the selected kernel variant (kernels/variant.h) and asked of the kernels; the counts are what they
+// their scales, padding included. The layout is that of the selected kernel variant (gemm/variant.h) and asked of the kernels; the counts are what they
 // allocate (train/weight_memory_test.cpp). `ref` multiplies by the weights where they lie and packs nothing.
 #pragma once
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace finback {
 // Training: W^T for y = x W^T and W for dx = dy W of every matrix. Linears of layers in `precision`; router, eh_proj and head in f32.
 int64_t packed_weight_bytes(const ModelShape& shape, Precision precision);
 
-// Serving in MLA's absorbed form: every matrix that a token may multiply, as `storage` keeps it; router f32, in fp8 the head bf16. MTP modules do not run.
+// Serving in MLA's absorbed form, router f32, in fp8 the head bf16. f32: every matrix that a token may multiply, MTP modules do not run. Other storages keep all
+// matrices, kv_b_proj in both forms and MTP's included.
 int64_t stored_weight_bytes(const ModelShape& shape, Precision storage);
 // Of these, what one decoded token reads: K of the E experts. With `ref` its f32 weights.
 int64_t decoded_weight_bytes(const ModelShape& shape, Precision storage);

@@ -9,6 +9,8 @@ std::vector<WeightMatrix> ffn_matrices(const ModelShape& s, int64_t width, int64
 
 }  // namespace
 
+WeightMatrix kv_b_proj_matrix(const ModelShape& s) { return {s.heads * (s.head_dim - s.rope_dim + s.value_dim), s.kv_rank}; }
+
 std::vector<WeightMatrix> attention_matrices(const ModelShape& s) {
   const int64_t d = s.d_model, h = s.heads;
   if (!s.is_mla()) return {{h * s.head_dim + s.kv_heads * (s.head_dim + s.value_dim), d}, {d, h * s.value_dim}};
@@ -16,7 +18,7 @@ std::vector<WeightMatrix> attention_matrices(const ModelShape& s) {
   if (s.q_rank > 0) matrices.push_back({s.q_rank, d});
   matrices.push_back({h * s.head_dim, s.q_rank > 0 ? s.q_rank : d});
   matrices.push_back({s.kv_rank + s.rope_dim, d});
-  matrices.push_back({h * (s.head_dim - s.rope_dim + s.value_dim), s.kv_rank});
+  matrices.push_back(kv_b_proj_matrix(s));
   matrices.push_back({d, h * s.value_dim});
   return matrices;
 }

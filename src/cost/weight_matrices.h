@@ -22,6 +22,7 @@ std::vector<WeightMatrix> dense_ffn_matrices(const ModelShape& shape);
 std::vector<WeightMatrix> routed_expert_matrices(const ModelShape& shape);
 // The shared experts are stored as one FFN of their joint width; none: an empty list.
 std::vector<WeightMatrix> shared_expert_matrices(const ModelShape& shape);
+WeightMatrix kv_b_proj_matrix(const ModelShape& shape);  // of MLA
 WeightMatrix router_matrix(const ModelShape& shape);
 WeightMatrix eh_proj_matrix(const ModelShape& shape);  // of an MTP module: joins hidden state and embedding
 WeightMatrix head_matrix(const ModelShape& shape);     // tied or not

@@ -36,7 +36,7 @@ int64_t bytes_after_a_step(const ModelConfig& config, Precision precision) {
   test::make_lively(model.parameters(), 5);
   model.set_precision({precision, precision, {}});
   {
-    const test::Rows rows = documents({20, 13}, config.vocab_size);
+    const test::PackedDocuments rows = documents({20, 13}, config.vocab_size);
     lm_loss(model, rows.batch, test::loss_inputs(rows, config));
   }
   return live_tensor_bytes() - before;
@@ -49,7 +49,7 @@ int64_t bytes_after_serving(const ModelConfig& config, Precision storage) {
   test::make_lively(model.parameters(), 5);
   if (storage != Precision::kF32) model.store_weights(storage);
   {
-    const test::Rows rows = documents({20, 13}, config.vocab_size);
+    const test::PackedDocuments rows = documents({20, 13}, config.vocab_size);
     ForwardOptions options;
     options.algebra = MlaAlgebra::kAbsorbed;
     model.logits(model.forward(rows.batch, options));
