@@ -63,6 +63,7 @@ Waits waits_of_a_layer(const Numerics& numerics) {
   make_lively(parameters, 3);
   Moe moe(config, parameters, "model.layers.1.mlp.", 1);
   moe.set_numerics(numerics);
+  moe.prepare(/*backward=*/true);
   PackedDocuments rows = documents({9, 4, 11}, config.vocab_size);
   rows.batch.balance_starts = {0, 9, 13, 24};
   ForwardOptions options;
