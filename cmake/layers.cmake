@@ -22,7 +22,7 @@ set(tables_plan cost/models.csv=kModelsCsv cost/parameters.toml=kParametersToml)
 
 # The one precompiled header of all folders that know tensors (two thirds of their compile time otherwise).
 function(finback_add_pch)
-  file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "// carries the precompiled header\n")
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cpp CONTENT "// carries the precompiled header\n")  # left alone when it is there: a new one would compile all anew
   add_library(finback_pch STATIC ${CMAKE_BINARY_DIR}/pch.cpp)
   target_link_libraries(finback_pch PUBLIC finback_flags torch fmt::fmt)
   target_precompile_headers(finback_pch PRIVATE <vector> <string> <optional> <functional> <fmt/format.h> <ATen/ATen.h>)
