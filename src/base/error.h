@@ -1,6 +1,6 @@
 // The two check macros. FB_CHECK: a mistake from outside (user, file, config, request) throws Error with one line that says what was
 // expected, what was got and a hint. FB_ASSERT: a broken invariant of ours ends the process. Expected outcomes are return values, not these.
-// Error is caught in three places only: cli/main.cpp, request parsing, the engine loop.
+// An Error ends in cli/main.cpp (exit 1); on the way the engine drops the request that failed, and a table of plans notes the row (DESIGN.md, Errors).
 #pragma once
 #include <fmt/format.h>
 

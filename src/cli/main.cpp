@@ -1,4 +1,4 @@
-// finback: finds the verb, and is one of the three places that catch errors.
+// finback: finds the verb, and prints the error that ends a run.
 #include <ATen/Parallel.h>
 
 #include <cerrno>

@@ -11,7 +11,7 @@ DispatchedTokens dispatch(const LinearInput& n, const at::Tensor& topk_ids_TK, i
     d.x.rows.values_TK = permute(n.rows.values_TK, d.permutation.sorted_token_ids_S);
     return d;
   }
-  // A row is rounded once, and read by its slots where it lies.
+  // A row is quantized once; each of its K experts reads it where it lies.
   d.groups.source_rows_S = d.permutation.sorted_token_ids_S;
   // An expert's tiles begin anew where its rows pass from one packed row to the next: see Note [Tiles along tokens].
   d.groups.tile_boundaries = expert_cuts(d.permutation, tokens.tile_boundaries).flatten();
