@@ -53,7 +53,8 @@ void divide(const Totals& totals, const LossWeights& weights, StepResult& result
   result.valid_targets = totals.targets;
   result.main_loss = ratio(totals.main, totals.targets);
   result.bpb = ratio(totals.main.value() / std::numbers::ln2, totals.bytes);
-  result.z_loss = weights.z_loss * ratio(totals.z, totals.targets);
+  // Not computed when it has no weight: its sum alone may leave the ticks (2^39 at lse 93 in V3's batch), and 0 * NaN would end the run.
+  result.z_loss = weights.z_loss == 0 ? 0 : weights.z_loss * ratio(totals.z, totals.targets);
   result.balance_loss = weights.balance_alpha * ratio(totals.balance, totals.balance_rows);
   for (size_t k = 0; k < totals.mtp.size(); ++k) {
     result.mtp_loss.push_back(ratio(totals.mtp[k], totals.mtp_targets[k]));
