@@ -20,12 +20,16 @@ set(extra_data PkgConfig::ZSTD ZLIB::ZLIB)
 set(tables_cost prices.toml=kPricesToml hardware/*.toml=kHardwareToml)
 set(tables_plan cost/models.csv=kModelsCsv cost/parameters.toml=kParametersToml)
 
-# The one precompiled header of all folders that know tensors (two thirds of their compile time otherwise).
+# Two precompiled headers: ATen for folders that know tensors (two thirds of their compile time otherwise), JSON and fmt for those of text and numbers (a third).
 function(finback_add_pch)
-  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cpp CONTENT "// carries the precompiled header\n")  # left alone when it is there: a new one would compile all anew
-  add_library(finback_pch STATIC ${CMAKE_BINARY_DIR}/pch.cpp)
-  target_link_libraries(finback_pch PUBLIC finback_flags torch fmt::fmt)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cpp CONTENT "// carries a precompiled header\n")  # left alone when it is there: a new one would compile all anew
+  foreach(pch IN ITEMS finback_pch finback_text_pch)
+    add_library(${pch} STATIC ${CMAKE_BINARY_DIR}/pch.cpp)
+    target_link_libraries(${pch} PUBLIC finback_flags fmt::fmt)
+  endforeach()
+  target_link_libraries(finback_pch PUBLIC torch)
   target_precompile_headers(finback_pch PRIVATE <vector> <string> <optional> <functional> <fmt/format.h> <ATen/ATen.h>)
+  target_precompile_headers(finback_text_pch PRIVATE <vector> <string> <optional> <functional> <filesystem> <fmt/format.h> <nlohmann/json.hpp>)
 endfunction()
 
 function(finback_sources folder suffix out)
@@ -115,6 +119,8 @@ function(finback_add_layers)
     if(tensors_${folder} STREQUAL yes)
       target_link_libraries(finback_${folder} PUBLIC torch)
       target_precompile_headers(finback_${folder} REUSE_FROM finback_pch)
+    elseif(NOT folder MATCHES "^(gemm|machine)$")
+      target_precompile_headers(finback_${folder} REUSE_FROM finback_text_pch)
     endif()
   endforeach()
 endfunction()
