@@ -133,7 +133,9 @@ TEST_F(Checkpointing, FormatTwoIsRead) {
   rewrite_as_format2(root / "step-000001", *model, optimizer);
   const at::Tensor values_P = model->parameters().values_P().clone(), m_P = optimizer.m_P().clone(), v_P = optimizer.v_P().clone();
   update_once(2);
+  testing::internal::CaptureStderr();
   EXPECT_EQ(load_error(), "");
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("format 2, read and saved as format 3"), std::string::npos);
   EXPECT_TRUE(at::equal(model->parameters().values_P(), values_P));
   EXPECT_TRUE(at::equal(optimizer.m_P(), m_P));
   EXPECT_TRUE(at::equal(optimizer.v_P(), v_P));

@@ -1,4 +1,4 @@
-// Validation: exact bits per raw UTF-8 byte over a fixed set of rows, and how often MTP's greedy guess is the main head's. Reads weights,
+// Validation: exact bits per raw UTF-8 byte over a fixed set of rows, and how often the MTP head's greedy token is the main head's. Reads weights,
 // writes nothing, leaves gradients and loader positions alone.
 #pragma once
 #include <cstdint>

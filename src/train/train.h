@@ -1,6 +1,6 @@
 // The training run: recipe in, run folder out (see run_folder.h for its files). One straight loop: save, evaluate and sample once in a
 // while, then one optimizer step and one log line. Exact: killed at any instant and resumed, the weights and all metrics but
-// kWallClockFields are bitwise those of a run never interrupted, on the same kernel variant. One main thread; ops use the kernel pool.
+// kWallClockFields are bitwise those of a run never interrupted, on the same kernel variant. One main thread; ops use the thread pool.
 #pragma once
 #include <filesystem>
 #include <functional>

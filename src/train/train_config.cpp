@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // What a resumed run may change: nothing here reaches the weights. A key ending in "." stands for its whole section.
-constexpr std::array<std::string_view, 6> kFreeKeys = {"eval.", "checkpoint.", "bill.", "run.dir", "run.name", "train.micro_batch_tokens"};
+constexpr std::string_view kFreeKeys[] = {"eval.", "checkpoint.", "bill.", "run.dir", "run.name", "train.micro_batch_tokens"};
 
 bool is_free(const std::string& key, const TrainConfig& config) {
   // A run may be made longer when no step so far depended on where it ends.

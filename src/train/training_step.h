@@ -40,7 +40,7 @@ struct StepResult {
   std::vector<double> mtp_loss;         // by depth, unweighted
   double balance_loss = 0, z_loss = 0;  // weighted
   double bpb = 0;                       // main loss in bits a byte of the batch
-  std::vector<double> mtp_acceptance;   // share of MTP's greedy guesses that agree with the main head's
+  std::vector<double> mtp_acceptance;   // share of the MTP head's greedy tokens that are the main head's
   int64_t valid_targets = 0;
   double grad_norm = 0;     // before clipping; 0 without gradients
   int64_t mtp_trained = 0;  // MTP modules that the loss was differentiated through; those behind them have no gradient

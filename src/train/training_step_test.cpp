@@ -122,6 +122,18 @@ TEST(TrainingStep, LossIsTheWeightedSumOfItsParts) {
   EXPECT_EQ(routed, 3 * (2 * 3 * kSeqLen + 3 * (kSeqLen - 1)));
 }
 
+// The sum of log-sum-exp^2 leaves the ticks' range here; a term without weight must not carry its NaN into the loss.
+TEST(TrainingStep, AZLossWithoutWeightCannotEndARun) {
+  const auto model = lively_model(small_config(), true, 5);
+  model->parameters().value("lm_head.weight").mul_(1e7);
+  model->parameters().touch();
+  LossWeights weights = kWeights;
+  const MicroBatch micro = random_micro_batch(3, kSeqLen, 2);
+  EXPECT_FALSE(std::isfinite(accumulate_gradients(*model, {micro}, weights).loss)) << "the sum leaves the range, or this shows nothing";
+  weights.z_loss = 0;
+  EXPECT_TRUE(std::isfinite(accumulate_gradients(*model, {micro}, weights).loss));
+}
+
 TEST(TrainingStep, WithoutMtpWeightTheModuleIsNotRun) {
   const auto model = lively_model(small_config(), true, 5);
   LossWeights weights = kWeights;
