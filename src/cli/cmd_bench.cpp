@@ -33,7 +33,7 @@ int bench_step(Words words) {
             "finback bench step --config configs/models/tiny/config.json --batch-tokens 2048 --seq-len 256");
   const StepBench defaults;
   args.flag("config", "FILE|FOLDER", "config.json of a model")
-      .flag("batch-tokens", "N", fmt::format("tokens a step (default {})", defaults.batch_tokens))
+      .flag("batch-tokens", "N", fmt::format("tokens per step (default {})", defaults.batch_tokens))
       .flag("seq-len", "S", fmt::format("tokens a row (default {})", defaults.seq_len))
       .flag("precision", "NAME", "f32 (default), bf16 or fp8")
       .flag("steps", "N", fmt::format("timed steps, after two that are not (default {})", defaults.steps))

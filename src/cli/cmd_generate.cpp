@@ -45,7 +45,7 @@ Args generate_args() {
   return args;
 }
 
-// A flag that would change nothing is a mistake, not a wish.
+// A flag that would change nothing is refused.
 void check_flags(const Args& args) {
   FB_CHECK(!(args.has("prompt") && args.has("ids")), "--prompt and --ids exclude each other");
   FB_CHECK(!(args.has("chat") && args.has("ids")), "--chat and --ids exclude each other");

@@ -175,7 +175,7 @@ Args plan_args() {
       .flag("gpus", "N", "accelerators")
       .flag("tokens", "T", "trained tokens, e.g. 14.8T")
       .flag("seq-len", "S", "tokens of a sequence (default 4096)")
-      .flag("batch-tokens", "B", "tokens a step (default 4M or 8192 an accelerator)")
+      .flag("batch-tokens", "B", "tokens per step (default 4M or 8192 per accelerator)")
       .flag("precision", "NAME", "bf16, fp8, fp8-block, mxfp8, nvfp4")
       .flag("layout", "WORDS", "e.g. tp2,pp8,vp4,ep64,mbs1,fsdp,full; dualpipe hides the expert exchange")
       .flag("software", "YYYY-MM", "date of the software (default 2026-07)")

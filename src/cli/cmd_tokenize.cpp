@@ -15,7 +15,7 @@ Json json_of(const TokenWriter::Count& count) {
 
 void print_split(const char* name, const TokenWriter::Count& count) {
   const double ratio = count.tokens > 0 ? double(count.bytes) / double(count.tokens) : 0;
-  fmt::print("{:<11} {:>12} tokens {:>10} documents {:>10.2f} MB of text  {:.3f} bytes a token\n", name, count.tokens, count.documents,
+  fmt::print("{:<11} {:>12} tokens {:>10} documents {:>10.2f} MB of text  {:.3f} bytes per token\n", name, count.tokens, count.documents,
              double(count.bytes) / 1e6, ratio);
 }
 

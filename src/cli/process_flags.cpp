@@ -9,7 +9,7 @@
 namespace finback {
 
 void declare_process_flags(Args& args) {
-  args.flag("threads", "N", "threads of the kernel pool (default: the cores of this process)")
+  args.flag("threads", "N", "threads of the thread pool (default: the cores of this process)")
       .flag("kernels", "NAME", "auto, ref, portable, avx2, avx512, avx512_bf16 or avx512_fp16")
       .toggle("poison", "tests: memory not yet written reads as NaN")
       .flag("failpoint", "NAME:COUNT:WHAT", "tests: at passage COUNT of NAME, WHAT is kill, full or short");

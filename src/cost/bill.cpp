@@ -69,7 +69,7 @@ std::string bill_table(const Bill& bill) {
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<16} {}\n", name, value); };
   line("device", fmt::format("{} x {} ({})", bill.devices, bill.device, bill.device_name));
   line("hours", fmt::format("{:.4f} wall, {:.4f} {}-hours", bill.wall_hours, bill.device_hours, bill.device));
-  line("tokens", fmt::format("{}, {:.0f} a second", human_count(double(bill.tokens)), bill.tokens_per_s));
+  line("tokens", fmt::format("{}, {:.0f} per second", human_count(double(bill.tokens)), bill.tokens_per_s));
   line("electricity", fmt::format("{:.5f} kWh ({})", bill.energy_kwh, bill.energy_how));
   line("work", fmt::format("{}FLOP, {:.1f} % of the measured f32 peak ({}FLOP/s)", human_count(bill.flops), 100 * bill.share_of_peak,
                            human_count(bill.peak_flops_per_s)));

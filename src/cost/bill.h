@@ -17,7 +17,7 @@ void visit_fields(Planned& p, V& v) {
   v("tokens", p.tokens, "tokens of the plan; 0: no plan");
   v("wall_hours", p.wall_hours, "hours");
   v("device_hours", p.device_hours, "hours times devices");
-  v("tokens_per_s", p.tokens_per_s, "trained tokens a second over the whole run");
+  v("tokens_per_s", p.tokens_per_s, "trained tokens per second over the whole run");
   v("memory_bytes", p.memory_bytes, "peak memory of the process");
 }
 

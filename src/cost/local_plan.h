@@ -27,7 +27,7 @@ void visit_fields(LocalRun& r, V& v) {
   v("tokens", r.tokens, "trained tokens");
   v("rehearsed_steps", r.rehearsed_steps, "steps that were timed");
   v("token_s", r.token_s, "seconds a trained token: forward, loss, backward");
-  v("update_s", r.update_s, "seconds a step besides: optimizer, balance");
+  v("update_s", r.update_s, "seconds per step besides: optimizer, balance");
   v("evaluated_tokens", r.evaluated_tokens, "tokens of all evaluations");
   v("evaluated_token_s", r.evaluated_token_s, "seconds of each");
   v("samples", r.samples, "text samples");
@@ -57,7 +57,7 @@ void visit_fields(LocalPlan& p, V& v) {
   v("other_s", p.other_s, "seconds of start, rehearsal and audits");
   v("wall_hours", p.wall_hours, "hours of the run");
   v("device_hours", p.device_hours, "hours times devices");
-  v("tokens_per_s", p.tokens_per_s, "trained tokens a second over the whole run");
+  v("tokens_per_s", p.tokens_per_s, "trained tokens per second over the whole run");
   v("memory_bytes", p.memory_bytes, "peak memory of the process");
 }
 LocalPlan plan_local(const LocalRun& measured);

@@ -84,20 +84,21 @@ Json model_report_json(const ModelReport& r) {
 std::string model_report_text(const ModelReport& r) {
   const ModelConfig& c = r.config;
   const auto count = [](int64_t value) { return human_count(double(value)); };
-  std::string text = fmt::format("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n",
-                                 c.model_type, c.num_hidden_layers, c.first_k_dense_replace, c.hidden_size, c.num_attention_heads,
-                                 c.n_routed_experts, c.num_experts_per_tok, c.n_shared_experts, c.num_nextn_predict_layers);
-  text += fmt::format("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count(r.parameters.total()),
+  std::string text =
+      fmt::format("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} per token), {} shared, {} MTP\n",
+                  c.model_type, c.num_hidden_layers, c.first_k_dense_replace, c.hidden_size, c.num_attention_heads, c.n_routed_experts,
+                  c.num_experts_per_tok, c.n_shared_experts, c.num_nextn_predict_layers);
+  text += fmt::format("\nparameters        {} total, {} active per token (head in, embedding table out)\n", count(r.parameters.total()),
                       count(r.parameters.active()));
   for (const auto& [name, parameters] : parts_of(r.parameters)) {
     const char* note = name == std::string("mtp_modules") ? "   (not in the total)" : "";
     text += fmt::format("  {:<15} {:>10} {:>18}{}\n", name, count(parameters), parameters, note);
   }
-  text += fmt::format("\nFLOPs a token at {} tokens of context\n", r.seq_len);
+  text += fmt::format("\nFLOPs per token at {} tokens of context\n", r.seq_len);
   text += fmt::format("  training        {}FLOP causal, {}FLOP with full-square attention, {}FLOP causal with MTP\n",
                       human_count(r.train_causal), human_count(r.train_full_attention), human_count(r.train_causal_with_mtp));
   text += fmt::format("  decoding        {}FLOP (absorbed attention)\n", human_count(r.decode));
-  text += fmt::format("\ncache             {} bytes a token in bf16, {} in f32\n", r.cache_bf16, r.cache_f32);
+  text += fmt::format("\ncache             {} bytes per token in bf16, {} in f32\n", r.cache_bf16, r.cache_f32);
   std::string train, serve;
   for (const auto& [precision, memory] : r.train)
     train += fmt::format("{}{} in {}", train.empty() ? "" : ", ", human_bytes(memory.total()), precision_name(precision));

@@ -1,4 +1,4 @@
-// Parameters of a transformer by what they are: the one count of trainer, planner and `finback inspect`. Spec section 1.2's formulas, to the integer:
+// Parameters of a transformer by what they are: the one count of trainer, planner and `finback inspect`. Exact:
 // V3 has 671,026,419,200 without its MTP module, of which a token uses 36,625,618,432 (head included, embedding left out). Knows no bytes.
 #pragma once
 #include <cstdint>

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kTile = 128;  // values of a row that share an fp8 scale
 
-// A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; narrower numerics keep a linear's input as it is multiplied, and
+// A token's bytes for the backward pass, layer by layer. f32 keeps every input and output; bf16 and fp8 keep a linear's input as it is multiplied, and
 // recompute queries, keys, values, SwiGLU's output and the router's input.
 struct KeptBytes {
   const ModelConfig& c;
@@ -55,7 +55,7 @@ struct KeptBytes {
   }
 };
 
-// A token's bytes in the backward pass of the sub-layer that needs most: gradients of what it reads and makes, narrow rows widened or recomputed, and the rows
+// A token's bytes in the backward pass of the sub-layer that needs most: gradients of what it reads and makes, quantized rows dequantized or recomputed, and the rows
 // of a product's operands. Words that the kernels pack for a core's cache are not per token.
 double working_bytes(const ModelConfig& c, Precision precision) {
   const KeptBytes kept{c, precision};

@@ -33,7 +33,7 @@ TEST(TrainMemory, CountsWhatALayerKeeps) {
   // x, n and their norm's statistic; q_a, cq, its statistic, q; kv_a, c, its statistic, kv; o, log-sum-exp.
   const double attention = 2 + 2 + 1 + 4 + 4 + 1 + 18 + 10 + 8 + 1 + 48 + 32 + 1;
   const double ffn = 2 + 2 + 1 + 64 + 64 + 64;    // x, n, statistic, gate, up, product
-  const double head = 2 + 1 + 2 + 2 + 1 + 1 + 2;  // x, statistic, n, its gradient, loss, log-sum-exp, guess
+  const double head = 2 + 1 + 2 + 2 + 1 + 1 + 2;  // x, statistic, n, its gradient, loss, log-sum-exp, greedy token
   const double narrow = 4 * (2 + 1 + 4 + 1 + 10 + 1 + 32 + 1) + 4 * (2 + 1) + 4 * head;  // what stays f32
   EXPECT_EQ(train_memory(tiny, 3).activations, 4 * 3 * (attention + ffn + head));
   EXPECT_EQ(train_memory(tiny, 3, Precision::kBf16).activations, 3 * (narrow + 2 * (2 + 4 + 8 + 2 + 128)));

@@ -12,7 +12,7 @@ constexpr int64_t kBf16TileRows = 12, kBf16TileColumns = 32;
 // This processor and its operating system have AVX512F and AVX512_BF16.
 bool bf16_tile_runs_here();
 // C (+)= A B for at most kBf16TileColumns columns, any number of rows; a, b and depth count words of two bf16 numbers, consecutive in K, the first
-// in the low half. An element is one chain of f32 FMAs, each word's second product before its first; subnormals count as 0.
+// in the low 16 bits. An element is one chain of f32 FMAs, each word's second product before its first; subnormals count as 0.
 void bf16_tile(const TileBlock& x);
 
 }  // namespace finback

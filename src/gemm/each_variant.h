@@ -1,4 +1,4 @@
-// What the tests of all rooms above share: a check runs under every kernel variant of this machine. Tests only; knows no tensors.
+// What the tests of gemm and of the folders above it share: a check runs under every kernel variant of this machine. Tests only; knows no tensors.
 #pragma once
 #include <gtest/gtest.h>
 

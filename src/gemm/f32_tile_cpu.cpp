@@ -88,7 +88,7 @@ HWY_ATTR void pack_b(int64_t depth, int64_t columns, const float* HWY_RESTRICT b
 }
 
 // Asks for the lines that step k + kAhead reads, and a row-major A for one line of the next tile: a tile touches a few bytes of many rows far
-// apart, which no processor guesses; in a training step most operands come from memory, and one wait is worth hundreds of FMAs.
+// apart, which no prefetcher predicts; in a training step most operands come from memory, and one wait is worth hundreds of FMAs.
 template <int V, class RowStride, class KStride>
 HWY_ATTR HWY_INLINE void fetch_ahead(const TileBlock& x, const float* a, int64_t k, RowStride a_row, KStride a_k) {
   const float* b = x.b + (k + kAhead) * x.ldb;

@@ -1,4 +1,4 @@
-// The instruction-set half of f32_gemm: one register tile and its packing, chosen by the kernel variant. Knows no threads.
+// The SIMD code, compiled per instruction set, of f32_gemm: one register tile and its packing, chosen by the kernel variant. Knows no threads.
 #pragma once
 #include <cstdint>
 

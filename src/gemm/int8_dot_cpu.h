@@ -1,4 +1,4 @@
-// The instruction-set half of int8 products: integers, so their sums are exact in any order and every variant has the same. Knows no threads.
+// The SIMD code, compiled per instruction set, of int8 products: integers, so their sums are exact in any order and every variant has the same. Knows no threads.
 #pragma once
 #include <array>
 #include <cstdint>

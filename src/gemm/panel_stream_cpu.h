@@ -1,4 +1,4 @@
-// The instruction-set half of gemm for panels as they are stored: a few rows against panels that are read once, and a panel widened to f32.
+// The SIMD code, compiled per instruction set, of gemm for panels as they are stored: a few rows against panels that are read once, and a panel widened to f32.
 // Both read a number alike, and an element of C is one chain over k in both. Knows no threads.
 #pragma once
 #include <cstdint>

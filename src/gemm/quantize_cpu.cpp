@@ -70,7 +70,7 @@ HWY_ATTR float amax(int64_t n, const float* HWY_RESTRICT x) {
   return hn::GetLane(hn::MaxOfLanes(kF, largest));
 }
 
-// The vectors of `n` bytes or halves at p, the last one from a padded copy.
+// The vectors of `n` numbers of 1 or 2 bytes at p, the last one from a padded copy.
 template <class D>
 HWY_ATTR HWY_INLINE hn::Vec<D> load_part(D d, const hn::TFromD<D>* p, int64_t left) {
   if (left >= lanes()) return hn::LoadU(d, p);

@@ -11,7 +11,7 @@
 // bf16 numbers adds its second product, then its first. So its bits depend on its row of A, its column of B and the ranges of K alone.
 // V3 adds partial sums to f32 every 128 of K, because its processors keep 14 bits of a sum of FP8 products. Where sums are f32 from their
 // first product, and a scale that is a power of two commutes with rounding, promotion every 128 would change nothing but the order, so
-// scales are multiplied into the operands and the chain runs on. Sums in halves (avx512_fp16) keep 11 bits: there a range of K is summed from 0 and
+// scales are multiplied into the operands and the chain runs on. Sums in f16 (avx512_fp16) keep 11 bits: there a range of K is summed from 0 and
 // promoted, and its scales lie before it.
 
 namespace finback {

@@ -4,8 +4,8 @@
 
 #include "gemm/bf16_tile_cpu.h"
 #include "gemm/ceil_div.h"
+#include "gemm/f16_tile_cpu.h"
 #include "gemm/f32_tile_cpu.h"
-#include "gemm/half_tile_cpu.h"
 #include "gemm/job_loop.h"
 #include "gemm/quantize_cpu.h"
 #include "gemm/variant.h"
@@ -28,7 +28,7 @@ void row_words(std::span<const KRange> ranges, const QuantizedTile& tile, const 
   for (const KRange& range : ranges) {
     const float* from = numbers + range.first;
     Word* to = words + range.word;
-    tile.scale_words > 0 ? pair_halves(range.rows, from, as_floats(to))
+    tile.scale_words > 0 ? pair_f16(range.rows, from, as_floats(to))
                          : quantize_loops().pair_columns(range.rows, from, reinterpret_cast<uint32_t*>(to));
   }
 }
@@ -49,13 +49,13 @@ void down_words(const KRange& range, const QuantizedTile& tile, int64_t width, c
                 float* to) {
   float inverses[kColumns];
   if (tile.scale_words > 0) {
-    column_half_scales(range.rows, width, numbers, pitch, to, inverses);
+    column_f16_scales(range.rows, width, numbers, pitch, to, inverses);
     to += width;
   }
   for (int64_t r = 0; r < range.rows; r += tile.k_per_word, to += width) {
     const float *low = numbers + r * pitch, *high = r + 1 < range.rows ? low + pitch : zeros;
     if (tile.scale_words > 0) {
-      half_words(width, low, high, inverses, to);
+      f16_words(width, low, high, inverses, to);
     } else if (tile.k_per_word == 2) {
       quantize_loops().pair_rows(width, low, high, to);
     } else {
@@ -95,7 +95,7 @@ void pack_down_chunk(const DownJob& job, std::span<const KRange> ranges, const Q
 
 QuantizedTile quantized_tile(Precision precision) {
   const Variant variant = kernel_variant();
-  if (variant == Variant::kAvx512Fp16 && precision == Precision::kFp8) return {kHalfTileRows, kHalfTileColumns, 2, 1, half_tile};
+  if (variant == Variant::kAvx512Fp16 && precision == Precision::kFp8) return {kF16TileRows, kF16TileColumns, 2, 1, f16_tile};
   if (variant == Variant::kAvx512Bf16) return {kBf16TileRows, kBf16TileColumns, 2, 0, bf16_tile};
   const F32Tile& tile = f32_tile();
   return {tile.rows, tile.columns, 1, 0, tile.block};

@@ -1,5 +1,5 @@
 // bf16 and FP8 operands, packed as words for the register tile of a kernel variant; raw pointers, knows no tensors. A word is 32 bits of an operand: in
-// avx512_bf16 two bf16 numbers that follow each other along K, in avx512_fp16 (FP8) two halves, elsewhere one f32 that holds the rounded number.
+// avx512_bf16 two bf16 numbers that follow each other along K, in avx512_fp16 (FP8) two f16 numbers, elsewhere one f32 that holds the rounded number.
 // E4M3 values with power-of-two scales are bf16 numbers, so both precisions multiply without a further rounding. See Note [Quantized sums] in
 // quantized_gemm.cpp.
 #pragma once
@@ -22,7 +22,7 @@ inline const float* as_floats(const Word* words) { return reinterpret_cast<const
 struct QuantizedTile {
   int64_t rows, columns;  // of the tile; columns at most 64
   int64_t k_per_word;     // numbers along K in a word: 2 for pairs, else 1
-  int64_t scale_words;    // words before every range of K that hold its scales: 1 in half precision, else 0
+  int64_t scale_words;    // words before every range of K that hold its scales: 1 in f16, else 0
   // Of words instead of f32 numbers; with scale words, depth counts them, and a and b begin with them.
   void (*block)(const TileBlock& x);
 };

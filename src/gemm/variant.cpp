@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "gemm/bf16_tile_cpu.h"
-#include "gemm/half_tile_cpu.h"
+#include "gemm/f16_tile_cpu.h"
 
 namespace finback {
 namespace {
@@ -20,7 +20,7 @@ constexpr int64_t kAvx512Targets = HWY_AVX3 | HWY_AVX3_DL;
 bool runs_here(Variant variant) {
   hwy::DisableTargets(0);
   const int64_t here = hwy::SupportedTargets();
-  if (variant == Variant::kAvx512Fp16) return (here & HWY_AVX3) != 0 && half_tile_runs_here();
+  if (variant == Variant::kAvx512Fp16) return (here & HWY_AVX3) != 0 && f16_tile_runs_here();
   if (variant == Variant::kAvx512Bf16) return (here & HWY_AVX3) != 0 && bf16_tile_runs_here();
   if (variant == Variant::kAvx512) return (here & HWY_AVX3) != 0;
   if (variant == Variant::kAvx2) return (here & HWY_AVX2) != 0;

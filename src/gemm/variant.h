@@ -9,7 +9,7 @@ namespace finback {
 
 // kAvx512Bf16: f32 arithmetic and bits of kAvx512; bf16 and FP8 linears multiply pairs of bf16 numbers.
 // kAvx512Fp16: f32 arithmetic and bits of kAvx512, in bf16 linears too (its processors multiply pairs of bf16 at half the rate of f32); FP8 linears
-// multiply and add halves, promoted to f32 every 128.
+// multiply and add in f16, promoted to f32 every 128.
 enum class Variant { kRef, kPortable, kAvx2, kAvx512, kAvx512Bf16, kAvx512Fp16 };
 
 // "auto" (best of this processor), "ref", "portable", "avx2", "avx512", "avx512_bf16", "avx512_fp16". Throws Error for an unknown name or one that this

@@ -1,4 +1,4 @@
-// exp, log and sigmoid of f32 vectors, for the Highway half of kernels (<op>_cpu.cpp). Included inside foreach_target files, once a target.
+// exp, log and sigmoid of f32 vectors, for the Highway code of kernels (<op>_cpu.cpp). Included inside foreach_target files, once a target.
 // A lane's bits depend on that lane's input alone, so a row tail computed in a padded vector equals the same row in a full one; they differ
 // between variants (the baseline has no FMA). Within 2 ulp of the exact value over the whole range, subnormal results included.
 //   exp:     -inf -> 0, above 88.73 -> inf, NaN kept.

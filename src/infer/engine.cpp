@@ -15,7 +15,7 @@ namespace {
 EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
   const int64_t limit = config.max_position_embeddings;
   if (options.max_sequence_tokens <= 0) options.max_sequence_tokens = limit;
-  FB_CHECK(options.max_sequence_tokens <= limit, "expected at most {} tokens a sequence (max_position_embeddings), got {}", limit,
+  FB_CHECK(options.max_sequence_tokens <= limit, "expected at most {} tokens per sequence (max_position_embeddings), got {}", limit,
            options.max_sequence_tokens);
   FB_CHECK(options.prefill_chunk > 0, "prefill_chunk: expected more than 0, got {}", options.prefill_chunk);
   return options;
@@ -82,7 +82,7 @@ Batch Engine::next_batch(Running& running) {
   const int64_t rows = std::min(options_.prefill_chunk, int64_t(running.tokens.size()) - running.cached);
   while (int64_t(running.pages.size()) < pages_for(running.cached + rows)) {
     const auto page = pages_.allocate();
-    FB_ASSERT(page.has_value(), "one sequence never needs more pages than the pool has");
+    FB_ASSERT(page.has_value(), "one sequence never needs more pages than the cache has");
     running.pages.push_back(*page);
   }
   Batch batch;

@@ -16,8 +16,8 @@ void check_sampling(const SamplingParams& p) {
 
 SampledToken sample(std::span<const float> logits, const SamplingParams& params, int64_t position) {
   const auto words = philox(Stream::kSample, params.seed, uint64_t(position));
-  const SamplingCuts cuts = {params.temperature, params.top_k, params.top_p, params.min_p};
-  const SampledToken sampled = sample_token(logits, cuts, uniform01_double(words[0], words[1]));
+  const SamplingFilters filters = {params.temperature, params.top_k, params.top_p, params.min_p};
+  const SampledToken sampled = sample_token(logits, filters, uniform01_double(words[0], words[1]));
   FB_CHECK(std::isfinite(sampled.logprob), "the model's logits are not finite. Hint: the checkpoint may be damaged or diverged");
   return sampled;
 }

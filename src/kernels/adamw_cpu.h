@@ -1,4 +1,4 @@
-// The instruction-set half of adamw_ and sum_of_squares: ranges of the flat buffer. Knows no threads.
+// The SIMD code, compiled per instruction set, of adamw_ and sum_of_squares: ranges of the flat buffer. Knows no threads.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// The instruction-set half of embedding_backward_: a range of columns. Knows no threads.
+// The SIMD code, compiled per instruction set, of embedding_backward_: a range of columns. Knows no threads.
 #pragma once
 #include <cstdint>
 

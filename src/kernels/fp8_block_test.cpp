@@ -67,8 +67,8 @@ TEST(Fp8Block, MatchesTheDefinitionBitForBit) {
 TEST(Fp8Block, TakesStridedAndNarrowInputs) {
   const at::Tensor x = normal({140, 260}, 3), view = x.t();
   EXPECT_TRUE(same_bits(fp8_quantize_weight(view).values, fp8_quantize_weight(view.contiguous()).values));
-  const at::Tensor half = x.to(at::kBFloat16);
-  EXPECT_TRUE(same_bits(fp8_quantize_weight(half).values, fp8_quantize_weight(half.to(at::kFloat)).values));
+  const at::Tensor bf16 = x.to(at::kBFloat16);
+  EXPECT_TRUE(same_bits(fp8_quantize_weight(bf16).values, fp8_quantize_weight(bf16.to(at::kFloat)).values));
 }
 
 TEST(Fp8Block, TinyBlocksUseTheScaleFloor) {

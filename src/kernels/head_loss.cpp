@@ -19,7 +19,7 @@ namespace finback {
 namespace {
 
 // Rows whose logits exist at one time. Each chunk reads and writes the head's gradient once, so fewer are slower; at a vocab of 8,192, 256 rows
-// are 8 MiB, which the last cache holds.
+// are 8 MiB, which the last-level cache holds.
 constexpr int64_t kRowsAChunk = 256;
 
 constexpr int64_t kRowsATask = 4;
@@ -42,10 +42,10 @@ void weigh(const HeadGradient& wanted, int64_t first, int64_t begin, int64_t end
 }
 
 // Logits of a chunk's rows become their log-probs, and d_logits where gradients are wanted (zero rows where masked).
-void reduce_rows(const at::Tensor& logits_CW, const HeadGradient& wanted, int64_t first, const ChunkOutput& out) {
-  const int64_t vocab = logits_CW.size(1);
-  float* logits = logits_CW.mutable_data_ptr<float>();
-  parallel_ranges(logits_CW.size(0), kRowsATask, [&](int64_t begin, int64_t end) {
+void reduce_rows(const at::Tensor& logits_TW, const HeadGradient& wanted, int64_t first, const ChunkOutput& out) {
+  const int64_t vocab = logits_TW.size(1);
+  float* logits = logits_TW.mutable_data_ptr<float>();
+  parallel_ranges(logits_TW.size(0), kRowsATask, [&](int64_t begin, int64_t end) {
     std::array<HeadLossRows::Row, kRowsATask> rows;
     for (int64_t t = begin; t < end; ++t) {
       HeadLossRows::Row& row = rows[size_t(t - begin)];
@@ -83,16 +83,16 @@ HeadLoss head_loss(const at::Tensor& h_TD, const WeightOperand& head_WD, const a
   const at::Tensor logits = at::empty({std::min(kRowsAChunk, h.count), vocab}, h_TD.options());
   for (int64_t first = 0; first < h.count; first += kRowsAChunk) {
     const int64_t rows = std::min(kRowsAChunk, h.count - first);
-    const at::Tensor logits_CW = logits.slice(0, 0, rows);
-    float* data = logits_CW.mutable_data_ptr<float>();
+    const at::Tensor logits_TW = logits.slice(0, 0, rows);
+    float* data = logits_TW.mutable_data_ptr<float>();
     gemm_packed(rows, vocab, h.columns, {h.at(first), h.stride, 1}, head_WD.forward(), data, vocab, false);
-    reduce_rows(logits_CW, wanted, first,
+    reduce_rows(logits_TW, wanted, first,
                 {ids_T.const_data_ptr<int64_t>() + first, loss.logprob_T.mutable_data_ptr<float>() + first,
                  loss.lse_T.mutable_data_ptr<float>() + first, loss.argmax_T.mutable_data_ptr<int64_t>() + first});
     if (!gradients) continue;
     gemm_packed(rows, h.columns, vocab, {data, vocab, 1}, head_WD.backward(), loss.dh_TD.mutable_data_ptr<float>() + first * h.columns,
                 h.columns, false);
-    linear_wgrad_(wanted.d_head_WD, logits_CW, h_TD.slice(0, first, first + rows));
+    linear_wgrad_(wanted.d_head_WD, logits_TW, h_TD.slice(0, first, first + rows));
   }
   return loss;
 }

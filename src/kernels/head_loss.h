@@ -15,7 +15,7 @@ namespace finback {
 struct HeadLoss {
   at::Tensor logprob_T;  // f32, log p(target), 0 where masked
   at::Tensor lse_T;      // f32, log-sum-exp of the logits (for the z-loss), 0 where masked
-  at::Tensor argmax_T;   // i64, the greedy guess; -1 where masked
+  at::Tensor argmax_T;   // i64, the greedy token; -1 where masked
   at::Tensor dh_TD;      // defined when gradients were asked for
 };
 

@@ -1,4 +1,4 @@
-// The instruction-set half of head_loss: one row of logits. Knows no threads.
+// The SIMD code, compiled per instruction set, of head_loss: one row of logits. Knows no threads.
 #pragma once
 #include <cstdint>
 

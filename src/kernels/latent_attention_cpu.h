@@ -1,4 +1,4 @@
-// The instruction-set half of latent_attention: a few consecutive query rows of one sequence and some of its heads at a time.
+// The SIMD code, compiled per instruction set, of latent_attention: a few consecutive query rows of one sequence and some of its heads at a time.
 // Knows no tensors and no threads.
 #pragma once
 #include <cstdint>

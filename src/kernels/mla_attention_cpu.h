@@ -1,4 +1,4 @@
-// The instruction-set half of mla_attention: one document and head at a time. Knows no tensors and no threads.
+// The SIMD code, compiled per instruction set, of mla_attention: one document and head at a time. Knows no tensors and no threads.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// The instruction-set half of permute: one token's rows. Knows no threads.
+// The SIMD code, compiled per instruction set, of permute: one token's rows. Knows no threads.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -29,11 +29,11 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
   return at::full({groups, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({groups, n, k}, seed));
 }
 
-// Sums in halves round to 11 bits at each of at most 128 terms, and promotion is exact: the bound is that of one range of K with half's epsilon, whatever
+// Sums in f16 round to 11 bits at each of at most 128 terms, and promotion is exact: the bound is that of one range of K with the epsilon of f16, whatever
 // the number of ranges. Elsewhere that of f32.
 void expect_product(const at::Tensor& actual, const at::Tensor& expected, int64_t terms, Precision precision, const char* what) {
-  const bool halves = kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8;
-  expect_close(actual, expected, halves ? std::min<int64_t>(terms, 128) : terms, what, halves ? 1.0 / 4096 : kF32Epsilon);
+  const bool f16 = kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8;
+  expect_close(actual, expected, f16 ? std::min<int64_t>(terms, 128) : terms, what, f16 ? 1.0 / 4096 : kF32Epsilon);
 }
 
 // Forward, dgrad and wgrad under every variant and thread count against the product of the same operands in f64.

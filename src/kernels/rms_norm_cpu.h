@@ -1,4 +1,4 @@
-// The instruction-set half of rms_norm: ranges of rows and of columns. Knows no threads.
+// The SIMD code, compiled per instruction set, of rms_norm: ranges of rows and of columns. Knows no threads.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// The instruction-set half of rope_: one token's heads. Knows no threads.
+// The SIMD code, compiled per instruction set, of rope_: one token's heads. Knows no threads.
 #pragma once
 #include <cstdint>
 

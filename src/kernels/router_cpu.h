@@ -1,4 +1,4 @@
-// The instruction-set half of the router: scores of a row. The choice of experts is scalar and the same for every variant.
+// The SIMD code, compiled per instruction set, of the router: scores of a row. The choice of experts is scalar and the same for every variant.
 #pragma once
 #include <cstdint>
 

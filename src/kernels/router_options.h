@@ -1,4 +1,4 @@
-// What a config says of the MoE gate, in numbers: shared by the op and by its scalar half. Knows no tensors.
+// What a config says of the MoE gate, in numbers: shared by the op and by its scalar code. Knows no tensors.
 #pragma once
 #include <cstdint>
 

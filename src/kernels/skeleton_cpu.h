@@ -1,4 +1,4 @@
-// The instruction-set half of the skeleton op: one row. Sees no ATen and knows no threads.
+// The SIMD code, compiled per instruction set, of the skeleton op: one row. Sees no ATen and knows no threads.
 #pragma once
 #include <cstdint>
 

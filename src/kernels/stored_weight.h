@@ -1,7 +1,7 @@
 // A weight as serving keeps it: bf16, FP8 or int8 codes in panels that gemm.h multiplies by as they lie in memory; sums stay f32. No f32 weight stands behind
 // them. bf16: the nearest. fp8: 128x128 blocks of E4M3 with f32 scales (fp8_block.h). A stored number stands for one f32 number, and the bits of a product are
 // those of the f32 product with these numbers. int8: blocks of 32 along K of the multiplication, code = round(w / s), s = the bf16 number nearest to
-// max |w| / 127; activations are rounded to 16 bits in the same blocks, and a block is summed in whole numbers. Knows no layers and no files.
+// max |w| / 127; activations are rounded to 16 bits in the same blocks, and a block is summed in integers. Knows no layers and no files.
 #pragma once
 #include <ATen/core/Tensor.h>
 

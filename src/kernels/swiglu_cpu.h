@@ -1,4 +1,4 @@
-// The instruction-set half of swiglu: ranges of rows. Knows no threads.
+// The SIMD code, compiled per instruction set, of swiglu: ranges of rows. Knows no threads.
 #pragma once
 #include <cstdint>
 

@@ -13,7 +13,7 @@
 #include "kernels/token_sampling_cpu.h"
 
 // Note [Sampling without sorting]
-// Both cuts and the draw ask one question: where, best token first, do the weights' sums reach a target? A survey of the row gives the weight
+// Top-k, top-p and the draw ask one question: where, best token first, do the weights' sums reach a target? One pass over the row (a survey) gives the weight
 // above each of a few pivots (values of a sample of the row), so the answer lies between two of them; the tokens there are gathered and surveyed
 // again, until some 64 are left to be sorted. Equal logits have equal weights, so values are enough, and an id is looked up at the end.
 // The sums differ from the definition's (f64, added best first) by rounding alone: at most 2 n + 32768 units of 2^-52 of the row's weight, which
@@ -184,12 +184,12 @@ struct Choice {
   KeptTokens kept;
 };
 
-// The cuts but top_k, and the draw. kept: what earlier cuts keep.
+// The filters but top_k, and the draw. kept: what earlier filters keep.
 std::optional<Choice> choose(std::span<const float> logits, const Candidates& from, const TokenWeights& weights, KeptTokens kept,
-                             const SamplingCuts& cuts, double u) {
+                             const SamplingFilters& filters, double u) {
   std::optional<float> below;  // min_p keeps what lies above it
-  if (cuts.min_p > kLeastWeight) {
-    const float lowest = lowest_logit(float(weights.best), cuts.temperature, cuts.min_p);
+  if (filters.min_p > kLeastWeight) {
+    const float lowest = lowest_logit(float(weights.best), filters.temperature, filters.min_p);
     kept = fewer(kept, {lowest, INT32_MAX});
     below = std::nextafter(lowest, -kInfinity);
   }
@@ -197,8 +197,8 @@ std::optional<Choice> choose(std::span<const float> logits, const Candidates& fr
   const double total = whole.total + from.tail, margin = double(2 * logits.size() + 32768) * 0x1p-52 * total + from.tail_error;
   double kept_weight = total;
   if (below) kept_weight = whole.above[size_t(std::find(whole.pivots.begin(), whole.pivots.end(), *below) - whole.pivots.begin())];
-  if (cuts.top_p < 1) {
-    const double target = cuts.top_p * total;
+  if (filters.top_p < 1) {
+    const double target = filters.top_p * total;
     const std::optional<Place> last = find_place(from.logits, whole, weights, target);
     if (!last || (last->before > 0 && last->before >= target - margin) || last->through < target + margin) return std::nullopt;
     if (!below || last->logit > *below) kept = fewer(kept, kept_through(logits, *last)), kept_weight = last->through;
@@ -211,16 +211,16 @@ std::optional<Choice> choose(std::span<const float> logits, const Candidates& fr
 
 // exps: of the row, or empty.
 std::optional<SampledToken> sample_fast(std::span<const float> logits, const RowSoftmax& softmax, std::span<const float> exps,
-                                        const SamplingCuts& cuts, double u) {
-  if (!(cuts.temperature > 1e-30 && cuts.temperature < 1e30)) return std::nullopt;
-  const TokenWeights weights = {softmax.highest, 1 / cuts.temperature, lowest_logit(softmax.highest, cuts.temperature, kLeastWeight)};
+                                        const SamplingFilters& filters, double u) {
+  if (!(filters.temperature > 1e-30 && filters.temperature < 1e30)) return std::nullopt;
+  const TokenWeights weights = {softmax.highest, 1 / filters.temperature, lowest_logit(softmax.highest, filters.temperature, kLeastWeight)};
   const KeptTokens all = {weights.lowest, INT32_MAX};
   std::optional<Choice> choice;
-  if (const auto best = cut_top_k(logits, weights, cuts.top_k)) {
-    choice = choose(logits, {best->second}, weights, fewer(all, best->first), cuts, u);
+  if (const auto best = cut_top_k(logits, weights, filters.top_k)) {
+    choice = choose(logits, {best->second}, weights, fewer(all, best->first), filters, u);
   } else {
-    if (const auto head = without_tail(logits, softmax, exps)) choice = choose(logits, *head, weights, all, cuts, u);
-    if (!choice) choice = choose(logits, {logits}, weights, all, cuts, u);
+    if (const auto head = without_tail(logits, softmax, exps)) choice = choose(logits, *head, weights, all, filters, u);
+    if (!choice) choice = choose(logits, {logits}, weights, all, filters, u);
   }
   if (!choice) return std::nullopt;
   const float logit = choice->drawn.logit;
@@ -228,8 +228,8 @@ std::optional<SampledToken> sample_fast(std::span<const float> logits, const Row
 }
 
 // Room for the exps of a row where they are weights, else nothing.
-std::span<float> room_for_exps(std::span<const float> logits, const SamplingCuts& cuts) {
-  if (cuts.temperature != 1 || cuts.top_k != 0) return {};
+std::span<float> room_for_exps(std::span<const float> logits, const SamplingFilters& filters) {
+  if (filters.temperature != 1 || filters.top_k != 0) return {};
   thread_local std::vector<float> exps;  // only grows
   if (exps.size() < logits.size()) exps.resize(logits.size());
   return {exps.data(), logits.size()};
@@ -237,20 +237,20 @@ std::span<float> room_for_exps(std::span<const float> logits, const SamplingCuts
 
 }  // namespace
 
-std::optional<SampledToken> sample_without_sorting(std::span<const float> logits, const SamplingCuts& cuts, double u) {
-  const std::span<float> exps = room_for_exps(logits, cuts);
-  return sample_fast(logits, row_softmax(logits, exps.data()), exps, cuts, u);
+std::optional<SampledToken> sample_without_sorting(std::span<const float> logits, const SamplingFilters& filters, double u) {
+  const std::span<float> exps = room_for_exps(logits, filters);
+  return sample_fast(logits, row_softmax(logits, exps.data()), exps, filters, u);
 }
 
-SampledToken sample_token(std::span<const float> logits, const SamplingCuts& cuts, double u) {
+SampledToken sample_token(std::span<const float> logits, const SamplingFilters& filters, double u) {
   FB_ASSERT(!logits.empty(), "a row of logits");
-  if (kernel_variant() == Variant::kRef) return sample_token_ref(logits, cuts, u);
-  const std::span<float> exps = room_for_exps(logits, cuts);
+  if (kernel_variant() == Variant::kRef) return sample_token_ref(logits, filters, u);
+  const std::span<float> exps = room_for_exps(logits, filters);
   const RowSoftmax softmax = row_softmax(logits, exps.data());
   const float best_logprob = softmax.logprob(softmax.highest);
-  if (cuts.temperature == 0 || !std::isfinite(best_logprob)) return {softmax.best, best_logprob, {softmax.highest, softmax.best}};
-  const std::optional<SampledToken> sampled = sample_fast(logits, softmax, exps, cuts, u);
-  return sampled ? *sampled : sample_token_ref(logits, cuts, u);
+  if (filters.temperature == 0 || !std::isfinite(best_logprob)) return {softmax.best, best_logprob, {softmax.highest, softmax.best}};
+  const std::optional<SampledToken> sampled = sample_fast(logits, softmax, exps, filters, u);
+  return sampled ? *sampled : sample_token_ref(logits, filters, u);
 }
 
 }  // namespace finback

@@ -12,7 +12,7 @@ namespace finback {
 inline constexpr double kLeastWeight = 1e-300;
 
 // In this order, as transformers. The best token is always kept.
-struct SamplingCuts {
+struct SamplingFilters {
   double temperature = 1.0;  // 0: greedy
   int64_t top_k = 0;         // 0: off
   double top_p = 1.0;        // smallest set whose probability reaches top_p; 1: off
@@ -30,15 +30,16 @@ std::vector<int32_t> kept_ids(std::span<const float> logits_W, const KeptTokens&
 
 struct SampledToken {
   int32_t token = 0;
-  float logprob = 0;  // under softmax(logits), whatever the cuts; bits of kernels/head_loss. Not finite when the logits are no distribution
+  float logprob =
+      0;  // under softmax(logits), whatever the filters; bits of kernels/head_loss. Not finite when the logits are no distribution
   KeptTokens kept;
 };
 // u in [0, 1): the token at u of the kept probability, best first. Temperature 0: the best one. One thread.
 // REQUIRES: a row; temperature >= 0, top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1.
-SampledToken sample_token(std::span<const float> logits_W, const SamplingCuts& cuts, double u);
-// The fast half: nothing where rounding could decide, or a temperature lies beyond what it can do.
+SampledToken sample_token(std::span<const float> logits_W, const SamplingFilters& filters, double u);
+// The path without sorting: nothing where rounding could decide, or a temperature lies beyond what it can do.
 // REQUIRES: a finite softmax; temperature > 0; not variant ref.
-std::optional<SampledToken> sample_without_sorting(std::span<const float> logits_W, const SamplingCuts& cuts, double u);
-SampledToken sample_token_ref(std::span<const float> logits_W, const SamplingCuts& cuts, double u);
+std::optional<SampledToken> sample_without_sorting(std::span<const float> logits_W, const SamplingFilters& filters, double u);
+SampledToken sample_token_ref(std::span<const float> logits_W, const SamplingFilters& filters, double u);
 
 }  // namespace finback

@@ -10,13 +10,13 @@ namespace {
 constexpr int64_t kVocab = 129'280;  // DeepSeek-V3's
 
 // Another u each time, as another token would have; one thread whatever --threads says.
-void bench_cuts(Bench& bench, const std::string& name, const at::Tensor& logits_W, const SamplingCuts& cuts) {
+void bench_cuts(Bench& bench, const std::string& name, const at::Tensor& logits_W, const SamplingFilters& filters) {
   const std::span<const float> logits(logits_W.const_data_ptr<float>(), size_t(kVocab));
   double u = 0;
   const auto next = [&] { return u = u + 0.618 - double(u + 0.618 >= 1); };
   bench.row(
-      "sample_token " + name, 0, double(kVocab) * sizeof(float), [&] { sample_token(logits, cuts, next()); },
-      [&] { sample_token_ref(logits, cuts, next()); });
+      "sample_token " + name, 0, double(kVocab) * sizeof(float), [&] { sample_token(logits, filters, next()); },
+      [&] { sample_token_ref(logits, filters, next()); });
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ void bench_cuts(Bench& bench, const std::string& name, const at::Tensor& logits_
 void bench_token_sampling(Bench& bench) {
   at::manual_seed(1);
   const at::Tensor logits_W = at::randn({kVocab});
-  SamplingCuts nucleus, top_k, min_p;
+  SamplingFilters nucleus, top_k, min_p;
   nucleus.top_p = 0.95, top_k.top_k = 50, min_p.min_p = 0.05;
   for (const int deviation : {1, 3, 6})
     bench_cuts(bench, fmt::format("top_p 0.95, deviation {}", deviation), logits_W * deviation, nucleus);

@@ -1,4 +1,4 @@
-// The instruction-set half of token_sampling: loops over a row of logits in any order. Knows no cuts and no threads.
+// The SIMD code, compiled per instruction set, of token_sampling: loops over a row of logits in any order. Knows no filters and no threads.
 #pragma once
 #include <cstdint>
 

@@ -25,30 +25,30 @@ std::vector<int32_t> kept_ids(std::span<const float> logits, const KeptTokens& k
   return ids;
 }
 
-SampledToken sample_token_ref(std::span<const float> logits, const SamplingCuts& cuts, double u) {
+SampledToken sample_token_ref(std::span<const float> logits, const SamplingFilters& filters, double u) {
   const Better better{logits};
   int32_t best = 0;
   for (int32_t id = 1; id < int32_t(logits.size()); ++id) {
     if (better(id, best)) best = id;
   }
   const float best_logprob = token_logprob(logits, best);
-  if (cuts.temperature == 0 || !std::isfinite(best_logprob)) return {best, best_logprob, {logits[best], best}};
+  if (filters.temperature == 0 || !std::isfinite(best_logprob)) return {best, best_logprob, {logits[best], best}};
 
   std::vector<int32_t> kept(logits.size());
   std::iota(kept.begin(), kept.end(), 0);
   std::sort(kept.begin(), kept.end(), better);
-  if (cuts.top_k > 0 && size_t(cuts.top_k) < kept.size()) kept.resize(size_t(cuts.top_k));
+  if (filters.top_k > 0 && size_t(filters.top_k) < kept.size()) kept.resize(size_t(filters.top_k));
 
   // Weights relative to the best token at this temperature; f64, summed best first.
   std::vector<double> weight(kept.size());
   double total = 0;
-  for (size_t i = 0; i < kept.size(); ++i) total += weight[i] = std::exp((double(logits[kept[i]]) - logits[best]) / cuts.temperature);
+  for (size_t i = 0; i < kept.size(); ++i) total += weight[i] = std::exp((double(logits[kept[i]]) - logits[best]) / filters.temperature);
   size_t keep = kept.size();
-  if (cuts.top_p < 1) {
+  if (filters.top_p < 1) {
     keep = 0;
-    for (double reached = 0; keep < kept.size() && (keep == 0 || reached < cuts.top_p * total);) reached += weight[keep++];
+    for (double reached = 0; keep < kept.size() && (keep == 0 || reached < filters.top_p * total);) reached += weight[keep++];
   }
-  const double least = std::max(cuts.min_p, kLeastWeight);
+  const double least = std::max(filters.min_p, kLeastWeight);
   while (keep > 1 && weight[keep - 1] < least) --keep;  // weight[0] is 1, so this is p / p_max
 
   double left = u * std::accumulate(weight.begin(), weight.begin() + int64_t(keep), 0.0);

@@ -35,8 +35,8 @@ std::map<std::string, std::vector<float>> rows_of_size(int64_t w) {
   return rows;
 }
 
-std::vector<SamplingCuts> many_cuts() {
-  std::vector<SamplingCuts> all;
+std::vector<SamplingFilters> many_filters() {
+  std::vector<SamplingFilters> all;
   for (const double temperature : {1.0, 0.6, 1.7, 0.01, 50.0}) {
     for (const int64_t top_k : {0, 1, 2, 50}) {
       for (const double top_p : {1.0, 0.95, 0.3, 1e-9, 0.999999}) {
@@ -48,7 +48,7 @@ std::vector<SamplingCuts> many_cuts() {
   return all;
 }
 
-std::string text_of(const SamplingCuts& c) { return fmt::format("T {} k {} p {} min {}", c.temperature, c.top_k, c.top_p, c.min_p); }
+std::string text_of(const SamplingFilters& c) { return fmt::format("T {} k {} p {} min {}", c.temperature, c.top_k, c.top_p, c.min_p); }
 
 void expect_same(std::span<const float> logits, const SampledToken& sampled, const SampledToken& definition) {
   EXPECT_EQ(sampled.token, definition.token);
@@ -58,12 +58,12 @@ void expect_same(std::span<const float> logits, const SampledToken& sampled, con
 }
 
 TEST(TokenSampling, TokenAndKeptSetAreThoseOfTheDefinition) {
-  const std::vector<SamplingCuts> cuts = many_cuts();
+  const std::vector<SamplingFilters> filters = many_filters();
   for_each_variant([&] {
     uint64_t draw = 0;
     for (const int64_t w : {1, 2, 3, 7, 63, 64, 65, 257, 1000}) {
       for (const auto& [name, logits] : rows_of_size(w)) {
-        for (const SamplingCuts& cut : cuts) {
+        for (const SamplingFilters& cut : filters) {
           const auto words = philox(Stream::kTest, 3, ++draw);
           const double u = draw % 50 == 0 ? 0 : draw % 50 == 1 ? 1 - 0x1p-53 : uniform01_double(words[0], words[1]);
           SCOPED_TRACE(fmt::format("{} x {}, {}, u {}", name, w, text_of(cut), u));
@@ -76,12 +76,12 @@ TEST(TokenSampling, TokenAndKeptSetAreThoseOfTheDefinition) {
 }
 
 TEST(TokenSampling, AtTheSizeOfAVocabularyToo) {
-  const std::vector<SamplingCuts> cuts = many_cuts();
+  const std::vector<SamplingFilters> filters = many_filters();
   size_t draw = 0;
   for (const int64_t w : {8'191, 129'280}) {
     for (const auto& [name, logits] : rows_of_size(w)) {
       for (int i = 0; i < 6; ++i) {
-        const SamplingCuts& cut = cuts[(draw += 37) % cuts.size()];
+        const SamplingFilters& cut = filters[(draw += 37) % filters.size()];
         const auto words = philox(Stream::kTest, 4, draw);
         const double u = uniform01_double(words[0], words[1]);
         SCOPED_TRACE(fmt::format("{} x {}, {}, u {}", name, w, text_of(cut), u));
@@ -94,7 +94,7 @@ TEST(TokenSampling, AtTheSizeOfAVocabularyToo) {
 // u where one token's share ends and the next one's begins, as near as f64 can tell: rounding decides, so the definition must be asked.
 TEST(TokenSampling, AtTheEdgeOfTwoTokensTheDefinitionDecides) {
   int asked = 0, draws = 0;
-  const auto at_edges = [&](std::span<const float> logits, const SamplingCuts& cut, size_t edges) {
+  const auto at_edges = [&](std::span<const float> logits, const SamplingFilters& cut, size_t edges) {
     const std::vector<int32_t> order = kept_ids(logits, sample_token_ref(logits, cut, 0).kept);
     std::vector<double> sums = {0};
     for (const int32_t id : order) {
@@ -113,8 +113,8 @@ TEST(TokenSampling, AtTheEdgeOfTwoTokensTheDefinitionDecides) {
   for (const int64_t w : {700, 5000}) {
     for (const auto& [name, logits] : rows_of_size(w)) {
       SCOPED_TRACE(fmt::format("{} x {}", name, w));
-      for (const SamplingCuts& cut :
-           {SamplingCuts{}, SamplingCuts{0.7, 0, 0.9, 0}, SamplingCuts{1, 40, 1, 0}, SamplingCuts{1, 0, 1, 0.1}}) {
+      for (const SamplingFilters& cut :
+           {SamplingFilters{}, SamplingFilters{0.7, 0, 0.9, 0}, SamplingFilters{1, 40, 1, 0}, SamplingFilters{1, 0, 1, 0.1}}) {
         at_edges(logits, cut, w == 700 ? 25 : 5);
       }
     }
@@ -132,7 +132,7 @@ TEST(TokenSampling, AtTheEdgeOfTheNucleusTheDefinitionDecides) {
       for (const int32_t id : order) sums.push_back(sums.back() + std::exp(double(logits[size_t(id)]) - logits[size_t(order[0])]));
       for (size_t i = 1; i < (w == 700 ? 25 : 8) && i < sums.size(); ++i) {
         for (const double edge : {sums[i], std::nextafter(sums[i], 0), std::nextafter(sums[i], INFINITY)}) {
-          SamplingCuts cut;
+          SamplingFilters cut;
           cut.top_p = edge / sums.back();
           if (cut.top_p > 1) continue;
           SCOPED_TRACE(fmt::format("{} x {}, edge {}", name, w, i));
@@ -143,15 +143,15 @@ TEST(TokenSampling, AtTheEdgeOfTheNucleusTheDefinitionDecides) {
   }
 }
 
-// What the fast half leaves to the definition: a draw in a hundred thousand, so of these at most one.
+// What the path without sorting leaves to the reference: a draw in a hundred thousand, so of these at most one.
 TEST(TokenSampling, TheDefinitionIsSeldomAsked) {
   int asked = 0;
   for (const auto& [name, logits] : rows_of_size(20'000)) {
     if (name == "equal" || name == "ties") continue;  // sums of few different numbers do meet a target
     for (int draw = 0; draw < 60; ++draw) {
       const auto words = philox(Stream::kTest, 5, uint64_t(draw));
-      const SamplingCuts cuts = {1, 0, draw % 2 == 0 ? 0.95 : 1.0, 0};
-      asked += !sample_without_sorting(logits, cuts, uniform01_double(words[0], words[1])).has_value();
+      const SamplingFilters filters = {1, 0, draw % 2 == 0 ? 0.95 : 1.0, 0};
+      asked += !sample_without_sorting(logits, filters, uniform01_double(words[0], words[1])).has_value();
     }
   }
   EXPECT_LE(asked, 1);

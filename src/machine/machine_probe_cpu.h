@@ -1,4 +1,4 @@
-// The instruction-set half of measure_machine: one loop that only multiplies and adds in registers, one that only reads. Knows no threads.
+// The SIMD code, compiled per instruction set, of measure_machine: one loop that only multiplies and adds in registers, one that only reads. Knows no threads.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -40,23 +40,23 @@ void DenseFfn::set_numerics(const Numerics& numerics) {
 }
 
 LayerResult DenseFfn::forward(const LinearInput& x, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
-  return forward(x, pass->row_slots, pass, keep);
+  return forward(x, pass->row_groups, pass, keep);
 }
 
-LayerResult DenseFfn::forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
-  const Call call = {this, x, &slots};
+LayerResult DenseFfn::forward(const LinearInput& x, const RowGroups& groups, const std::shared_ptr<ForwardPass>& pass, bool keep) const {
+  const Call call = {this, x, &groups};
   return std::move(forward_all({&call, 1}, pass, keep).front());
 }
 
 std::vector<LayerResult> DenseFfn::forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep) {
   std::vector<LinearUse> uses;
-  for (const Call& call : calls) uses.push_back({&call.ffn->gate_up_, &call.x, call.slots});
+  for (const Call& call : calls) uses.push_back({&call.ffn->gate_up_, &call.x, call.groups});
   const std::vector<at::Tensor> gate_ups = finback::forward_all(uses, pass->audit);
   std::vector<LinearInput> inputs;
   std::vector<RowGroups> own;  // rows already in permuted order: only the first product reads rows of the pass
   for (size_t i = 0; i < calls.size(); ++i) {
     inputs.push_back(linear_input(swiglu(gate_ups[i]), calls[i].ffn->numerics_, pass->audit != nullptr));
-    own.push_back(*calls[i].slots);
+    own.push_back(*calls[i].groups);
     own.back().source_rows_S.reset();
   }
   uses.clear();
@@ -76,7 +76,7 @@ LayerBackward DenseFfn::backward_of(const Call& call, RowGroups own, const at::T
           numerics = numerics_](const at::Tensor& dy_SD) {
     const at::Tensor wide_S2F = dequantize_rows(kept.gate_up);
     const at::Tensor da_SF = down_.backward(dy_SD, output_again(kept, wide_S2F, numerics), own, pass->audit);
-    return gate_up_.backward(swiglu_backward(da_SF, wide_S2F), call.x, *call.slots, pass->audit);
+    return gate_up_.backward(swiglu_backward(da_SF, wide_S2F), call.x, *call.groups, pass->audit);
   };
 }
 

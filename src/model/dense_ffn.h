@@ -27,11 +27,11 @@ class DenseFfn {
   struct Call {
     const DenseFfn* ffn;
     LinearInput x;
-    const RowGroups* slots;
+    const RowGroups* groups;
   };
   static std::vector<LayerResult> forward_all(std::span<const Call> calls, const std::shared_ptr<ForwardPass>& pass, bool keep);
-  // y in the order of `slots` (permuted rows); its backward takes dy and returns dx in that order. `slots` outlives the backward pass.
-  LayerResult forward(const LinearInput& x, const RowGroups& slots, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
+  // y in the order of `groups` (permuted rows); its backward takes dy and returns dx in that order. `groups` outlives the backward pass.
+  LayerResult forward(const LinearInput& x, const RowGroups& groups, const std::shared_ptr<ForwardPass>& pass, bool keep) const;
   void prepare(bool backward) { gate_up_.prepare(backward), down_.prepare(backward); }
   void for_each_projection(const ProjectionVisitor& visit) { visit(gate_up_.weight), visit(down_.weight); }
 

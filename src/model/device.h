@@ -1,4 +1,4 @@
-// Where a model lives, and what torch promises of bits there. Knows the words of users, nothing of what runs.
+// Where a model lives, and what torch promises of bits there. Parses device names; knows no model.
 #pragma once
 #include <c10/core/Device.h>
 

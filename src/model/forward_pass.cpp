@@ -79,10 +79,10 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   const at::Device device = batch.tokens_T.device();
   const std::vector<int64_t>& rows = batch.balance_starts;
   pass->balance_starts_R1 = at::tensor(rows).to(device);
-  pass->row_slots = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_R1, device);
+  pass->row_groups = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_R1, device);
   pass->audit = options.audit;
   if (pass->audit != nullptr) {
-    pass->row_slots.sampled_E = at::tensor({std::min(kAuditedTokens, rows.empty() ? batch.tokens() : rows[1])}, at::kLong).to(device);
+    pass->row_groups.sampled_E = at::tensor({std::min(kAuditedTokens, rows.empty() ? batch.tokens() : rows[1])}, at::kLong).to(device);
   }
   if (options.algebra == MlaAlgebra::kExpanded) {
     pass->starts_B1 = at::tensor(document_starts(batch)).to(device);
@@ -90,7 +90,7 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
     pass->keys = latent_keys(batch, options.cache, slot_shift, device);
   }
   pass->cache = options.cache;
-  if (options.cache != nullptr) pass->cache_slots_T = options.cache->slots_T(batch, slot_shift);
+  if (options.cache != nullptr) pass->slot_mapping_T = options.cache->slot_mapping_T(batch, slot_shift);
   pass->log = options.log;
   return pass;
 }

@@ -45,9 +45,9 @@ struct ForwardPass {
   at::Tensor starts_B1;             // expanded algebra: documents that attend to themselves
   LatentKeys keys;                  // absorbed algebra; each layer puts its own latents and its pages of the cache in
   at::Tensor balance_starts_R1;     // those of the batch
-  RowGroups row_slots;              // all rows in one group, tiles along tokens cut at the packed rows
+  RowGroups row_groups;             // all rows in one group, tiles along tokens cut at the packed rows
   PrecisionAudit* audit = nullptr;  // may be null; outlives the backward pass
-  at::Tensor cache_slots_T;         // with a cache: where the rows' latents go
+  at::Tensor slot_mapping_T;        // with a cache: where the rows' latents go
   // Used by the forward pass only: they may be gone when the backward pass runs.
   KvCache* cache = nullptr;
   RouterLog* log = nullptr;

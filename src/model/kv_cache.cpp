@@ -16,7 +16,7 @@ KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device)
     : pages_XLPY(at::empty({pages, config.total_layers(), kPageTokens, config.latent_dim()},
                            at::TensorOptions().dtype(at::kFloat).device(device))) {}
 
-at::Tensor KvCache::slots_T(const Batch& batch, int64_t slot_shift) const {
+at::Tensor KvCache::slot_mapping_T(const Batch& batch, int64_t slot_shift) const {
   std::vector<int64_t> slots(size_t(batch.tokens()));
   for (const Sequence& sequence : batch.sequences) {
     for (int64_t i = 0; i < sequence.rows; ++i) {
@@ -30,13 +30,13 @@ at::Tensor KvCache::slots_T(const Batch& batch, int64_t slot_shift) const {
   return at::tensor(slots).to(pages_XLPY.device());
 }
 
-void KvCache::write(int64_t layer, const at::Tensor& slots_T, const at::Tensor& latents_TY) {
+void KvCache::write(int64_t layer, const at::Tensor& slot_mapping_T, const at::Tensor& latents_TY) {
   if (!latents_TY.is_cpu()) {
-    pages_XLPY.select(1, layer).index_put_({slots_T.div(kPageTokens, "floor"), slots_T.remainder(kPageTokens)}, latents_TY);
+    pages_XLPY.select(1, layer).index_put_({slot_mapping_T.div(kPageTokens, "floor"), slot_mapping_T.remainder(kPageTokens)}, latents_TY);
     return;
   }
   const Rows from = rows_of(latents_TY);
-  const std::span<const int64_t> slots = values_in_place(slots_T);
+  const std::span<const int64_t> slots = values_in_place(slot_mapping_T);
   FB_ASSERT(from.count == int64_t(slots.size()) && from.columns == pages_XLPY.size(3), "a latent for each row of the batch");
   float* to = pages_XLPY.mutable_data_ptr<float>();
   for (size_t i = 0; i < slots.size(); ++i) {

@@ -18,8 +18,8 @@ struct KvCache {
   int64_t layers() const { return pages_XLPY.size(1); }
   // Where a batch's rows belong: slot page * 64 + token % 64 of any layer, behind each sequence's cached tokens, shifted by `slot_shift` (depth of
   // an MTP layer). i64, on the cache's device.
-  at::Tensor slots_T(const Batch& batch, int64_t slot_shift) const;
-  void write(int64_t layer, const at::Tensor& slots_T, const at::Tensor& latents_TY);
+  at::Tensor slot_mapping_T(const Batch& batch, int64_t slot_shift) const;
+  void write(int64_t layer, const at::Tensor& slot_mapping_T, const at::Tensor& latents_TY);
 };
 
 }  // namespace finback

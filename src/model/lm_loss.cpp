@@ -23,8 +23,8 @@ namespace {
 struct Depth {
   Batch batch;
   at::Tensor hidden_TD;
-  at::Tensor targets_T, guesses_T;  // guesses: the main head's greedy guess for each target
-  at::Tensor weights_T;             // f32, of each target; undefined: 1
+  at::Tensor targets_T, predictions_T;  // predictions: the main head's greedy token for each target
+  at::Tensor weights_T;                 // f32, of each target; undefined: 1
 };
 
 // What the backward pass begins with.
@@ -47,10 +47,10 @@ TickSum nll_of(const HeadLoss& loss, const at::Tensor& weights_T) {
 }
 
 // Once, before any work: every depth's targets are some of these.
-void check_targets(const at::Tensor& targets_T, int64_t words) {
+void check_targets(const at::Tensor& targets_T, int64_t vocab_size) {
   if (targets_T.numel() == 0) return;
   const int64_t high = targets_T.max().item<int64_t>();
-  FB_CHECK(high < words, "expected targets from 0 to {} (-1: masked), got {}", words - 1, high);
+  FB_CHECK(high < vocab_size, "expected targets from 0 to {} (-1: masked), got {}", vocab_size - 1, high);
 }
 
 // Adds MTP's part, from the main model's depth on.
@@ -58,11 +58,11 @@ void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& 
                 BackwardStarts& starts) {
   const int64_t depths = int64_t(in.mtp_denominators.size());
   const bool gradients = in.gradients && in.mtp_lambda != 0;
-  const at::AutoGradMode taped(gradients);
+  const at::AutoGradMode grad_mode(gradients);
   for (int64_t k = 0; k < depths; ++k) {
     Transformer::Mtp mtp = model.mtp_forward(k, depth.batch, depth.hidden_TD, forward);
     depth.targets_T = next_in_sequence(depth.targets_T, mtp.rows);
-    depth.guesses_T = next_in_sequence(depth.guesses_T, mtp.rows);
+    depth.predictions_T = next_in_sequence(depth.predictions_T, mtp.rows);
     if (depth.weights_T.defined()) depth.weights_T = next_in_sequence(depth.weights_T, mtp.rows);
     const double denominator = in.mtp_denominators[size_t(k)];
     const bool differentiated = gradients && denominator > 0 && mtp.batch.tokens() > 0;
@@ -74,7 +74,7 @@ void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& 
                                     {differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0, depth.weights_T});
       result.mtp_nll.back() = nll_of(loss, depth.weights_T);
       result.mtp_count.back() = unmasked(depth.targets_T);
-      result.mtp_agree.back() = (loss.argmax_T.eq(depth.guesses_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
+      result.mtp_agree.back() = (loss.argmax_T.eq(depth.predictions_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
       if (differentiated) starts.add(mtp.normed_TD, loss.dh_TD);
     }
     depth.batch = std::move(mtp.batch);
@@ -90,7 +90,7 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
             "gradients need a trainable model and no cache");
   FB_ASSERT(int64_t(in.mtp_denominators.size()) <= model.config().num_nextn_predict_layers, "the model has a module for each depth");
   check_targets(in.targets_T, model.config().vocab_size);
-  const at::AutoGradMode taped(in.gradients);
+  const at::AutoGradMode grad_mode(in.gradients);
   LossResult result;
   ForwardOptions forward = in.forward;
   forward.log = &result.router;

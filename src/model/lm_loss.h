@@ -35,7 +35,7 @@ struct LossResult {
   std::vector<int64_t> mtp_count;
   TickSum z;                       // sum of log-sum-exp^2, unweighted
   TickSum balance;                 // over MoE layers and balance rows, without alpha
-  std::vector<int64_t> mtp_agree;  // rows where MTP's greedy guess equals the main head's greedy guess for the same token
+  std::vector<int64_t> mtp_agree;  // rows where the MTP head's greedy token is the main head's
   RouterLog router;
   at::Tensor logprobs_T;  // f32, log p of each target, 0 where masked
 };

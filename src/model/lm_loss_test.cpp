@@ -210,7 +210,7 @@ TEST(MtpTargets, AreThoseOfTheRowBehindInTheSequence) {
 
 TEST(MtpAgreement, CountsGuessesThatEqualTheMainHeads) {
   // A module whose block adds nothing and whose join passes the hidden state of a model without layers' influence: with eh_proj zero every
-  // row's hidden state is zero, all logits are equal and both guesses are token 0 only where the main head says so.
+  // row's hidden state is zero, all logits are equal and both greedy tokens are 0 only where the main head says so.
   const ModelConfig config = small_config();
   const auto model = lively_model(config);
   const PackedDocuments rows = documents({30}, config.vocab_size);

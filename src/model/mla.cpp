@@ -83,7 +83,7 @@ LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPa
   project(n_TD, *pass, *saved);
   const at::Tensor o_THV = pass->algebra == MlaAlgebra::kExpanded ? attend_expanded(*pass, *saved) : attend_absorbed(*pass, *saved);
   const LinearInput o = linear_input(o_THV.reshape({n_TD.size(0), heads_ * v_}), numerics_, pass->audit != nullptr);
-  LayerResult result{o_.forward(o, pass->row_slots, pass->audit), {}};  // V3 eq. 11
+  LayerResult result{o_.forward(o, pass->row_groups, pass->audit), {}};  // V3 eq. 11
   if (keep) {
     saved->o_THV = o_THV;
     // In fp8 and bf16 the up-projections are recomputed from their quantized inputs, bit for bit (V3 section 3.2.3).
@@ -94,21 +94,21 @@ LayerResult Mla::forward(const at::Tensor& n_TD, const std::shared_ptr<ForwardPa
 }
 
 at::Tensor Mla::queries(const LinearInput& cq, const ForwardPass& pass, PrecisionAudit* audit) const {
-  at::Tensor q_THX = q_b_.forward(cq, pass.row_slots, audit).view({cq.rows.count(), heads_, nope_ + rope_dim_});  // V3 eq. 7, 9
-  rotate(q_THX.slice(2, nope_), pass, false);                                                                     // V3 eq. 8
+  at::Tensor q_THX = q_b_.forward(cq, pass.row_groups, audit).view({cq.rows.count(), heads_, nope_ + rope_dim_});  // V3 eq. 7, 9
+  rotate(q_THX.slice(2, nope_), pass, false);                                                                      // V3 eq. 8
   return q_THX;
 }
 
 at::Tensor Mla::keys_values(const LinearInput& c, const ForwardPass& pass, PrecisionAudit* audit) const {
-  return kv_b_.forward(c, pass.row_slots, audit).view({c.rows.count(), heads_, nope_ + v_});  // V3 eq. 2, 5
+  return kv_b_.forward(c, pass.row_groups, audit).view({c.rows.count(), heads_, nope_ + v_});  // V3 eq. 2, 5
 }
 
 // Queries, the latent and the shared rope key. Differs from V3 eq. 1-8: both latents pass an RMSNorm (V3 section 4.2; not the rope key).
 void Mla::project(const at::Tensor& n_TD, const ForwardPass& pass, Saved& s) const {
   const bool audited = pass.audit != nullptr;
   s.n = linear_input(n_TD, numerics_, audited);
-  std::vector<LinearUse> down = {{&kv_a_, &s.n, &pass.row_slots}};
-  if (q_a_) down.push_back({&*q_a_, &s.n, &pass.row_slots});
+  std::vector<LinearUse> down = {{&kv_a_, &s.n, &pass.row_groups}};
+  if (q_a_) down.push_back({&*q_a_, &s.n, &pass.row_groups});
   const std::vector<at::Tensor> latents = forward_all(down, pass.audit);  // V3 eq. 1, 6
   s.kv_a_TY = latents.front();
   if (q_a_) {
@@ -141,7 +141,7 @@ at::Tensor Mla::attend_absorbed(ForwardPass& pass, Saved& s) const {
   s.latents_TY = at::cat({s.c.rows.values_TK, s.kv_a_TY.slice(1, c_)}, 1);
   pass.keys.self_TY = s.latents_TY;
   if (pass.cache != nullptr) {
-    pass.cache->write(layer_, pass.cache_slots_T, s.latents_TY);
+    pass.cache->write(layer_, pass.slot_mapping_T, s.latents_TY);
     pass.keys.pages_XPY = pass.cache->pages_XLPY.select(1, layer_);
   }
   s.absorbed = latent_attention(s.q_latent_THY, pass.keys, c_, scale_);  // V3 eq. 10, see Note [Absorbed MLA]
@@ -152,14 +152,14 @@ at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& p
   const int64_t tokens = du_TD.size(0);
   // Attention keeps its f32 output, so the projection's input is rounded from it again.
   const LinearInput o = linear_input(s.o_THV.reshape({tokens, heads_ * v_}), numerics_, pass.audit != nullptr);
-  const at::Tensor do_THV = o_.backward(du_TD, o, pass.row_slots, pass.audit).view({tokens, heads_, v_});
+  const at::Tensor do_THV = o_.backward(du_TD, o, pass.row_groups, pass.audit).view({tokens, heads_, v_});
   at::Tensor dq_THX, dc_TC, dk_rope_TR;
   if (pass.algebra == MlaAlgebra::kExpanded) {
     const at::Tensor q_THX = s.q_THX.defined() ? s.q_THX : queries(s.cq, pass, nullptr),
                      kv_THY = s.kv_THY.defined() ? s.kv_THY : keys_values(s.c, pass, nullptr);
     const MlaAttentionGrad d = mla_attention_backward(do_THV, {q_THX, kv_THY, s.kv_a_TY.slice(1, c_), pass.starts_B1, scale_}, s.expanded);
     dq_THX = d.dq_THX, dk_rope_TR = d.dk_rope_TR;
-    dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c, pass.row_slots, pass.audit);
+    dc_TC = kv_b_.backward(d.dkv_THY.reshape({tokens, heads_ * (nope_ + v_)}), s.c, pass.row_groups, pass.audit);
   } else {
     heads_linear_wgrad_(d_uv_HVC_, do_THV, s.absorbed.o_THC);
     pass.keys.self_TY = s.latents_TY;
@@ -172,9 +172,9 @@ at::Tensor Mla::backward(const at::Tensor& du_TD, const Saved& s, ForwardPass& p
   }
   rotate(dq_THX.slice(2, nope_), pass, true);
   const at::Tensor dq_TX = dq_THX.reshape({tokens, heads_ * (nope_ + rope_dim_)});
-  at::Tensor dn_TD = q_b_.backward(dq_TX, s.cq, pass.row_slots, pass.audit);
-  if (q_a_) dn_TD = q_a_->backward(q_norm_->backward(dn_TD, s.q_a_TQ, s.cq_rstd_T), s.n, pass.row_slots, pass.audit);
-  return dn_TD.add_(kv_a_.backward(rotate_back_latents(dc_TC, dk_rope_TR, s, pass), s.n, pass.row_slots, pass.audit));
+  at::Tensor dn_TD = q_b_.backward(dq_TX, s.cq, pass.row_groups, pass.audit);
+  if (q_a_) dn_TD = q_a_->backward(q_norm_->backward(dn_TD, s.q_a_TQ, s.cq_rstd_T), s.n, pass.row_groups, pass.audit);
+  return dn_TD.add_(kv_a_.backward(rotate_back_latents(dc_TC, dk_rope_TR, s, pass), s.n, pass.row_groups, pass.audit));
 }
 
 // d(kv_a output): through the latent's norm, and through the rotation of the rope key.

@@ -62,7 +62,7 @@ struct ModelConfig {
   int64_t total_layers() const { return num_hidden_layers + num_nextn_predict_layers; }
   int64_t qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   int64_t latent_dim() const { return kv_lora_rank + qk_rope_head_dim; }  // C + R, floats a token a layer in the cache
-  // (N + R)^-0.5 * m(mscale_all_dim)^2 under YaRN; spec: V3 0.1352337789.
+  // (N + R)^-0.5 * m(mscale_all_dim)^2 under YaRN; V3: 0.1352337789.
   double softmax_scale() const;
 };
 

@@ -75,7 +75,7 @@ LayerResult Moe::forward(const at::Tensor& n_TD, const at::Tensor& u_TD, const s
   const bool f32 = routed_.numerics().precision == Precision::kF32;
   s.routing = route_tokens(n_TD, *pass);
   const LinearInput n = linear_input(n_TD, routed_.numerics(), pass->audit != nullptr);
-  s.dispatched = dispatch(n, s.routing.topk_ids_TK, experts_, pass->row_slots);
+  s.dispatched = dispatch(n, s.routing.topk_ids_TK, experts_, pass->row_groups);
   const ExpertResults y = run_experts(s.dispatched, n, pass, keep);
   // V3 eq. 12: routed, shared, residual.
   std::vector<at::Tensor> plus;
@@ -100,7 +100,7 @@ Routing Moe::route_tokens(const at::Tensor& n_TD, const ForwardPass& pass) const
 Moe::ExpertResults Moe::run_experts(const DispatchedTokens& dispatched, const LinearInput& n, const std::shared_ptr<ForwardPass>& pass,
                                     bool keep) const {
   std::vector<DenseFfn::Call> calls = {{&routed_, dispatched.x, &dispatched.groups}};
-  if (shared_) calls.push_back({&*shared_, n, &pass->row_slots});
+  if (shared_) calls.push_back({&*shared_, n, &pass->row_groups});
   std::vector<LayerResult> results = DenseFfn::forward_all(calls, pass, keep);
   return {std::move(results.front()), shared_ ? std::move(results.back()) : LayerResult{}};
 }

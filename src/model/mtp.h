@@ -9,14 +9,14 @@
 
 namespace finback {
 
-// What moves from one depth to the next: the rows that have a next token, in the order of their batch. Token, target or guess of a row of
+// What moves from one depth to the next: the rows that have a next token, in the order of their batch. Token, target or greedy token of a row of
 // depth k is that of the row behind it in the depth below.
 struct MtpRows {
   Batch batch;      // tokens_T holds the tokens that the rows consume
   at::Tensor rows;  // i64: the rows in the batch of the depth below
 };
 MtpRows mtp_rows(const Batch& below);
-// values_T (tokens, targets, greedy guesses) of the depth below, brought to the rows of this depth.
+// values_T (tokens, targets, greedy tokens) of the depth below, brought to the rows of this depth.
 at::Tensor next_in_sequence(const at::Tensor& values_T, const at::Tensor& rows);
 
 class MtpModule {

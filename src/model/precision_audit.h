@@ -22,22 +22,22 @@ struct PrecisionFigures {
   std::optional<double> dy, dx, dw;  // operand and results of the backward products
 };
 
-struct PrecisionBars {
+struct PrecisionThresholds {
   double forward_db = 25, gradient_db = 30;
 };
 
 class PrecisionAudit {
  public:
   // For the layers; see Linear.
-  void forward(const Linear& linear, const LinearInput& x, const RowGroups& slots, const at::Tensor& y_SN);
-  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, const at::Tensor& dx_SK);
+  void forward(const Linear& linear, const LinearInput& x, const RowGroups& groups, const at::Tensor& y_SN);
+  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups, const at::Tensor& dx_SK);
 
   // By linear, "model.layers.3.mlp.experts.down_proj".
   const std::map<std::string, PrecisionFigures>& figures() const { return figures_; }
   // The sub-layers ("model.layers.3.mlp"), ascending, with a linear that has a dy below gradient_db, or x, w, y or dx below forward_db. An E4M3
   // operand has about 31.5 dB and a product of two 28.5, so 30 can be asked of the gradient that a linear receives, not of dx. dw is shown only:
   // its sum over tokens cancels more of the signal than of the noise.
-  std::vector<std::string> below(const PrecisionBars& bars) const;
+  std::vector<std::string> below(const PrecisionThresholds& thresholds) const;
 
  private:
   std::map<std::string, PrecisionFigures> figures_;

@@ -1,5 +1,5 @@
-// Whether a row's bits depend on the rows beside it, measured on this machine in a few milliseconds: the label `exact` of a run is a finding,
-// not a belief. Small shapes with tails in every direction, on the kernel variant that is chosen; knows ops, no layers.
+// Whether a row's bits depend on the rows beside it, measured on this machine in a few milliseconds for the label `exact` of a run.
+// Small shapes with tails in every direction, on the kernel variant that is chosen; knows ops, no layers.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -6,7 +6,8 @@
 //   C  kv_lora_rank                         Q  q_lora_rank                 X  N + R in expanded attention; pages of the cache
 //   Y  N + V in expanded attention; C + R in absorbed attention and in the cache
 //   E  routed experts                       K  experts per token           F  expert (or dense FFN) width
-//   S  permuted rows (T * K rows sorted by expert); rows of the cache's pool; positions of a RoPE table
+//   S  permuted rows (T * K rows sorted by expert); positions of a RoPE table
 //   P  the 64 tokens of a cache page; all parameters in a flat buffer
+//   G  key segments of a batch              M  pages in a row of a block table
 //   M, N, K in src/gemm and kernels/linear.h, as in BLAS: C[M, N] = A[M, K] B[K, N]; a weight is [N, K]
 #pragma once

@@ -15,22 +15,22 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// A closure or gradients that travel from forward to backward inside autograd's untyped bag.
+// A closure or gradients that travel from forward to backward in the saved data of an autograd node.
 template <class T>
-struct Luggage : torch::CustomClassHolder {
+struct SavedForBackward : torch::CustomClassHolder {
   T value;
-  explicit Luggage(T v) : value(std::move(v)) {}
+  explicit SavedForBackward(T v) : value(std::move(v)) {}
 };
 template <class T>
 void pack(AutogradContext* context, T value) {
-  context->saved_data["luggage"] = c10::IValue::make_capsule(c10::make_intrusive<Luggage<T>>(std::move(value)));
+  context->saved_data["saved"] = c10::IValue::make_capsule(c10::make_intrusive<SavedForBackward<T>>(std::move(value)));
 }
 // Leaves nothing behind, so that a sub-layer's activations go as soon as its backward is done.
 template <class T>
 T unpack(AutogradContext* context) {
-  const auto capsule = context->saved_data["luggage"].toCapsule();
+  const auto capsule = context->saved_data["saved"].toCapsule();
   context->saved_data.clear();
-  return std::move(static_cast<Luggage<T>*>(capsule.get())->value);
+  return std::move(static_cast<SavedForBackward<T>*>(capsule.get())->value);
 }
 
 struct SubLayerNode : torch::autograd::Function<SubLayerNode> {
@@ -67,7 +67,7 @@ at::Tensor sub_layer(const at::Tensor& x, const std::function<LayerResult(bool k
   return forward(false).y_TD;
 }
 
-at::Tensor tape_root(bool keep, at::Device device) {
+at::Tensor autograd_root(bool keep, at::Device device) {
   return at::empty({0}, at::TensorOptions().dtype(at::kFloat).device(device)).requires_grad_(keep && at::GradMode::is_enabled());
 }
 

@@ -17,11 +17,11 @@ struct LayerResult {
 };
 
 // Runs forward(keep) and ties its result to x. keep: a backward pass will come, so the closure and what it needs must be kept. That is
-// when GradMode is on and x is on the tape.
+// when GradMode is on and x requires a gradient.
 at::Tensor sub_layer(const at::Tensor& x, const std::function<LayerResult(bool keep)>& forward);
 
 // A fresh leaf to hang the first sub-layer on (the embedding, whose input has no gradient); undefined gradients end there.
-at::Tensor tape_root(bool keep, at::Device device);
+at::Tensor autograd_root(bool keep, at::Device device);
 
 // One backward pass from several outputs with their gradients.
 void backward_from(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& doutputs);

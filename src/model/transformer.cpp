@@ -120,7 +120,7 @@ at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& option
   FB_ASSERT(options.cache == nullptr || !m.parameters.has_gradients() || !at::GradMode::is_enabled(), "no gradients flow over a cache");
   prepare(options.algebra, m.parameters.has_gradients() && at::GradMode::is_enabled());
   const auto pass = m.pass(batch, options, 0);
-  at::Tensor x_TD = sub_layer(tape_root(m.parameters.has_gradients(), m.device), [&](bool keep) {
+  at::Tensor x_TD = sub_layer(autograd_root(m.parameters.has_gradients(), m.device), [&](bool keep) {
     LayerResult result{finback::embedding(batch.tokens_T, m.embedding_WD), {}};
     if (keep) {
       result.backward = [tokens_T = batch.tokens_T, d_WD = m.parameters.grad("model.embed_tokens.weight")](const at::Tensor& dx_TD) {

@@ -1,6 +1,6 @@
 // The model: one forward for training, scoring and generation over packed tokens. Owns its parameters. Gradients do not go through
 // autograd leaves: one custom Function a sub-layer adds its weight gradients straight into Parameters::grads_P, and autograd carries only
-// the residual stream. Not thread-safe; ops run on the kernel pool.
+// the residual stream. Not thread-safe; ops run on the thread pool.
 #pragma once
 #include <ATen/core/Tensor.h>
 

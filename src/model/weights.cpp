@@ -41,40 +41,40 @@ void Linear::set_numerics(const Numerics& numerics) {
   wgrad = numerics.wgrad;
 }
 
-at::Tensor Linear::forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
+at::Tensor Linear::forward(const LinearInput& x, const RowGroups& groups, PrecisionAudit* audit) const {
   if (precision() == Precision::kF32) {
-    const LinearUse use = {this, &x, &slots};
+    const LinearUse use = {this, &x, &groups};
     return forward_all({&use, 1}, audit).front();
   }
-  const at::Tensor y_SN = quantized_linear(x.rows, weight.packed, slots);
-  if (audit != nullptr) audit->forward(*this, x, slots, y_SN);
+  const at::Tensor y_SN = quantized_linear(x.rows, weight.packed, groups);
+  if (audit != nullptr) audit->forward(*this, x, groups, y_SN);
   return y_SN;
 }
 
 std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAudit* audit) {
   std::vector<at::Tensor> outputs;
   std::vector<LinearCall> calls;
-  for (const auto& [linear, x, slots] : uses) {
+  for (const auto& [linear, x, groups] : uses) {
     if (linear->precision() != Precision::kF32) {
-      outputs.push_back(linear->forward(*x, *slots, audit));
+      outputs.push_back(linear->forward(*x, *groups, audit));
       continue;
     }
-    FB_ASSERT(!slots->source_rows_S.defined(), "f32 rows are gathered before");
-    calls.push_back({&x->rows.values_TK, linear->weight.operand(), linear->values().dim() == 2 ? nullptr : &slots->offsets});
+    FB_ASSERT(!groups->source_rows_S.defined(), "f32 rows are gathered before");
+    calls.push_back({&x->rows.values_TK, linear->weight.operand(), linear->values().dim() == 2 ? nullptr : &groups->offsets});
   }
   FB_ASSERT(calls.empty() || outputs.empty(), "one sub-layer, one precision");
   return calls.empty() ? outputs : linear_all(calls);
 }
 
-at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const {
+at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups, PrecisionAudit* audit) const {
   if (precision() == Precision::kF32) {
     if (values().dim() == 2) return backward(dy_SN, x.rows.values_TK);
-    grouped_linear_wgrad_(grad, dy_SN, x.rows.values_TK, slots.offsets);
-    return grouped_linear_dgrad(dy_SN, weight.operand(), slots.offsets);
+    grouped_linear_wgrad_(grad, dy_SN, x.rows.values_TK, groups.offsets);
+    return grouped_linear_dgrad(dy_SN, weight.operand(), groups.offsets);
   }
-  quantized_linear_wgrad_(grad, dy_SN, x.rows, wgrad, slots);
-  const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight.packed, slots);
-  if (audit != nullptr) audit->backward(*this, dy_SN, x, slots, dx_SK);
+  quantized_linear_wgrad_(grad, dy_SN, x.rows, wgrad, groups);
+  const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight.packed, groups);
+  if (audit != nullptr) audit->backward(*this, dy_SN, x, groups, dx_SK);
   return dx_SK;
 }
 

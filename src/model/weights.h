@@ -68,16 +68,16 @@ struct Linear {
     linear_wgrad_(grad, dy_TN, x_TK);
     return linear_dgrad(dy_TN, weight.operand());
   }
-  // The same in the weight's precision, rows in the order of `slots`; `audit` may be null. f32 rows are those of the slots: slots.source_rows_S is undefined.
-  at::Tensor forward(const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
-  at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& slots, PrecisionAudit* audit) const;
+  // The same in the weight's precision, rows in the order of `groups`; `audit` may be null. f32 rows are permuted already: groups.source_rows_S is undefined.
+  at::Tensor forward(const LinearInput& x, const RowGroups& groups, PrecisionAudit* audit) const;
+  at::Tensor backward(const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups, PrecisionAudit* audit) const;
 };
 
 // Forward passes that wait for nothing of each other; in f32 numerics one pool loop.
 struct LinearUse {
   const Linear* linear;
   const LinearInput* x;
-  const RowGroups* slots;
+  const RowGroups* groups;
 };
 std::vector<at::Tensor> forward_all(std::span<const LinearUse> uses, PrecisionAudit* audit);
 

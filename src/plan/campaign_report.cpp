@@ -183,10 +183,10 @@ std::string phase_text(const PhasePlan& plan) {
   line("", "low, mid, high where three numbers stand");
   line("model", fmt::format("{}, {} parameters, {} active", s.shape.name, human_figure(double(plan.parameters.total())),
                             human_figure(double(plan.parameters.active()))));
-  line("batch", fmt::format("{} rows, {} tokens a step", s.batch_seqs, human_figure(double(s.batch_seqs * s.seq_len))));
+  line("batch", fmt::format("{} rows, {} tokens per step", s.batch_seqs, human_figure(double(s.batch_seqs * s.seq_len))));
   line("layout", layout_name(s.layout) + (r.layout_given ? " (given)" : " (searched)"));
-  line("FLOPs a token", fmt::format("{:.4g} G causal, {:.4g} G full attention, MTP {:.3g} G, recompute {:.3g} G", plan.flops_causal / 1e9,
-                                    plan.flops_full / 1e9, plan.flops_mtp / 1e9, plan.flops_recompute / 1e9));
+  line("FLOPs per token", fmt::format("{:.4g} G causal, {:.4g} G full attention, MTP {:.3g} G, recompute {:.3g} G", plan.flops_causal / 1e9,
+                                      plan.flops_full / 1e9, plan.flops_mtp / 1e9, plan.flops_recompute / 1e9));
   step_lines(line, plan);
   memory_lines(line, plan);
   line("ideal hours", three(plan.ideal_hours, "accelerator-hours"));

@@ -74,7 +74,7 @@ std::string comparison_text(const PlanComparison& c) {
   const auto line = [&](const char* name, double value, const char* basis) {
     text += fmt::format("  {:<16} {:>8.3f}   {}\n", name, value, basis);
   };
-  line("model FLOPs", c.model_flops, "tokens x FLOPs a token, causal attention included");
+  line("model FLOPs", c.model_flops, "tokens x FLOPs per token, causal attention included");
   line("MFU", c.mfu, "of pretraining hours, on the 16-bit peak");
   line("peak", c.peak, "of one accelerator");
   line("scope", c.scope, "pretraining's share of the hours that are counted");

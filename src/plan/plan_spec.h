@@ -27,7 +27,7 @@ void visit_fields(PlanSpec& s, V& v) {
   v("software", s.software, "year-month of the software");
   v("seq_len", s.seq_len, "tokens a row");
   v("tokens", s.tokens, "trained tokens");
-  v("batch_tokens", s.batch_tokens, "tokens a step");
+  v("batch_tokens", s.batch_tokens, "tokens per step");
   v("goodput", s.goodput, "ideal hours / charged hours");
   v("rate", s.rate, "dollars an accelerator-hour; 0: configs/prices.toml");
   v("rate_kind", s.rate_kind, "what sort of rate");

@@ -79,7 +79,7 @@ std::optional<ModelShape> row_shape(const CsvTable& t, size_t row, std::string& 
   // FLOPs per token are a property of the model, about six for each parameter.
   const double flops = 1e9 * t.number(row, "gflop_per_token_computed_causal", t.number(row, "gflop_per_token_arch_causal"));
   if (flops <= 0) return std::nullopt;
-  reason += "shape from its FLOPs a token; ";
+  reason += "shape from its FLOPs per token; ";
   return shape_from_sizes(name, 0, 0.95 * flops / 6, 0);
 }
 

@@ -126,10 +126,10 @@ std::string serve_text(const ServeRequest& r, const ServePlan& plan) {
                   r.setup.gpus, r.setup.gpu.title, r.context, r.output, 100 * r.hit);
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<20} {}\n", name, value); };
   line("prefill", fmt::format("{:.0f} tokens/s an accelerator", plan.prefill_tokens_per_s));
-  line("decoding", fmt::format("{:.0f} tokens/s an accelerator: {:.0f} requests, {:.1f} ms a step", plan.decode_tokens_per_s, plan.batch,
+  line("decoding", fmt::format("{:.0f} tokens/s per accelerator: {:.0f} requests, {:.1f} ms a step", plan.decode_tokens_per_s, plan.batch,
                                1e3 * plan.decode_step_s));
   line("memory",
-       fmt::format("{} of weights, {} of cache a token", human_bytes(plan.weight_bytes), human_bytes(plan.cache_bytes_per_token)));
+       fmt::format("{} of weights, {} of KV cache per token", human_bytes(plan.weight_bytes), human_bytes(plan.cache_bytes_per_token)));
   if (r.price.usd_per_hour <= 0) {
     line("$ a million tokens", fmt::format("no price for {} in configs/prices.toml. Hint: --rate USD", r.setup.gpu.name));
   } else {

@@ -1,4 +1,4 @@
-// The learning half of BPE: from words and how often each occurs to a ranked list of merges. Knows no text, files or special tokens.
+// The training of BPE: from words and how often each occurs to a ranked list of merges. Knows no text, files or special tokens.
 // The result is a function of the multiset of words alone: neither their order nor the thread count shows in it.
 #pragma once
 #include <array>

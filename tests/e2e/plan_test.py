@@ -13,7 +13,7 @@ V3 = "configs/models/v3/config.json"
 
 
 class PlanTest(small_run.ProgramTest):
-    def test_v3_as_the_issue_of_a_planner(self):
+    def test_v3_is_planned_from_its_config(self):
         plan = json.loads(self.good("plan", V3, "--hardware", "h800", "--gpus", 2048, "--tokens", "14.8T", "--precision", "fp8", "--batch-tokens", "62.9M",
                                     "--json").stdout)
         phase = plan["phases"][0]

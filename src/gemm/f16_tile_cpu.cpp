@@ -1,4 +1,4 @@
-#include "gemm/half_tile_cpu.h"
+#include "gemm/f16_tile_cpu.h"
 
 #include <algorithm>
 #include <bit>
@@ -60,7 +60,7 @@ template <class RowStride, class KStride>
 FINBACK_HALF_TARGET void rows_of_tiles(const TileBlock& x, RowStride a_row, KStride a_k) {
   const float* a = x.a;
   int64_t r = 0;
-  for (; r + kHalfTileRows <= x.rows; r += kHalfTileRows, a += x.a_tile) tile<kHalfTileRows>(x, a, a_row, a_k, x.c + r * x.ldc);
+  for (; r + kF16TileRows <= x.rows; r += kF16TileRows, a += x.a_tile) tile<kF16TileRows>(x, a, a_row, a_k, x.c + r * x.ldc);
   for (; r + 4 <= x.rows; r += 4, a += 4 * a_row) tile<4>(x, a, a_row, a_k, x.c + r * x.ldc);
   for (; r < x.rows; ++r, a += a_row) tile<1>(x, a, a_row, a_k, x.c + r * x.ldc);
 }
@@ -73,39 +73,39 @@ FINBACK_PACK_TARGET inline __m512 magnitude(__mmask16 mask, const float* x) {
 FINBACK_PACK_TARGET float row_scale(int64_t n, const float* x) {
   __m512 most = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 16) most = _mm512_max_ps(most, magnitude(first_lanes(n - i), x + i));
-  return half_scale(_mm512_reduce_max_ps(most));
+  return f16_scale(_mm512_reduce_max_ps(most));
 }
 
-// 16 numbers over a scale, as halves.
-FINBACK_PACK_TARGET inline __m256i halves(__m512 x, __m512 inverse) {
+// 16 numbers over a scale, as f16.
+FINBACK_PACK_TARGET inline __m256i as_f16(__m512 x, __m512 inverse) {
   return _mm512_cvtps_ph(_mm512_mul_ps(x, inverse), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
 }  // namespace
 
-bool half_tile_runs_here() {
+bool f16_tile_runs_here() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512fp16");
 }
 
-void half_tile(const TileBlock& x) {
+void f16_tile(const TileBlock& x) {
   const std::integral_constant<int64_t, 1> one;
-  const std::integral_constant<int64_t, kHalfTileRows> packed;
+  const std::integral_constant<int64_t, kF16TileRows> packed;
   x.a_k == 1 ? rows_of_tiles(x, x.a_row, one) : rows_of_tiles(x, one, packed);
 }
 
-FINBACK_PACK_TARGET void pair_halves(int64_t n, const float* x, float* words) {
+FINBACK_PACK_TARGET void pair_f16(int64_t n, const float* x, float* words) {
   words[0] = row_scale(n, x);
   const __m512 inverse = _mm512_set1_ps(1 / words[0]);
   for (int64_t i = 0; i < n; i += 32) {
-    const __m256i first = halves(_mm512_maskz_loadu_ps(first_lanes(n - i), x + i), inverse),
-                  second = halves(_mm512_maskz_loadu_ps(first_lanes(n - i - 16), x + i + 16), inverse);
+    const __m256i first = as_f16(_mm512_maskz_loadu_ps(first_lanes(n - i), x + i), inverse),
+                  second = as_f16(_mm512_maskz_loadu_ps(first_lanes(n - i - 16), x + i + 16), inverse);
     _mm512_mask_storeu_epi32(words + 1 + i / 2, first_lanes((n - i + 1) / 2), _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1));
   }
 }
 
-FINBACK_PACK_TARGET void column_half_scales(int64_t rows, int64_t columns, const float* x, int64_t pitch, float* scales, float* inverses) {
+FINBACK_PACK_TARGET void column_f16_scales(int64_t rows, int64_t columns, const float* x, int64_t pitch, float* scales, float* inverses) {
   for (int64_t c = 0; c < columns; c += 16) {
     const __mmask16 mask = first_lanes(columns - c);
     __m512 most = _mm512_setzero_ps();
@@ -113,18 +113,18 @@ FINBACK_PACK_TARGET void column_half_scales(int64_t rows, int64_t columns, const
     alignas(64) float amax[16];
     _mm512_store_ps(amax, most);
     for (int64_t i = 0; i < std::min<int64_t>(16, columns - c); ++i) {
-      scales[c + i] = half_scale(amax[i]);
+      scales[c + i] = f16_scale(amax[i]);
       inverses[c + i] = 1 / scales[c + i];
     }
   }
 }
 
-FINBACK_PACK_TARGET void half_words(int64_t columns, const float* low, const float* high, const float* inverses, float* words) {
+FINBACK_PACK_TARGET void f16_words(int64_t columns, const float* low, const float* high, const float* inverses, float* words) {
   for (int64_t c = 0; c < columns; c += 16) {
     const __mmask16 mask = first_lanes(columns - c);
     const __m512 inverse = _mm512_maskz_loadu_ps(mask, inverses + c);
-    const __m512i first = _mm512_cvtepu16_epi32(halves(_mm512_maskz_loadu_ps(mask, low + c), inverse)),
-                  second = _mm512_cvtepu16_epi32(halves(_mm512_maskz_loadu_ps(mask, high + c), inverse));
+    const __m512i first = _mm512_cvtepu16_epi32(as_f16(_mm512_maskz_loadu_ps(mask, low + c), inverse)),
+                  second = _mm512_cvtepu16_epi32(as_f16(_mm512_maskz_loadu_ps(mask, high + c), inverse));
     _mm512_mask_storeu_epi32(words + c, mask, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
   }
 }
@@ -135,11 +135,11 @@ FINBACK_PACK_TARGET void half_words(int64_t columns, const float* low, const flo
 
 namespace finback {
 
-bool half_tile_runs_here() { return false; }
-void half_tile(const TileBlock&) {}
-void pair_halves(int64_t, const float*, float*) {}
-void column_half_scales(int64_t, int64_t, const float*, int64_t, float*, float*) {}
-void half_words(int64_t, const float*, const float*, const float*, float*) {}
+bool f16_tile_runs_here() { return false; }
+void f16_tile(const TileBlock&) {}
+void pair_f16(int64_t, const float*, float*) {}
+void column_f16_scales(int64_t, int64_t, const float*, int64_t, float*, float*) {}
+void f16_words(int64_t, const float*, const float*, const float*, float*) {}
 
 }  // namespace finback
 
@@ -147,7 +147,7 @@ void half_words(int64_t, const float*, const float*, const float*, float*) {}
 
 namespace finback {
 
-float half_scale(float amax) {
+float f16_scale(float amax) {
   if (!(amax > 0) || std::isinf(amax)) return 1;
   // The exponent alone: a bf16 number too.
   return std::clamp(std::bit_cast<float>(std::bit_cast<uint32_t>(amax) & 0x7f800000u), 0x1p-126f, 0x1p126f);
