@@ -126,6 +126,7 @@ void convert_shard(const SafetensorsFolder& folder, const std::vector<Change>& c
 void convert_model(const fs::path& from, const fs::path& to, const std::string& dtype) {
   const Target target = target_of(dtype);
   ModelConfig config = load_model_config(from);
+  check_readable_weights(config, (from / "config.json").string());
   const SafetensorsFolder folder(from);
   std::error_code absent;
   FB_CHECK(!fs::equivalent(from, to, absent), "{}: expected another folder than the one that is read", to.string());
