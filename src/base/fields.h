@@ -7,7 +7,6 @@
 // visit_fields of its own is a section; a std::vector of such structs is an array of tables. An absent optional is dumped as null.
 #pragma once
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
@@ -19,8 +18,8 @@
 
 namespace finback {
 
-// The candidate with the smallest edit distance to `word`, empty when none is near (more than a third of its letters, or `most`, differ).
-std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates, size_t most = SIZE_MAX);
+// The candidate with the smallest edit distance to `word`, empty when none is near (more than a third of its letters differ).
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
 // "unknown key "x" in recipe.toml [section]. Did you mean "y"?"; throws Error.
 [[noreturn]] void fail_unknown_key(const std::string& key, const std::string& what, const std::vector<std::string>& known);
 

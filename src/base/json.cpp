@@ -9,7 +9,7 @@ namespace {
 
 // Hears of every key while a text is parsed: nlohmann keeps the last of two equal ones without a word.
 struct KeyWatch {
-  const std::string& what;
+  std::string what;
   std::vector<std::set<std::string>> open;  // keys of the objects around the current place
 
   bool operator()(int, Json::parse_event_t event, Json& parsed) {
@@ -42,13 +42,10 @@ void check_depth(std::string_view text, const std::string& what, int max_depth) 
   }
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& what, int max_depth, RepeatedKeys repeated) {
+Json parse_with(std::string_view text, const std::string& what, int max_depth, const Json::parser_callback_t& watch) {
   check_depth(text, what, max_depth);
   try {
-    if (repeated == RepeatedKeys::kLastOne) return Json::parse(text);
-    return Json::parse(text, KeyWatch{what, {}});
+    return Json::parse(text, watch);
   } catch (const nlohmann::json::exception& e) {
     std::string reason = e.what();
     if (const size_t colon = reason.find("] "); colon != std::string::npos) reason = reason.substr(colon + 2);
@@ -59,7 +56,11 @@ Json parse_json(std::string_view text, const std::string& what, int max_depth, R
   }
 }
 
-Json read_json(const std::filesystem::path& path) { return parse_json(read_file(path), path.string(), 200, RepeatedKeys::kRefused); }
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& what, int max_depth) { return parse_with(text, what, max_depth, nullptr); }
+
+Json read_json(const std::filesystem::path& path) { return parse_with(read_file(path), path.string(), 200, KeyWatch{path.string(), {}}); }
 
 std::string dump_json(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n"; }
 

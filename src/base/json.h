@@ -12,11 +12,8 @@ namespace finback {
 
 using Json = nlohmann::ordered_json;
 
-// Of a key that stands twice in one object: the last one counts (records of data, which may hold anything), or an Error that names it.
-enum class RepeatedKeys { kLastOne, kRefused };
 // Throws Error naming `what` (a path, "request body") with line/byte of the fault. max_depth counts nested arrays and objects.
-Json parse_json(std::string_view text, const std::string& what, int max_depth = 200, RepeatedKeys repeated = RepeatedKeys::kLastOne);
-// A whole file, which somebody wrote to say something: no key twice.
+Json parse_json(std::string_view text, const std::string& what, int max_depth = 200);
 Json read_json(const std::filesystem::path& path);
 // Pretty form with a final newline, and the one-line form. Invalid UTF-8 is replaced, never thrown.
 std::string dump_json(const Json& json, int indent = 2);

