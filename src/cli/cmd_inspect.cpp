@@ -5,6 +5,7 @@
 #include "cli/verbs.h"
 #include "cost/model_report.h"
 #include "model/checkpoint.h"
+#include "model/config_json.h"
 
 namespace finback {
 namespace {

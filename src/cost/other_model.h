@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "cost/model_shape.h"
-#include "cost/parameter_count.h"
+#include "cost/named_count.h"
 
 namespace finback {
 

@@ -54,18 +54,6 @@ ParameterCount count_parameters(const ModelShape& s) {
   return count;
 }
 
-std::vector<NamedCount> named_counts(const ParameterCount& p) {
-  return {{"embedding", p.embedding},
-          {"head", p.stored_head()},
-          {"attention", p.layers.attention + p.layers.latent_norms},
-          {"dense_ffn", p.layers.dense_ffn},
-          {"routed_experts", p.layers.routed_experts},
-          {"shared_experts", p.layers.shared_experts},
-          {"router", p.layers.router + p.layers.expert_bias},
-          {"norms", p.layers.norms},
-          {"mtp_modules", p.mtp.total()}};
-}
-
 // In double, which does not overflow.
 void check_countable(const ModelShape& s) {
   const double d = double(s.d_model), heads = double(s.heads), wide = d * double(s.mtp > 0 ? 2 : 0) * d;

@@ -2,7 +2,6 @@
 // V3 has 671,026,419,200 without its MTP module, of which a token uses 36,625,618,432 (head included, embedding left out). Knows no bytes.
 #pragma once
 #include <cstdint>
-#include <vector>
 
 #include "cost/model_shape.h"
 
@@ -40,14 +39,6 @@ struct ParameterCount {
 };
 // REQUIRES: a shape that check_countable passes; what load_model_config and the shape table return does.
 ParameterCount count_parameters(const ModelShape& shape);
-
-// The parts that reports list: embedding, head, attention (latent norms included), dense_ffn, routed_experts, shared_experts, router (its bias included),
-// norms, and last mtp_modules, which no total includes.
-struct NamedCount {
-  const char* name;
-  int64_t count;
-};
-std::vector<NamedCount> named_counts(const ParameterCount& count);
 
 // Throws Error unless the shape's parameters are fewer than can be counted exactly, whole numbers and doubles alike.
 inline constexpr double kMostParameters = 1e15;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "model/safetensors.h"
+#include "model/stored_quantization.h"
 #include "model/transformers_class.h"
 
 namespace finback {
@@ -26,7 +27,7 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 
 std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
   ModelConfig config = load_model_config(folder);
-  check_readable_weights(config, (folder / "config.json").string());
+  check_stored_quantization(folder);
   if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty())
     fmt::print(stderr, "{}\n", note);
   drop_absent_mtp(folder, config);
@@ -37,7 +38,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device devic
 }
 
 void load_weights(const fs::path& folder, Transformer& model) {
-  if (fs::exists(folder / "config.json")) check_readable_weights(load_model_config(folder), (folder / "config.json").string());
+  check_stored_quantization(folder);
   load_parameters(folder, model.config(), model.parameters());
 }
 

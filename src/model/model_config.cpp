@@ -5,11 +5,13 @@
 
 #include "base/edit_distance.h"
 #include "base/fields.h"
+#include "model/config_json.h"
 #include "model/config_keys.h"
 #include "model/generic_keys.h"
 #include "model/model_config_rope.h"
 #include "model/model_config_rules.h"
 #include "model/model_family.h"
+#include "model/stored_quantization.h"
 #include "model/transformers_class.h"
 
 namespace finback {
@@ -66,32 +68,6 @@ const std::vector<FixedKey>& fixed_keys() {
       {"hidden_act", "silu", true}, {"attention_bias", false, true},         {"attention_dropout", 0.0, true},
       {"mlp_bias", false, false},   {"pruned_heads", Json::object(), false}, {"is_encoder_decoder", false, false}};
   return keys;
-}
-
-// What is read of a quantization; the first thing that is not is remembered for those who open the weights. Counting needs none of it.
-std::string unread_quantization(const Json& quantization) {
-  const auto differs = [&](const char* key, const Json& expected) {
-    const auto found = quantization.find(key);
-    const std::string got = found == quantization.end() ? "none" : shown(*found);
-    return found != quantization.end() && *found == expected ? "" : fmt::format("{}: expected {}, got {}", key, shown(expected), got);
-  };
-  if (const std::string method = differs("quant_method", "fp8"); !method.empty()) return method;
-  if (quantization.contains("fmt") && quantization["fmt"] != "e4m3") return differs("fmt", "e4m3");
-  const auto block = quantization.find("weight_block_size");
-  const bool sizes = block != quantization.end() && block->is_array() && block->size() == 2 &&
-                     std::all_of(block->begin(), block->end(), [](const Json& n) { return n.is_number_integer() && n > 0; });
-  return sizes ? "" : differs("weight_block_size", Json({128, 128}));  // the scales' shapes say which size it is
-}
-
-void parse_quantization(const Json& json, const std::string& what, ModelConfig& config) {
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    const auto found = json.find(key);
-    if (found == json.end() || found->is_null()) continue;
-    FB_CHECK(found->is_object(), "{}: {}: expected an object or null, got {}", what, key, shown(*found));
-    const std::string unread = unread_quantization(*found);
-    config.fp8_weights = unread.empty();
-    if (!unread.empty()) config.unread_weights = fmt::format("{}: {}", key, unread);
-  }
 }
 
 void check_fixed(ConfigKeyReader& reader, const ModelConfig& config) {
@@ -215,7 +191,7 @@ ModelConfig read_model_config(const Json& given, const std::string& what) {
   }
   check_dtype(config.torch_dtype, what);
   parse_rope(json, what, config);
-  parse_quantization(json, what, config);
+  config.fp8_weights = quantization_fault(json, what) == "";
   check_fixed(reader, config);
   keep_unknown(json, what, config, reader.known);
   return config;
@@ -255,11 +231,6 @@ ModelConfig load_model_config(const std::filesystem::path& path) {
   return parse_model_config(read_config_json(file), file.string());
 }
 
-void check_readable_weights(const ModelConfig& config, const std::string& what) {
-  FB_CHECK(config.unread_weights.empty(), "{}: {}. Hint: finback inspect counts such a model; its weights are not read", what,
-           config.unread_weights);
-}
-
 Json settable_keys(const Json& given, const std::string& what) {
   const ModelConfig config = read_model_config(given, what);
   Json json = given;
@@ -267,10 +238,9 @@ Json settable_keys(const Json& given, const std::string& what) {
     read_alias(json, what, name, alias);
     json.erase(alias);
   }
+  for (const std::string& key : rope_keys()) json.erase(key);
   json["rope_theta"] = config.rope_theta;
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (json.contains(key) && json[key].is_object()) json[key].erase("rope_theta");
-  }
+  json["rope_scaling"] = dump_rope(config);  // with its own length, which an override of max_position_embeddings is not to change
   for (const std::string& key : derived_keys()) json.erase(key);
   return json;
 }

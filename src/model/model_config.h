@@ -1,5 +1,5 @@
-// A model's shape: exactly the keys of a published Hugging Face config.json (DeepSeek V2, V2-Lite, V3, R1, Kimi-K2), same names, no mapping.
-// An absent key means what transformers' config of that family means. Unknown keys are kept in `other`; a near miss of a key is an error.
+// A model's shape: exactly the keys of a published Hugging Face config.json (DeepSeek V2, V2-Lite, V3, R1), same names, no mapping.
+// An absent key means what transformers' config of that model_type means. Unknown keys are kept in `other`; a near miss of a key is an error.
 // Knows no tensors.
 #pragma once
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace finback {
 // rope_scaling of type "yarn"; V2 section 3.1.4.
 struct YarnConfig {
   double factor = 40;
-  int64_t original_max_position_embeddings = 4096;
+  double original_max_position_embeddings = 4096;
   double beta_fast = 32, beta_slow = 1;
   double mscale = 1, mscale_all_dim = 0;
 };
@@ -54,7 +54,6 @@ struct ModelConfig {
   std::string torch_dtype = "float32";
   std::optional<int64_t> bos_token_id, eos_token_id;
   bool fp8_weights = false;     // quantization_config quant_method fp8 with 128x128 blocks
-  std::string unread_weights;   // of a quantization that is counted and not read: which key, expected and got; empty: weights can be read
   Json other = Json::object();  // unknown keys, written back as they were
 
   // Derived, each named after its formula's letter.
@@ -71,13 +70,6 @@ struct ModelConfig {
 ModelConfig parse_model_config(const Json& json, const std::string& what);
 // A config.json, or a folder that holds one.
 ModelConfig load_model_config(const std::filesystem::path& path);
-// The keys of such a file, before any is understood. Throws Error for a file that is too large or no JSON object.
-Json read_config_json(const std::filesystem::path& path);
-// Throws Error when the weights beside this config are stored in a way that is not read.
-void check_readable_weights(const ModelConfig& config, const std::string& what);
-// Under the name of the class of transformers that computes this model (model/transformers_class.h).
 Json dump_model_config(const ModelConfig& config);
-// A config.json as others may lay their keys over it: each key under one name, none that follows from others (num_key_value_heads).
-Json settable_keys(const Json& json, const std::string& what);
 
 }  // namespace finback

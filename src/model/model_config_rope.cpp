@@ -68,7 +68,7 @@ YarnConfig read_yarn(ConfigKeyReader& reader, const ModelConfig& config) {
   FB_CHECK(given(reader.json, "factor"), "{}: expected a number in \"factor\", got none", place);
   YarnConfig yarn;
   reader("factor", yarn.factor, 1, 1e6);
-  yarn.original_max_position_embeddings = whole_length(reader).value_or(config.max_position_embeddings);
+  yarn.original_max_position_embeddings = double(whole_length(reader).value_or(config.max_position_embeddings));
   reader("beta_fast", yarn.beta_fast, 1e-6, 1e6);
   reader("beta_slow", yarn.beta_slow, 1e-6, 1e6);
   read_mscale(reader, yarn);
@@ -145,7 +145,7 @@ void parse_rope(const Json& json, const std::string& what, ModelConfig& config) 
   }
   if (theta) config.rope_theta = *theta;
   const std::optional<int64_t> length = whole_length(reader);  // transformers lets it win over the one inside
-  FB_CHECK(!length || !config.rope_scaling || *length == config.rope_scaling->original_max_position_embeddings,
+  FB_CHECK(!length || !config.rope_scaling || double(*length) == config.rope_scaling->original_max_position_embeddings,
            "{}: original_max_position_embeddings: expected {} as in the rope keys, got {}", what,
            config.rope_scaling->original_max_position_embeddings, *length);
 }
@@ -155,7 +155,7 @@ Json dump_rope(const ModelConfig& config) {
   const YarnConfig& y = *config.rope_scaling;
   return {{"type", "yarn"},
           {"factor", y.factor},
-          {"original_max_position_embeddings", y.original_max_position_embeddings},
+          {"original_max_position_embeddings", int64_t(y.original_max_position_embeddings)},
           {"beta_fast", y.beta_fast},
           {"beta_slow", y.beta_slow},
           {"mscale", y.mscale},

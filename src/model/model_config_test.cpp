@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "model/config_json.h"
 #include "model/model_config_rules.h"
+#include "model/stored_quantization.h"
 
 namespace finback {
 namespace {
@@ -158,14 +160,15 @@ TEST(ModelConfig, HowWeightsAreStoredMattersToTheirReadersAlone) {
       Json json = small();
       json[key] = parse_json(text, "quantization");
       const ModelConfig config = parse_model_config(json, "c.json");
-      EXPECT_NE(config.unread_weights.find(word), std::string::npos) << text;
-      EXPECT_THROW(check_readable_weights(config, "c.json"), Error) << text;
+      EXPECT_NE(quantization_fault(json, "c.json").value_or("").find(word), std::string::npos) << text;
+      EXPECT_FALSE(config.fp8_weights) << text;
       EXPECT_FALSE(dump_model_config(config).contains(key)) << text;
     }
   }
   Json json = small();
   json["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
-  EXPECT_NO_THROW(check_readable_weights(parse_model_config(json, "c.json"), "c.json"));
+  EXPECT_EQ(quantization_fault(json, "c.json"), "");
+  EXPECT_TRUE(parse_model_config(json, "c.json").fp8_weights);
 }
 
 TEST(ModelConfig, KeysThatFollowFromOthersAreNotInTheWayOfThose) {
@@ -183,6 +186,11 @@ TEST(ModelConfig, KeysThatFollowFromOthersAreNotInTheWayOfThose) {
   EXPECT_EQ(dumped["num_key_value_heads"], 4);
   EXPECT_EQ(dumped["rope_theta"], 700);
   EXPECT_FALSE(dumped.contains("head_dim"));
+  json["rope_parameters"] = {{"rope_type", "yarn"}, {"factor", 4}};
+  json["max_position_embeddings"] = 64;
+  settable = settable_keys(json, "c.json");
+  settable["max_position_embeddings"] = 256;
+  EXPECT_EQ(parse_model_config(settable, "c.json").rope_scaling->original_max_position_embeddings, 64);
   json["num_key_value_heads"] = 1;
   EXPECT_THROW(settable_keys(json, "c.json"), Error);
 }

@@ -6,6 +6,7 @@
 
 #include "base/fields.h"
 #include "base/toml.h"
+#include "model/config_json.h"
 #include "model/model_config_rules.h"
 #include "model/transformers_class.h"
 
