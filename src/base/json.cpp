@@ -1,9 +1,27 @@
 #include "base/json.h"
 
+#include <set>
+
 #include "base/file.h"
 
 namespace finback {
 namespace {
+
+// Hears of every key while a text is parsed: nlohmann keeps the last of two equal ones without a word.
+struct KeyWatch {
+  std::string what;
+  std::vector<std::set<std::string>> open;  // keys of the objects around the current place
+
+  bool operator()(int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const std::string& key = parsed.get_ref<const std::string&>();
+      FB_CHECK(open.back().insert(key).second, "{}: expected key {} once, it is there twice", what, dump_json_line(key.substr(0, 60)));
+    }
+    return true;
+  }
+};
 
 // Stops at nesting deeper than the bound before the DOM parser would recurse over the result (its destructor recurses as well).
 void check_depth(std::string_view text, const std::string& what, int max_depth) {
@@ -24,12 +42,10 @@ void check_depth(std::string_view text, const std::string& what, int max_depth) 
   }
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& what, int max_depth) {
+Json parse_with(std::string_view text, const std::string& what, int max_depth, const Json::parser_callback_t& watch) {
   check_depth(text, what, max_depth);
   try {
-    return Json::parse(text);
+    return Json::parse(text, watch);
   } catch (const nlohmann::json::exception& e) {
     std::string reason = e.what();
     if (const size_t colon = reason.find("] "); colon != std::string::npos) reason = reason.substr(colon + 2);
@@ -40,7 +56,11 @@ Json parse_json(std::string_view text, const std::string& what, int max_depth) {
   }
 }
 
-Json read_json(const std::filesystem::path& path) { return parse_json(read_file(path), path.string()); }
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& what, int max_depth) { return parse_with(text, what, max_depth, nullptr); }
+
+Json read_json(const std::filesystem::path& path) { return parse_with(read_file(path), path.string(), 200, KeyWatch{path.string(), {}}); }
 
 std::string dump_json(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n"; }
 

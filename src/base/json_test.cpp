@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/file.h"
+
 namespace finback {
 namespace {
 
@@ -42,6 +44,24 @@ TEST(Json, MissingKeysAndWrongTypesNameBoth) {
   EXPECT_EQ(json_integer(object, "n", "meta", 0, 3), 3);
   for (const char* key : {"s", "f", "b", "big"}) EXPECT_THROW(json_integer(object, key, "meta", INT64_MIN, INT64_MAX), Error) << key;
   EXPECT_NE(error_of([&] { json_integer(object, "n", "meta", 4, 9); }).find("between 4 and 9, got 3"), std::string::npos);
+}
+
+TEST(Json, AFileSaysNothingTwice) {
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "finback_json_test.json";
+  const std::pair<const char*, const char*> twice[] = {{R"({"a": 1, "a": 1})", "\"a\""},
+                                                       {R"({"x": [{"b": 1, "c": 2}, {"c": 3, "b": {}, "b": 4}]})", "\"b\""},
+                                                       {R"({"a": {"a": {}}, "a": 2})", "\"a\""},
+                                                       {R"({"\u0061": 1, "a": 2})", "\"a\""}};
+  for (const auto& [text, key] : twice) {
+    write_file_atomic(path, text);
+    const std::string message = error_of([&] { read_json(path); });
+    EXPECT_NE(message.find(std::string("expected key ") + key + " once"), std::string::npos) << text << ": " << message;
+    EXPECT_EQ(message.find(path.string()), 0u) << message;
+    EXPECT_EQ(error_of([&] { parse_json(text, "a record of data"); }), "");
+  }
+  write_file_atomic(path, R"({"a": {"a": 1, "b": [{"a": 1}, {"a": 2}]}, "b": {"a": 1}})");
+  EXPECT_EQ(dump_json_line(read_json(path)), R"({"a":{"a":1,"b":[{"a":1},{"a":2}]},"b":{"a":1}})");
+  std::filesystem::remove(path);
 }
 
 TEST(Json, InvalidUtf8IsReplacedWhenWritten) { EXPECT_EQ(dump_json_line(Json("a\xff")), "\"a\xef\xbf\xbd\""); }

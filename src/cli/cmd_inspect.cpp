@@ -5,6 +5,7 @@
 #include "cli/verbs.h"
 #include "cost/model_report.h"
 #include "model/checkpoint.h"
+#include "model/config_json.h"
 
 namespace finback {
 namespace {
@@ -23,12 +24,25 @@ std::optional<std::string> fingerprint_of(const std::filesystem::path& model, bo
   return computed;
 }
 
+// A transformer of another family: its parameters alone.
+int inspect_other(const Args& args, const Json& json, const std::filesystem::path& model) {
+  for (const char* flag : {"seq-len", "fingerprint"})
+    FB_CHECK(!args.has(flag) && !args.get(flag), "--{}: expected a DeepSeek V2 or V3, got {}, whose parameters alone are counted", flag,
+             model.string());
+  const OtherModel other = read_other_model(json, model.string());
+  fmt::print("{}", args.has("json") ? dump_json(other_model_json(other)) : other_model_text(other));
+  return 0;
+}
+
 }  // namespace
 
 int cmd_inspect(Words words) {
   Args args("inspect MODEL|config.json [--seq-len N] [--json]",
             "Parameters total and active by part, FLOPs and cache bytes per token, memory to train and to serve: pure functions of\n"
-            "config.json (src/cost). Of a model folder also the fingerprint of its weights, which a run's checkpoint carries.",
+            "config.json (src/cost), however its weights are stored. Of a model folder also the fingerprint of its weights, which a\n"
+            "run's checkpoint carries. DeepSeek V2, V3, R1 and Kimi-K2 (deepseek_v2, deepseek_v3, kimi_k2) are counted in full. Of other\n"
+            "transformers the parameters are: deepseek, deepseek_v32, glm4_moe, glm4_moe_lite, glm_moe_dsa (GLM-5), llama, mistral,\n"
+            "mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe, and of any other name that has their keys, with a line on what is missing.",
             "finback inspect configs/models/v3/config.json");
   args.flag("seq-len", "N", "context length for FLOPs and memory (default: 4096, or the model's limit when smaller)")
       .toggle("fingerprint", "read all weights and compute their fingerprint (a carried one must agree)")
@@ -36,7 +50,10 @@ int cmd_inspect(Words words) {
   if (!args.parse(words)) return 0;
   args.at_most(1);
   const std::filesystem::path model = args.required(0, "a model folder or a config.json");
-  const ModelConfig config = load_model_config(model);
+  const Json json = read_config_json(model);
+  const std::string what = (std::filesystem::is_directory(model) ? model / "config.json" : model).string();
+  if (is_other_model(json, what)) return inspect_other(args, json, what);
+  const ModelConfig config = parse_model_config(json, what);
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
   ModelReport report = report_model(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
   report.weights_fingerprint = fingerprint_of(model, args.has("fingerprint"));

@@ -8,25 +8,20 @@
 namespace finback {
 namespace {
 
-struct NamedCount {
-  const char* name;
-  int64_t count;
-};
-std::vector<NamedCount> parts_of(const ParameterCount& p) {
-  return {{"embedding", p.embedding},
-          {"head", p.stored_head()},
-          {"attention", p.layers.attention + p.layers.latent_norms},
-          {"dense_ffn", p.layers.dense_ffn},
-          {"routed_experts", p.layers.routed_experts},
-          {"shared_experts", p.layers.shared_experts},
-          {"router", p.layers.router + p.layers.expert_bias},
-          {"norms", p.layers.norms},
-          {"mtp_modules", p.mtp.total()}};
+std::string count_text(int64_t value) { return human_count(double(value)); }
+
+std::string parts_text(const std::vector<NamedCount>& parts) {
+  std::string text;
+  for (const auto& [name, parameters] : parts) {
+    const char* note = name == std::string("mtp_modules") ? "   (not in the total)" : "";
+    text += fmt::format("  {:<15} {:>10} {:>18}{}\n", name, count_text(parameters), parameters, note);
+  }
+  return text;
 }
 
 Json parameters_json(const ParameterCount& p) {
   Json json = {{"total", p.total()}, {"active", p.active()}};
-  for (const auto& [name, count] : parts_of(p)) {
+  for (const auto& [name, count] : named_counts(p)) {
     json[name] = count;
     if (name == std::string("routed_experts")) json["active_routed_experts"] = p.layers.active_routed;
   }
@@ -83,17 +78,13 @@ Json model_report_json(const ModelReport& r) {
 
 std::string model_report_text(const ModelReport& r) {
   const ModelConfig& c = r.config;
-  const auto count = [](int64_t value) { return human_count(double(value)); };
   std::string text =
       fmt::format("{}: {} layers ({} dense first), hidden {}, {} heads, {} routed experts ({} per token), {} shared, {} MTP\n",
                   c.model_type, c.num_hidden_layers, c.first_k_dense_replace, c.hidden_size, c.num_attention_heads, c.n_routed_experts,
                   c.num_experts_per_tok, c.n_shared_experts, c.num_nextn_predict_layers);
-  text += fmt::format("\nparameters        {} total, {} active per token (head in, embedding table out)\n", count(r.parameters.total()),
-                      count(r.parameters.active()));
-  for (const auto& [name, parameters] : parts_of(r.parameters)) {
-    const char* note = name == std::string("mtp_modules") ? "   (not in the total)" : "";
-    text += fmt::format("  {:<15} {:>10} {:>18}{}\n", name, count(parameters), parameters, note);
-  }
+  text += fmt::format("\nparameters        {} total, {} active per token (head in, embedding table out)\n",
+                      count_text(r.parameters.total()), count_text(r.parameters.active()));
+  text += parts_text(named_counts(r.parameters));
   text += fmt::format("\nFLOPs per token at {} tokens of context\n", r.seq_len);
   text += fmt::format("  training        {}FLOP causal, {}FLOP with full-square attention, {}FLOP causal with MTP\n",
                       human_count(r.train_causal), human_count(r.train_full_attention), human_count(r.train_causal_with_mtp));
@@ -107,6 +98,29 @@ std::string model_report_text(const ModelReport& r) {
   text += fmt::format("memory            to train {} (one micro-batch of {} tokens)\n", train, r.seq_len);
   text += fmt::format("                  to serve {}, f32 copy included (one context)\n", serve);
   if (r.weights_fingerprint) text += fmt::format("weights           {}\n", *r.weights_fingerprint);
+  return text;
+}
+
+Json other_model_json(const OtherModel& m) {
+  Json parameters = {{"total", m.total()}, {"active", m.active()}};
+  for (const auto& [name, count] : m.parts()) {
+    parameters[name] = count;
+    if (name == std::string("routed_experts")) parameters["active_routed_experts"] = count_parameters(m.shape).layers.active_routed;
+  }
+  parameters["total_with_mtp"] = m.total_with_mtp();
+  return {{"model_type", m.model_type}, {"parameters", parameters}, {"not_counted", m.missing}};
+}
+
+std::string other_model_text(const OtherModel& m) {
+  const ModelShape& s = m.shape;
+  std::string text =
+      fmt::format("{}: {} layers ({} dense), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n", m.model_type,
+                  s.layers, s.plain_ffn_layers(), s.d_model, s.heads, s.experts, s.top_k, s.shared_experts, s.mtp);
+  text += fmt::format("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count_text(m.total()),
+                      count_text(m.active()));
+  text += parts_text(m.parts());
+  text += "\nfinback does not compute this model, so FLOPs, cache and memory are not counted.\n";
+  for (const std::string& line : m.missing) text += "missing: " + line + "\n";
   return text;
 }
 

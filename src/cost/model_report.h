@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "cost/other_model.h"
 #include "cost/parameter_count.h"
 #include "cost/train_memory.h"
 
@@ -33,5 +34,9 @@ ModelReport report_model(const ModelConfig& config, int64_t seq_len);
 
 Json model_report_json(const ModelReport& report);
 std::string model_report_text(const ModelReport& report);
+
+// Of a model that is counted and not computed: parameters, and what is missing from them.
+Json other_model_json(const OtherModel& model);
+std::string other_model_text(const OtherModel& model);
 
 }  // namespace finback

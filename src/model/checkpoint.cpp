@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "model/safetensors.h"
+#include "model/stored_quantization.h"
+#include "model/transformers_class.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -25,6 +27,9 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 
 std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
   ModelConfig config = load_model_config(folder);
+  check_stored_quantization(folder);
+  if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty())
+    fmt::print(stderr, "{}\n", note);
   drop_absent_mtp(folder, config);
   check_weights(folder, config);  // before the memory of a model that the folder may not hold
   auto model = std::make_unique<Transformer>(config, device, trainable);
@@ -32,7 +37,10 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device devic
   return model;
 }
 
-void load_weights(const fs::path& folder, Transformer& model) { load_parameters(folder, model.config(), model.parameters()); }
+void load_weights(const fs::path& folder, Transformer& model) {
+  check_stored_quantization(folder);
+  load_parameters(folder, model.config(), model.parameters());
+}
 
 void save_model(const fs::path& folder, const Transformer& model, const SaveOptions& options) {
   save_parameters(folder, model.config(), model.parameters(), options);

@@ -10,6 +10,7 @@
 #include "model/fp8_scales.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
+#include "model/stored_quantization.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -126,6 +127,7 @@ void convert_shard(const SafetensorsFolder& folder, const std::vector<Change>& c
 void convert_model(const fs::path& from, const fs::path& to, const std::string& dtype) {
   const Target target = target_of(dtype);
   ModelConfig config = load_model_config(from);
+  check_stored_quantization(from);
   const SafetensorsFolder folder(from);
   std::error_code absent;
   FB_CHECK(!fs::equivalent(from, to, absent), "{}: expected another folder than the one that is read", to.string());

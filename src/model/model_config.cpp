@@ -2,10 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
+#include "base/edit_distance.h"
 #include "base/fields.h"
+#include "model/config_json.h"
+#include "model/config_keys.h"
+#include "model/generic_keys.h"
+#include "model/model_config_rope.h"
 #include "model/model_config_rules.h"
+#include "model/model_family.h"
+#include "model/stored_quantization.h"
+#include "model/transformers_class.h"
 
 namespace finback {
 namespace {
@@ -50,16 +57,6 @@ void list_fields(Config& c, V&& v) {
   v("eos_token_id", c.eos_token_id, 0, int64_t{1} << 31);
 }
 
-template <class Config, class V>
-void list_yarn_fields(Config& y, V&& v) {
-  v("factor", y.factor, 1, 1e6);
-  v("original_max_position_embeddings", y.original_max_position_embeddings, 1, 1e9);
-  v("beta_fast", y.beta_fast, 1e-6, 1e6);
-  v("beta_slow", y.beta_slow, 1e-6, 1e6);
-  v("mscale", y.mscale, 0, 1e3);
-  v("mscale_all_dim", y.mscale_all_dim, 0, 1e3);
-}
-
 // Keys whose value changes the arithmetic: only the one that the family uses is accepted.
 struct FixedKey {
   const char* name;
@@ -67,172 +64,50 @@ struct FixedKey {
   bool written;
 };
 const std::vector<FixedKey>& fixed_keys() {
-  static const std::vector<FixedKey> keys = {{"hidden_act", "silu", true},
-                                             {"attention_bias", false, true},
-                                             {"attention_dropout", 0.0, true},
-                                             {"mlp_bias", false, false},
-                                             {"index_topk", nullptr, false}};  // the sparse attention of V3.2
+  static const std::vector<FixedKey> keys = {
+      {"hidden_act", "silu", true}, {"attention_bias", false, true},         {"attention_dropout", 0.0, true},
+      {"mlp_bias", false, false},   {"pruned_heads", Json::object(), false}, {"is_encoder_decoder", false, false}};
   return keys;
 }
 
-// Keys of published files that change nothing here: kept in `other`, and listed so that they are no near misses of ours.
-const std::vector<std::string>& kept_keys() {
-  static const std::vector<std::string> keys = {
-      "architectures",        "auto_map",     "aux_loss_alpha",       "seq_aux",  "ep_size",      "pretraining_tp", "use_cache",
-      "transformers_version", "pad_token_id", "output_router_logits", "head_dim", "_name_or_path"};
-  return keys;
+void check_fixed(ConfigKeyReader& reader, const ModelConfig& config) {
+  const Json* act = reader.find("hidden_act");
+  for (const FixedKey& key : fixed_keys()) {
+    if (act && *act == "swish" && key.value == "silu") continue;  // another name of it
+    reader.fixed(key.name, key.value);
+  }
+  reader.fixed("num_key_value_heads", config.num_attention_heads);
+  reader.fixed("qk_head_dim", config.qk_head_dim());
 }
 
-// Reads one listed key; an absent one leaves the field as it is. null: none of it for an integer that may be 0 or absent, no for a switch, and
-// the same as absent for the rest.
-struct KeyReader {
-  const Json& json;
-  const std::string& what;
-  std::vector<std::string> known;
-
-  const Json* find(const char* name) {
-    known.push_back(name);
-    const auto found = json.find(name);
-    return found == json.end() || found->is_null() ? nullptr : &*found;
+// Unknown keys stay; a slip of a known one is a mistake: a letter or two, or more where the key itself is absent. The bounds keep a hostile file from
+// costing more than its reading.
+void keep_unknown(const Json& json, const std::string& what, ModelConfig& config, const std::vector<std::string>& known) {
+  constexpr size_t kSlip = 2;
+  std::vector<std::string> absent;
+  for (const std::string& key : known) {
+    if (!json.contains(key)) absent.push_back(key);
   }
-  bool is_null(const char* name) const { return json.contains(name) && json[name].is_null(); }
-  void operator()(const char* name, int64_t& value, int64_t low, int64_t high) {
-    const bool none = low == 0 && is_null(name);
-    if (find(name) || is_null(name)) value = none ? 0 : json_integer(json, name, what, low, high);
-  }
-  void operator()(const char* name, std::optional<int64_t>& value, int64_t low, int64_t high) {
-    if (is_null(name)) value.reset();
-    if (find(name)) value = json_integer(json, name, what, low, high);
-  }
-  void operator()(const char* name, double& value, double low, double high) {
-    const Json* found = find(name);
-    if (!found) return;
-    FB_CHECK(found->is_number(), "{}: {}: expected a number, got {}", what, name, dump_json_line(*found).substr(0, 60));
-    value = found->get<double>();
-    FB_CHECK(value >= low && value <= high, "{}: {}: expected {} to {}, got {}", what, name, low, high, value);
-  }
-  void operator()(const char* name, bool& value, int, int) {
-    const Json* found = find(name);
-    if (is_null(name)) value = false;
-    if (!found) return;
-    FB_CHECK(found->is_boolean(), "{}: {}: expected true or false, got {}", what, name, dump_json_line(*found).substr(0, 60));
-    value = found->get<bool>();
-  }
-  void operator()(const char* name, std::string& value, int, int) {
-    if (find(name)) value = json_string(json, name, what).substr(0, 60);
-  }
-};
-
-struct KeyWriter {
-  Json& json;
-  template <class T>
-  void operator()(const char* name, const T& value, double, double) {
-    if constexpr (std::is_same_v<T, std::optional<int64_t>>) {
-      json[name] = value ? Json(*value) : Json(nullptr);
-    } else {
-      json[name] = value;
-    }
-  }
-};
-
-// One of the two objects that say how positions are rotated: its yarn (absent: plain RoPE), and its rope_theta into `theta` when it has one.
-std::optional<YarnConfig> parse_rope_object(const Json& rope, const std::string& place, int64_t positions, std::optional<double>& theta) {
-  FB_CHECK(rope.is_object(), "{}: expected an object or null, got {}", place, dump_json_line(rope).substr(0, 60));
-  const char* type_key = rope.contains("rope_type") ? "rope_type" : "type";
-  const std::string type = json_string(rope, type_key, place).substr(0, 60);
-  FB_CHECK(type == "yarn" || type == "default", "{}: {}: expected yarn or default, got \"{}\"", place, type_key, type);
-  KeyReader reader{rope, place, {"type", "rope_type"}};
-  double own_theta = 0;
-  reader("rope_theta", own_theta, 1e-6, 1e15);
-  FB_CHECK(own_theta == 0 || !theta || own_theta == *theta, "{}: rope_theta: expected {} as elsewhere in this file, got {}", place,
-           theta.value_or(0), own_theta);
-  if (own_theta != 0) theta = own_theta;
-  std::optional<YarnConfig> yarn;
-  if (type == "yarn") {
-    FB_CHECK(rope.contains("factor"), "{}: expected key \"factor\", not there", place);
-    yarn.emplace();
-    yarn->original_max_position_embeddings = double(positions);
-    list_yarn_fields(*yarn, reader);
-  }
-  for (const auto& [name, value] : rope.items()) {
-    const bool listed = std::find(reader.known.begin(), reader.known.end(), name) != reader.known.end();
-    if (!listed && !value.is_null()) fail_unknown_key(name.substr(0, 60), place, reader.known);
-  }
-  return yarn;
-}
-
-bool same_yarn(const std::optional<YarnConfig>& a, const std::optional<YarnConfig>& b) {
-  const auto values = [](const YarnConfig& y) {
-    return std::tuple(y.factor, y.original_max_position_embeddings, y.beta_fast, y.beta_slow, y.mscale, y.mscale_all_dim);
-  };
-  return a.has_value() == b.has_value() && (!a || values(*a) == values(*b));
-}
-
-// rope_scaling (`type` or `rope_type`) beside a top-level rope_theta, or transformers' rope_parameters that holds rope_theta as well. What is
-// said twice must be said alike.
-void parse_rope(const Json& json, const std::string& what, ModelConfig& config) {
-  const auto given = [&](const char* key) { return json.contains(key) && !json[key].is_null(); };
-  std::optional<double> theta;
-  if (given("rope_theta")) theta = config.rope_theta;
-  bool found = false;
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (!given(key)) continue;
-    const auto yarn = parse_rope_object(json[key], fmt::format("{}: {}", what, key), config.max_position_embeddings, theta);
-    FB_CHECK(!found || same_yarn(yarn, config.rope_scaling), "{}: rope_scaling and rope_parameters: expected the same values in both",
-             what);
-    config.rope_scaling = yarn;
-    found = true;
-  }
-  if (theta) config.rope_theta = *theta;
-}
-
-void parse_quantization(const Json& json, const std::string& what, ModelConfig& config) {
-  const auto found = json.find("quantization_config");
-  if (found == json.end() || found->is_null()) return;
-  const std::string place = what + ": quantization_config";
-  const std::string method = json_string(*found, "quant_method", place).substr(0, 60);
-  FB_CHECK(method == "fp8", "{}: quant_method: expected fp8, got \"{}\"", place, method);
-  FB_CHECK(found->value("fmt", Json("e4m3")) == "e4m3", "{}: fmt: expected e4m3, got {}", place,
-           dump_json_line((*found)["fmt"]).substr(0, 60));
-  const Json& block = json_at(*found, "weight_block_size", place);
-  FB_CHECK(block == Json({128, 128}), "{}: weight_block_size: expected [128, 128], got {}", place, dump_json_line(block).substr(0, 60));
-  config.fp8_weights = true;
-}
-
-void check_fixed(const Json& json, const std::string& what, const ModelConfig& config, std::vector<std::string>& known) {
-  const auto expect = [&](const char* name, const Json& value) {
-    known.push_back(name);
-    const auto found = json.find(name);
-    FB_CHECK(found == json.end() || found->is_null() || *found == value, "{}: {}: expected {}, got {}", what, name, dump_json_line(value),
-             dump_json_line(*found).substr(0, 60));
-  };
-  for (const FixedKey& key : fixed_keys()) expect(key.name, key.value);
-  expect("num_key_value_heads", config.num_attention_heads);
-  expect("qk_head_dim", config.qk_head_dim());
-}
-
-// Unknown keys stay; a near miss of a known one is a mistake. The bounds keep a hostile file from costing more than its reading.
-void keep_unknown(const Json& json, const std::string& what, ModelConfig& config, std::vector<std::string> known) {
-  const size_t ours = known.size();
-  known.insert(known.end(), kept_keys().begin(), kept_keys().end());
   for (const auto& [key, value] : json.items()) {
-    const auto found = std::find(known.begin(), known.end(), key);
-    if (found != known.end() && found < known.begin() + std::ptrdiff_t(ours)) continue;
-    FB_CHECK(key.size() <= 128 && config.other.size() < 256, "{}: expected at most 256 unknown keys of at most 128 bytes, got \"{}\"", what,
+    if (std::find(known.begin(), known.end(), key) != known.end() || is_derived_key(key)) continue;
+    FB_CHECK(key.size() <= 128 && config.other.size() < 512, "{}: expected at most 512 unknown keys of at most 128 bytes, got \"{}\"", what,
              key.substr(0, 60));
-    if (found == known.end() && !nearest_word(key, known).empty()) fail_unknown_key(key, what, known);
+    const std::string near = is_generic_key(key) ? "" : nearest_word(key, known);
+    const bool slip = !near.empty() && (edit_distance(key, near) <= kSlip || !nearest_word(key, absent).empty());
+    if (slip) fail_unknown_key(key, what, known);
     config.other[key] = value;
   }
 }
 
 // What an absent key means to transformers (DeepseekV3Config and DeepseekV2Config of its release 5).
 ModelConfig family_defaults(const Json& json, const std::string& what) {
+  const std::optional<ModelFamily> family = model_family(json, what);
+  if (!family) fail_other_family(json, what);
   ModelConfig c;
-  c.model_type = json_string(json, "model_type", what).substr(0, 60);
-  const bool v2 = c.model_type == "deepseek_v2";
-  FB_CHECK(v2 || c.model_type == "deepseek_v3", "{}: model_type: expected deepseek_v2 or deepseek_v3, got \"{}\"", what, c.model_type);
+  c.model_type = model_type_of(json, what);
   c.q_lora_rank = 1536, c.kv_lora_rank = 512, c.qk_nope_head_dim = 128, c.qk_rope_head_dim = 64, c.v_head_dim = 128;
-  if (v2) {
+  if (family == ModelFamily::kDeepseekV2) {
+    c.model_type = "deepseek_v2";
     c.vocab_size = 102400, c.hidden_size = 4096, c.num_hidden_layers = 32, c.num_attention_heads = 32;
     c.intermediate_size = 11008, c.moe_intermediate_size = 1407;
     c.n_routed_experts = 64, c.n_shared_experts = 2;
@@ -250,14 +125,76 @@ ModelConfig family_defaults(const Json& json, const std::string& what) {
   return c;
 }
 
-// An older and a newer name of one key; null counts as absent.
+// Older, newer and transformers' names of one key; null counts as absent. The one that is read comes first.
+const std::vector<std::pair<const char*, const char*>>& aliases() {
+  static const std::vector<std::pair<const char*, const char*>> names = {{"torch_dtype", "dtype"},
+                                                                         {"num_nextn_predict_layers", "num_mtp_layers"},
+                                                                         {"n_routed_experts", "num_local_experts"},
+                                                                         {"n_routed_experts", "num_experts"}};
+  return names;
+}
+
 void read_alias(Json& json, const std::string& what, const char* name, const char* alias) {
   const auto found = json.find(alias);
   if (found == json.end() || found->is_null()) return;
   const Json value = *found;
   if (!json.contains(name) || json[name].is_null()) json[name] = value;
-  FB_CHECK(json[name] == value, "{}: {} and {}: expected equal values, got {} and {}", what, name, alias,
-           dump_json_line(json[name]).substr(0, 60), dump_json_line(value).substr(0, 60));
+  FB_CHECK(json[name] == value, "{}: {} and {}: expected equal values, got {} and {}", what, name, alias, shown(json[name]), shown(value));
+}
+
+// eos_token_id may be a list: its first one becomes the field, and the list is kept as it was.
+void take_eos_list(Json& json, const std::string& what, ModelConfig& config) {
+  const auto found = json.find("eos_token_id");
+  if (found == json.end() || !found->is_array()) return;
+  for (const Json& id : *found) json_integer({{"eos_token_id", id}}, "eos_token_id", what, 0, int64_t{1} << 31);
+  if (found->size() > 1) config.other["eos_token_id"] = *found;
+  const Json first = found->empty() ? Json() : found->front();
+  *found = first;
+}
+
+// How numbers are stored is read from the weights; the word is only carried on, so any that torch has will do.
+void check_dtype(std::string& dtype, const std::string& what) {
+  if (dtype.starts_with("torch.")) dtype = dtype.substr(6);
+  for (const char* known : {"float32", "bfloat16", "float16", "float64", "auto", "int8", "uint8", "int4", "uint4"}) {
+    if (dtype == known) return;
+  }
+  FB_CHECK(dtype.starts_with("float8_") || dtype.starts_with("float4_"),
+           "{}: torch_dtype: expected float32, bfloat16 or float16, or another type of torch, got \"{}\"", what, dtype);
+}
+
+// Each key by itself; how they fit together: model_config_rules.h.
+ModelConfig read_model_config(const Json& given, const std::string& what) {
+  FB_CHECK(given.is_object(), "{}: expected an object, got {}", what, given.type_name());
+  Json json = given;
+  for (const auto& [name, alias] : aliases()) read_alias(json, what, name, alias);
+  ModelConfig config = family_defaults(json, what);
+  take_eos_list(json, what, config);
+  ConfigKeyReader reader{json, what, {"model_type", "architectures", "quantization_config", "compression_config"}};
+  for (const auto& [name, alias] : aliases()) reader.known.push_back(alias);
+  reader.known.insert(reader.known.end(), rope_keys().begin(), rope_keys().end());
+  list_fields(config, reader);
+  // Absent in a model of one or two layers: all of them are dense.
+  if (!json.contains("first_k_dense_replace"))
+    config.first_k_dense_replace = std::min(config.first_k_dense_replace, config.num_hidden_layers);
+  for (const auto& [name, value] :
+       {std::pair("n_group", &config.n_group), std::pair("topk_group", &config.topk_group),
+        std::pair("moe_layer_freq", &config.moe_layer_freq), std::pair("max_position_embeddings", &config.max_position_embeddings)}) {
+    if (reader.is_null(name) && std::string_view(name) != "max_position_embeddings") *value = 1;  // no groups, every layer
+    FB_CHECK(*value >= 1, "{}: expected \"{}\" at least 1, got {}", what, name, *value);
+  }
+  // Their absence means a family's value; null is no value that transformers takes.
+  for (const char* name : {"routed_scaling_factor", "rms_norm_eps", "topk_method", "scoring_func"})
+    FB_CHECK(!reader.is_null(name), "{}: {}: expected a value, got null", what, name);
+  for (const char* name : {"n_group", "topk_group"}) {
+    FB_CHECK(config.topk_method != "group_limited_greedy" || config.n_routed_experts == 0 || (json.contains(name) && !json[name].is_null()),
+             "{}: expected key \"{}\" beside topk_method group_limited_greedy, not there", what, name);
+  }
+  check_dtype(config.torch_dtype, what);
+  parse_rope(json, what, config);
+  config.fp8_weights = quantization_fault(json, what) == "";
+  check_fixed(reader, config);
+  keep_unknown(json, what, config, reader.known);
+  return config;
 }
 
 }  // namespace
@@ -273,40 +210,39 @@ double ModelConfig::softmax_scale() const {
   return scale * m * m;
 }
 
-ModelConfig parse_model_config(const Json& given, const std::string& what) {
-  FB_CHECK(given.is_object(), "{}: expected an object, got {}", what, given.type_name());
-  Json json = given;
-  read_alias(json, what, "torch_dtype", "dtype");
-  read_alias(json, what, "num_nextn_predict_layers", "num_mtp_layers");
-  ModelConfig config = family_defaults(json, what);
-  KeyReader reader{json, what, {"model_type", "dtype", "num_mtp_layers", "rope_scaling", "rope_parameters", "quantization_config"}};
-  list_fields(config, reader);
-  // Absent in a model of one or two layers: all of them are dense.
-  if (!json.contains("first_k_dense_replace"))
-    config.first_k_dense_replace = std::min(config.first_k_dense_replace, config.num_hidden_layers);
-  for (const auto& [name, value] :
-       {std::pair("n_group", &config.n_group), std::pair("topk_group", &config.topk_group),
-        std::pair("moe_layer_freq", &config.moe_layer_freq), std::pair("max_position_embeddings", &config.max_position_embeddings)}) {
-    if (reader.is_null(name) && std::string_view(name) != "max_position_embeddings") *value = 1;  // no groups, every layer
-    FB_CHECK(*value >= 1, "{}: expected \"{}\" at least 1, got {}", what, name, *value);
-  }
-  const std::string& dtype = config.torch_dtype;
-  FB_CHECK(dtype == "float32" || dtype == "bfloat16" || dtype == "float16",
-           "{}: torch_dtype: expected float32, bfloat16 or float16, got \"{}\"", what, dtype);
-  parse_rope(json, what, config);
-  parse_quantization(json, what, config);
-  check_fixed(json, what, config, reader.known);
-  keep_unknown(json, what, config, reader.known);
+ModelConfig parse_model_config(const Json& json, const std::string& what) {
+  ModelConfig config = read_model_config(json, what);
   check_model_config(config, what);
   return config;
 }
 
-ModelConfig load_model_config(const std::filesystem::path& path) {
+Json read_config_json(const std::filesystem::path& path) {
   const std::filesystem::path file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   std::error_code absent;
   const auto bytes = std::filesystem::file_size(file, absent);
   FB_CHECK(absent || bytes <= kMaxFileBytes, "{}: expected at most {} bytes, got {}", file.string(), kMaxFileBytes, bytes);
-  return parse_model_config(read_json(file), file.string());
+  Json json = read_json(file);
+  FB_CHECK(json.is_object(), "{}: expected an object, got {}", file.string(), json.type_name());
+  return json;
+}
+
+ModelConfig load_model_config(const std::filesystem::path& path) {
+  const std::filesystem::path file = std::filesystem::is_directory(path) ? path / "config.json" : path;
+  return parse_model_config(read_config_json(file), file.string());
+}
+
+Json settable_keys(const Json& given, const std::string& what) {
+  const ModelConfig config = read_model_config(given, what);
+  Json json = given;
+  for (const auto& [name, alias] : aliases()) {
+    read_alias(json, what, name, alias);
+    json.erase(alias);
+  }
+  for (const std::string& key : rope_keys()) json.erase(key);
+  json["rope_theta"] = config.rope_theta;
+  json["rope_scaling"] = dump_rope(config);  // with its own length, which an override of max_position_embeddings is not to change
+  for (const std::string& key : derived_keys()) json.erase(key);
+  return json;
 }
 
 Json plain_model_keys() {
@@ -317,19 +253,18 @@ Json plain_model_keys() {
 
 Json dump_model_config(const ModelConfig& config) {
   Json json = Json::object();
-  const bool v2 = config.model_type == "deepseek_v2";
+  const std::string fit = transformers_class(config).model_type;
+  const bool v2 = (fit.empty() ? config.model_type : fit) == "deepseek_v2";
   json["architectures"] = Json::array({v2 ? "DeepseekV2ForCausalLM" : "DeepseekV3ForCausalLM"});
-  json["model_type"] = config.model_type;
-  list_fields(config, KeyWriter{json});
+  json["model_type"] = v2 ? "deepseek_v2" : "deepseek_v3";
+  list_fields(config, ConfigKeyWriter{json});
+  // A dense twin: layers of experts begin where the model ends, which transformers goes by.
+  if (config.n_routed_experts == 0) json["first_k_dense_replace"] = config.num_hidden_layers;
   json["num_key_value_heads"] = config.num_attention_heads;
   for (const FixedKey& key : fixed_keys()) {
     if (key.written) json[key.name] = key.value;
   }
-  json["rope_scaling"] = nullptr;
-  if (config.rope_scaling) {
-    json["rope_scaling"] = {{"type", "yarn"}};
-    list_yarn_fields(*config.rope_scaling, KeyWriter{json["rope_scaling"]});
-  }
+  json["rope_scaling"] = dump_rope(config);
   if (config.fp8_weights) {
     json["quantization_config"] = {
         {"quant_method", "fp8"}, {"fmt", "e4m3"}, {"activation_scheme", "dynamic"}, {"weight_block_size", {128, 128}}};

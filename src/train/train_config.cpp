@@ -6,7 +6,9 @@
 
 #include "base/fields.h"
 #include "base/toml.h"
+#include "model/config_json.h"
 #include "model/model_config_rules.h"
+#include "model/transformers_class.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -165,7 +167,7 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   std::string what = "recipe [model]";
   if (!section.config.empty()) {
     const fs::path path = fs::is_directory(section.config) ? fs::path(section.config) / "config.json" : fs::path(section.config);
-    json = read_json(path);
+    json = settable_keys(read_config_json(path), path.string());
     what = path.string() + " with the recipe's [model]";
   }
   json["model_type"] = json.value("model_type", "deepseek_v3");
@@ -178,6 +180,7 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   }
   if (section.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
   ModelConfig model = parse_model_config(json, what);
+  check_transformers_class(model, what);
   FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab,
            model.vocab_size);
   FB_CHECK(model.max_position_embeddings >= config.data.seq_len,

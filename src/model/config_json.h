@@ -1,0 +1,16 @@
+// The keys of a config.json before they become a ModelConfig (model_config.h).
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+
+namespace finback {
+
+// Of a config.json, or of the folder that holds one. Throws Error for a file that is too large or no JSON object.
+Json read_config_json(const std::filesystem::path& path);
+// As others may lay their keys over it: each under one name, none that follows from others (num_key_value_heads), rope in one form. Throws Error for what
+// cannot be read.
+Json settable_keys(const Json& json, const std::string& what);
+
+}  // namespace finback

@@ -1,0 +1,18 @@
+// How a config.json says that positions are rotated: rope_scaling (`type` or `rope_type`) beside a top-level rope_theta, or transformers 5's
+// rope_parameters that holds rope_theta as well. Keys that say nothing new are read over; those that would change the arithmetic are refused by name.
+#pragma once
+#include <string>
+
+#include "base/json.h"
+#include "model/model_config.h"
+
+namespace finback {
+
+// Into config.rope_scaling and config.rope_theta. REQUIRES: config.max_position_embeddings, config.rope_theta and the head dims were read.
+void parse_rope(const Json& json, const std::string& what, ModelConfig& config);
+// The names that it reads at the top level.
+const std::vector<std::string>& rope_keys();
+// The value of rope_scaling.
+Json dump_rope(const ModelConfig& config);
+
+}  // namespace finback

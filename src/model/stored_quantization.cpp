@@ -1,0 +1,46 @@
+#include "model/stored_quantization.h"
+
+#include <algorithm>
+
+#include "model/config_json.h"
+#include "model/config_keys.h"
+
+namespace finback {
+namespace {
+
+std::string fault_of(const Json& quantization) {
+  const auto differs = [&](const char* key, const Json& expected) -> std::string {
+    const auto found = quantization.find(key);
+    if (found != quantization.end() && *found == expected) return "";
+    return fmt::format("{}: expected {}, got {}", key, shown(expected), found == quantization.end() ? "none" : shown(*found));
+  };
+  if (const std::string method = differs("quant_method", "fp8"); !method.empty()) return method;
+  if (quantization.contains("fmt") && quantization["fmt"] != "e4m3") return differs("fmt", "e4m3");
+  const auto block = quantization.find("weight_block_size");
+  const bool sizes = block != quantization.end() && block->is_array() && block->size() == 2 &&
+                     std::all_of(block->begin(), block->end(), [](const Json& n) { return n.is_number_integer() && n > 0; });
+  return sizes ? "" : differs("weight_block_size", Json({128, 128}));  // the scales' shapes say which size it is
+}
+
+}  // namespace
+
+std::optional<std::string> quantization_fault(const Json& config, const std::string& what) {
+  std::optional<std::string> fault;
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || found->is_null()) continue;
+    FB_CHECK(found->is_object(), "{}: {}: expected an object or null, got {}", what, key, shown(*found));
+    const std::string here = fault_of(*found);
+    if (!fault || fault->empty()) fault = here.empty() ? "" : fmt::format("{}: {}", key, here);
+  }
+  return fault;
+}
+
+void check_stored_quantization(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "config.json")) return;
+  const std::string what = (folder / "config.json").string();
+  const std::string fault = quantization_fault(read_config_json(folder), what).value_or("");
+  FB_CHECK(fault.empty(), "{}: {}. Hint: finback inspect counts such a model; its weights are not read", what, fault);
+}
+
+}  // namespace finback

@@ -1,0 +1,17 @@
+// Which quantizations of weights are read, by the quantization_config of a config.json: FP8 with scales of blocks. Whoever opens weights asks; counting
+// and training from random weights need not.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+
+namespace finback {
+
+// Nothing for weights that are not quantized; an empty text for FP8 that is read; else the first key that is not: expected, got.
+std::optional<std::string> quantization_fault(const Json& config, const std::string& what);
+// Throws Error when the folder's config.json says that its weights are stored in another way. A folder without the file says nothing.
+void check_stored_quantization(const std::filesystem::path& folder);
+
+}  // namespace finback
