@@ -5,6 +5,7 @@
 #include "cli/verbs.h"
 #include "cost/model_report.h"
 #include "model/checkpoint.h"
+#include "model/model_folder.h"
 
 namespace finback {
 namespace {
@@ -35,7 +36,7 @@ int cmd_inspect(Words words) {
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(1);
-  const std::filesystem::path model = args.required(0, "a model folder or a config.json");
+  const std::filesystem::path model = find_model_or_config(args.required(0, "a model folder or a config.json"));
   const ModelConfig config = load_model_config(model);
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
   ModelReport report = report_model(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));

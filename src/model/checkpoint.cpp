@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include "base/error.h"
+#include "model/model_folder.h"
 #include "model/safetensors.h"
 
 namespace finback {
@@ -23,7 +24,8 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 
 }  // namespace
 
-std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
+std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device, bool trainable) {
+  const fs::path folder = find_model_folder(given);
   ModelConfig config = load_model_config(folder);
   drop_absent_mtp(folder, config);
   check_weights(folder, config);  // before the memory of a model that the folder may not hold
@@ -32,7 +34,9 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device devic
   return model;
 }
 
-void load_weights(const fs::path& folder, Transformer& model) { load_parameters(folder, model.config(), model.parameters()); }
+void load_weights(const fs::path& folder, Transformer& model) {
+  load_parameters(find_model_folder(folder), model.config(), model.parameters());
+}
 
 void save_model(const fs::path& folder, const Transformer& model, const SaveOptions& options) {
   save_parameters(folder, model.config(), model.parameters(), options);
