@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "base/progress.h"
 #include "model/checkpoint.h"
 #include "model/fp8_scales.h"
 #include "model/safetensors.h"
@@ -179,9 +180,15 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
     check_copy(files, name, original, layout, folder.string());
   }
   say_lost_precision(folder, files);
+  Progress progress("load", double(parameters.values_P().nbytes()) / 1e6, "MB");
+  double read = 0;
   for (const std::string& name : files.names()) {
-    if (expected.contains(name)) destination(parameters, name).copy_(read_tensor(files, name, layout));
+    if (!expected.contains(name)) continue;
+    const at::Tensor to = destination(parameters, name);
+    to.copy_(read_tensor(files, name, layout));
+    progress.update(read += double(to.nbytes()) / 1e6);
   }
+  progress.finish();
   parameters.touch();
 }
 

@@ -48,15 +48,17 @@ std::string first_name_in(const fs::path& folder) {
 bool check_target(const fs::path& to, const Json& plan, bool overwrite) {
   FB_CHECK(!fs::exists(to) || fs::is_directory(to), "{}: expected a folder to write, got a file", to.string());
   for (const char* name : {"trainer.json", "config.toml"}) {
-    FB_CHECK(!fs::exists(to / name), "{}: expected a folder of its own for the converted model, got a run's ({} is in it)", to.string(), name);
+    FB_CHECK(!fs::exists(to / name), "{}: expected a folder of its own for the converted model, got a run's ({} is in it)", to.string(),
+             name);
   }
   const std::string first = first_name_in(to);
   if (first.empty() || overwrite) return false;
   FB_CHECK(fs::exists(to / kPlanFile), "{}: expected a new folder, got one with {} in it. Hint: --overwrite replaces the model there",
            to.string(), first);
-  FB_CHECK(read_json(to / kPlanFile) == plan,
-           "{}: expected to go on with the conversion that was begun there, got other files or another format. Hint: --overwrite begins anew",
-           to.string());
+  FB_CHECK(
+      read_json(to / kPlanFile) == plan,
+      "{}: expected to go on with the conversion that was begun there, got other files or another format. Hint: --overwrite begins anew",
+      to.string());
   return true;
 }
 

@@ -62,7 +62,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(std::string& value) override {
-    if (depth_ == 2 && in_metadata_) return header_.metadata[field_] = value, true;
+    if (depth_ == 2 && in_metadata_) {
+      FB_CHECK(header_.metadata.emplace(field_, value).second, "{}: {} appears twice in its metadata", what_, quoted_name(field_));
+      return true;
+    }
     if (depth_ != 2 || field_ != "dtype" || in_array_) wrong("a string");
     const auto found = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeName& d) { return value == d.name; });
     TensorEntry& entry = header_.entries[name_];

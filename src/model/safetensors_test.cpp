@@ -103,6 +103,7 @@ TEST(Safetensors, HostileHeadersAreOneLineErrors) {
       {file_of("{" + good + "," + entry("b", "F32", "[2]", "[12,20]") + "}", 20), "have a hole"},
       {file_of("{\"__metadata__\":{\"a\":1}," + good + "}", 8), "got a number"},
       {file_of("{\"__metadata__\":{},\"__metadata__\":{}," + good + "}", 8), "twice"},
+      {file_of("{\"__metadata__\":{\"format\":\"pt\",\"format\":\"tf\"}," + good + "}", 8), "\"format\" appears twice in its metadata"},
       {file_of("{" + good + "} x", 8), "syntax or UTF-8"}};
   for (const auto& [file, expected] : cases) {
     const std::string error = error_of(file);

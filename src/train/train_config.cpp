@@ -7,6 +7,7 @@
 #include "base/fields.h"
 #include "base/toml.h"
 #include "model/model_config_rules.h"
+#include "model/model_folder.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -164,7 +165,7 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   Json json = plain_model_keys();
   std::string what = "recipe [model]";
   if (!section.config.empty()) {
-    const fs::path path = fs::is_directory(section.config) ? fs::path(section.config) / "config.json" : fs::path(section.config);
+    const fs::path path = fs::is_directory(section.config) ? find_model_folder(section.config) / "config.json" : fs::path(section.config);
     json = read_json(path);
     what = path.string() + " with the recipe's [model]";
   }
