@@ -48,6 +48,29 @@ void write_all(int fd, const char* data, size_t bytes, const fs::path& path) {
 
 void sync_fd(int fd, const fs::path& path) { FB_CHECK(::fsync(fd) == 0, "{}: cannot fsync: {}", path.string(), reason()); }
 
+// A clone made without its large files has small text files that stand for them: without this every reader would tell its own parser's story.
+void refuse_pointer(std::string_view bytes, const fs::path& path) {
+  constexpr size_t kMaxPointer = 2048;
+  if (bytes.size() > kMaxPointer) return;
+  const std::string_view first = bytes.substr(0, bytes.find('\n'));
+  const bool lfs = first.starts_with("version ") && first.find("/spec/v") != first.npos && bytes.find("\noid ") != bytes.npos;
+  const bool annex = first.starts_with("/annex/objects/"), xet = first.starts_with("# xet version ");
+  if (!lfs && !annex && !xet) return;
+  const size_t size = bytes.find("\nsize ");
+  const std::string_view digits = lfs && size != bytes.npos ? bytes.substr(size + 6, bytes.find('\n', size + 6) - size - 6) : "";
+  FB_FAIL(
+      "{}: expected the file itself, got a pointer of {} that stands for a large file{} which was not fetched. Hint: {}, or download it "
+      "again",
+      path.string(),
+      lfs     ? "git-lfs"
+      : annex ? "git-annex"
+              : "Xet",
+      digits.empty() ? "" : fmt::format(" of {} bytes", digits.substr(0, 20)),
+      lfs     ? "git lfs pull in its folder"
+      : annex ? "git annex get in its folder"
+              : "git xet pull in its folder");
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -66,6 +89,7 @@ std::string read_file(const fs::path& path) {
     bytes.append(buffer, size_t(n));
   }
   ::close(fd);
+  refuse_pointer(bytes, path);
   return bytes;
 }
 
@@ -144,6 +168,12 @@ MappedFile::MappedFile(const fs::path& path) {
   FB_CHECK(map != MAP_FAILED, "{}: cannot map: {}", path.string(), why);
   data_ = static_cast<const std::byte*>(map);
   size_ = size_t(status.st_size);
+  try {
+    refuse_pointer({reinterpret_cast<const char*>(data_), size_}, path);
+  } catch (...) {
+    if (data_) ::munmap(map, size_);
+    throw;
+  }
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

@@ -131,5 +131,29 @@ TEST_F(Files, HashesAreXxh3) {
   EXPECT_NE(xxhash64(std::string_view("hello")), xxhash64(std::string_view("hello"), 1));
 }
 
+// Whoever reads a file that stands for a large one hears so, and not its own parser's story.
+TEST_F(Files, PointersToLargeFilesAreNamed) {
+  const std::pair<std::string, const char*> cases[] = {
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123456\n",
+       "a pointer of git-lfs that stands for a large file of 123456 bytes"},
+      {"version https://hawser.github.com/spec/v1\noid sha256:00\nsize 7\n", "git-lfs that stands for a large file of 7 bytes"},
+      {"/annex/objects/SHA256E-s99--ab.bin\n", "git-annex"},
+      {"# xet version 0\nfilesize = 3\n", "Xet"}};
+  const std::filesystem::path file = folder / "pointer";
+  for (const auto& [text, expected] : cases) {
+    write_file_atomic(file, text);
+    for (const bool mapped : {false, true}) {
+      try {
+        mapped ? void(MappedFile(file)) : void(read_file(file));
+        ADD_FAILURE() << "read: " << text;
+      } catch (const Error& e) {
+        EXPECT_NE(std::string(e.what()).find(expected), std::string::npos) << e.what();
+      }
+    }
+  }
+  write_file_atomic(file, "version 2 of my notes\n");
+  EXPECT_EQ(read_file(file), "version 2 of my notes\n");
+}
+
 }  // namespace
 }  // namespace finback

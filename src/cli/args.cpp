@@ -80,7 +80,9 @@ size_t Args::take_flag(std::span<const std::string> words) {
   if (!declared && !(accepts_overrides_ && equals != std::string::npos)) {
     std::vector<std::string> known;
     for (const Declared& candidate : declared_) known.push_back(candidate.name);
-    const std::string near = nearest_word(name, known);
+    // How weights are kept is --weights in every verb.
+    const bool weights = (name == "dtype" || name == "precision") && find("weights");
+    const std::string near = weights ? "weights" : nearest_word(name, known);
     throw UsageError(
         fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
   }

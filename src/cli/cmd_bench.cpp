@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "infer/bench_decode.h"
 #include "machine/bench.h"
+#include "model/model_folder.h"
 #include "model/row_probe.h"
 #include "train/bench_step.h"
 
@@ -55,7 +56,7 @@ int bench_step(Words words) {
            precision);
   options.precision = parse_precision(precision, "--precision");
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
-  print_report(args, bench_training_step(load_model_config(*args.get("config")), options));
+  print_report(args, bench_training_step(load_model_config(find_model_or_config(*args.get("config"))), options));
   return 0;
 }
 
@@ -78,7 +79,7 @@ int bench_decode_verb(Words words) {
   options.weights = parse_precision(args.get_or("weights", "f32"), "--weights");
   options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
-  print_report(args, bench_decode(load_model_config(*args.get("config")), options));
+  print_report(args, bench_decode(load_model_config(find_model_or_config(*args.get("config"))), options));
   return 0;
 }
 

@@ -6,42 +6,63 @@
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
-#include "model/checkpoint.h"
+#include "model/conversion.h"
+#include "model/model_folder.h"
+#include "train/model_card.h"
 
 namespace finback {
 namespace {
 
-uint64_t weight_bytes(const std::filesystem::path& folder) {
-  uint64_t bytes = 0;
-  for (const auto& item : std::filesystem::directory_iterator(folder)) {
-    if (item.path().extension() == ".safetensors") bytes += item.file_size();
-  }
-  return bytes;
+// --weights as in generate and parity; --dtype, its name before, means the same.
+std::string weights_of(const Args& args) {
+  if (args.has("weights") && args.has("dtype"))
+    throw UsageError("convert expects one of --weights and --dtype: they are two names of one flag");
+  if (!args.has("weights") && !args.has("dtype"))
+    throw UsageError("convert expects --weights f32, bf16 or fp8. Hint: finback convert --help");
+  return args.has("weights") ? *args.get("weights") : *args.get("dtype");
 }
 
 }  // namespace
 
 int cmd_convert(Words words) {
   Args args(
-      "convert MODEL --dtype f32|bf16|fp8 --out DIR [--json]",
-      "Re-encodes a model folder, shard by shard, into another folder. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale per\n"
-      "128x128 block (weight_scale_inv), the rest bf16. Reading is the same for every dtype; memory stays at one shard and one tensor.",
-      "finback convert runs/quickstart/latest --dtype bf16 --out runs/quickstart/bf16");
-  args.flag("dtype", "NAME", "f32, bf16 or fp8").flag("out", "DIR", "the folder to write").toggle("json", "one JSON document");
+      "convert MODEL --weights f32|bf16|fp8 --out DIR [--overwrite] [--json]",
+      "Re-encodes a model folder (or a run's newest checkpoint), shard by shard, into another folder: weights, tokenizer, every other file "
+      "of a model,\n"
+      "and a model card (README.md); no optimizer state. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale per 128x128 block\n"
+      "(weight_scale_inv), the rest bf16. Memory stays at one shard and one tensor. A conversion that was stopped goes on when the same "
+      "command\n"
+      "is given again.",
+      "finback convert runs/quickstart/latest --weights bf16 --out runs/quickstart/bf16");
+  args.flag("weights", "NAME", "f32, bf16 or fp8")
+      .flag("dtype", "NAME", "the same: an older name of --weights")
+      .flag("out", "DIR", "the folder to write")
+      .toggle("overwrite", "replace the model that is in --out")
+      .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
-  const std::filesystem::path from = args.required(0, "the model folder to read");
+  const std::string given = args.required(0, "the model folder to read");
   args.at_most(1);
-  if (!args.has("dtype") || !args.has("out")) throw UsageError("convert expects --dtype and --out. Hint: finback convert --help");
-  const std::filesystem::path to = *args.get("out");
-  const std::string dtype = *args.get("dtype");
-  convert_model(from, to, dtype);
-  const uint64_t before = weight_bytes(from), after = weight_bytes(to);
+  const std::string weights = weights_of(args);
+  if (!args.has("out")) throw UsageError("convert expects --out. Hint: finback convert --help");
+  const std::filesystem::path to = *args.get("out"), from = find_model_folder(given);
+  ConvertOptions options;
+  options.overwrite = args.has("overwrite");
+  options.card = [&](const Conversion& done) { return model_card(from, {done.config, done.weights, done.bytes_after}); };
+  const Conversion done = convert_model(from, to, weights, options);
+  if (!done.left_out.empty()) fmt::print(stderr, "{}: left behind: {}\n", from.string(), fmt::join(done.left_out, ", "));
+  if (done.kept_shards > 0) fmt::print(stderr, "{}: went on behind {} of {} shards\n", to.string(), done.kept_shards, done.shards);
   if (args.has("json")) {
-    fmt::print(
-        "{}",
-        dump_json({{"from", from.string()}, {"to", to.string()}, {"dtype", dtype}, {"bytes_before", before}, {"bytes_after", after}}));
+    fmt::print("{}", dump_json({{"from", from.string()},
+                                {"to", to.string()},
+                                {"dtype", weights},
+                                {"bytes_before", done.bytes_before},
+                                {"bytes_after", done.bytes_after},
+                                {"shards", done.shards},
+                                {"kept_shards", done.kept_shards},
+                                {"left_out", done.left_out}}));
   } else {
-    fmt::print("{}: {} as {}, from {}\n", to.string(), human_bytes(double(after)), dtype, human_bytes(double(before)));
+    fmt::print("{}: {} as {}, from {} of weights\n", to.string(), human_bytes(double(done.bytes_after)), weights,
+               human_bytes(double(done.bytes_before)));
   }
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "generate/text_model.h"
 #include "infer/sampler.h"
 #include "model/device.h"
+#include "model/model_folder.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -138,9 +139,10 @@ void print_end(const Asked& asked, const Answer& answer, double seconds) {
 int cmd_generate(Words words) {
   Args args = generate_args();
   if (!args.parse(words)) return 0;
-  const fs::path folder = args.required(0, "a model folder");
+  const fs::path given = args.required(0, "a model folder");
   args.at_most(1);
   check_flags(args);
+  const fs::path folder = fs::exists(given) ? find_model_folder(given) : given;  // flags are looked at before a folder that is not there
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   Asked asked = read_flags(args, folder);
   const Timer loaded;

@@ -6,6 +6,7 @@
 #include "cost/model_report.h"
 #include "model/checkpoint.h"
 #include "model/config_json.h"
+#include "model/model_folder.h"
 
 namespace finback {
 namespace {
@@ -49,7 +50,7 @@ int cmd_inspect(Words words) {
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(1);
-  const std::filesystem::path model = args.required(0, "a model folder or a config.json");
+  const std::filesystem::path model = find_model_or_config(args.required(0, "a model folder or a config.json"));
   const Json json = read_config_json(model);
   const std::string what = (std::filesystem::is_directory(model) ? model / "config.json" : model).string();
   if (is_other_model(json, what)) return inspect_other(args, json, what);

@@ -1,9 +1,12 @@
 // finback parity: what a model computes on given ids, for comparison with other software.
+#include <filesystem>
+
 #include "base/fields.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "model/checkpoint.h"
 #include "model/device.h"
+#include "model/model_folder.h"
 #include "model/parity.h"
 
 namespace finback {
@@ -32,7 +35,7 @@ int cmd_parity(Words words) {
     fmt::print("{}\n", *args.get("out"));
     return 0;
   }
-  const std::string folder = args.required(0, "a model folder");
+  const std::string given = args.required(0, "a model folder");
   const auto ids_file = args.get("ids"), out_file = args.get("out");
   if (!ids_file || !out_file) throw UsageError("finback parity expects --ids and --out. Hint: finback parity --help");
   const std::string algebra = args.get_or("mla-algebra", "expanded");
@@ -45,6 +48,7 @@ int cmd_parity(Words words) {
   const Precision weights = parse_precision(args.get_or("weights", "f32"), "--weights");
   FB_CHECK(weights == Precision::kF32 || (device.is_cpu() && !options.gradients), "--weights: expected f32 with --grads or a GPU, got {}",
            precision_name(weights));
+  const std::filesystem::path folder = find_model_folder(given);
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
   const auto model = load_model(folder, device, options.gradients);
   if (weights != Precision::kF32) model->store_weights(weights);

@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include "base/error.h"
+#include "model/model_folder.h"
 #include "model/safetensors.h"
 #include "model/stored_quantization.h"
 #include "model/transformers_class.h"
@@ -25,7 +26,8 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 
 }  // namespace
 
-std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device device, bool trainable) {
+std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device, bool trainable) {
+  const fs::path folder = find_model_folder(given);
   ModelConfig config = load_model_config(folder);
   check_stored_quantization(folder);
   if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty())
@@ -38,8 +40,9 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, at::Device devic
 }
 
 void load_weights(const fs::path& folder, Transformer& model) {
-  check_stored_quantization(folder);
-  load_parameters(folder, model.config(), model.parameters());
+  const fs::path found = find_model_folder(folder);
+  check_stored_quantization(found);
+  load_parameters(found, model.config(), model.parameters());
 }
 
 void save_model(const fs::path& folder, const Transformer& model, const SaveOptions& options) {

@@ -1,6 +1,7 @@
 // A model as a Hugging Face folder: config.json, tokenizer files, generation_config.json, model*.safetensors with DeepSeek's names (one
 // tensor an expert, MTP under layer index L + k with DeepSeek's copies of embedding and head). Reads f32, bf16, f16 and DeepSeek's FP8
-// (weight + weight_scale_inv) into f32; memory stays bounded by one shard plus one tensor beyond the model itself.
+// (weight + weight_scale_inv, model/fp8_scales.h) into f32; memory stays bounded by one shard plus one tensor beyond the model itself. Where a
+// model folder is asked for, a run folder stands for its newest checkpoint (model/model_folder.h).
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -43,10 +44,5 @@ struct WeightFile {
   std::vector<std::string> tensors;
 };
 std::vector<WeightFile> weight_files(const ModelConfig& config, const Parameters& parameters, const SaveOptions& options);
-
-// Re-encodes a folder shard by shard into another: dtype f32 | bf16 | fp8 (DeepSeek's layout: the projections of attention, experts and dense
-// FFNs as E4M3 with weight_scale_inv; embedding, head, norms, router and eh_proj bf16; expert biases f32). Tensors that need no change are
-// copied byte for byte; tokenizer files and generation_config.json come along; config.json is written last.
-void convert_model(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& dtype);
 
 }  // namespace finback

@@ -1,5 +1,6 @@
 #include "model/checkpoint_files.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -19,6 +20,23 @@ bool is_weight_file(const std::string& name) {
     if (c >= '0' && c <= '9') c = '0';
   }
   return name == "model.safetensors" || name == kIndexName || form == "model-00000-of-00000.safetensors";
+}
+
+// What a conversion does not take along: weights that it does not read, a trainer's state, what is hidden or half written.
+bool stays_behind(const fs::path& file) {
+  const std::string name = file.filename().string(), end = file.extension().string();
+  if (name.starts_with(".") || name == "trainer.json" || name == "DONE" || name == "conversion.json") return true;
+  if (name.ends_with(".safetensors.index.json") || name.ends_with(".bin.index.json")) return true;
+  const char* ends[] = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".tmp"};
+  return std::find(std::begin(ends), std::end(ends), end) != std::end(ends);
+}
+
+// Through a mapping: a file of any size in bounded memory.
+void copy_whole(const fs::path& from, const fs::path& to) {
+  const MappedFile file(from);
+  AtomicFile copy(to);
+  copy.write(file.bytes().data(), file.bytes().size());
+  copy.commit();
 }
 
 }  // namespace
@@ -68,6 +86,35 @@ void copy_side_files(const fs::path& from, const fs::path& to, const std::vector
   for (const std::string& name : names) {
     if (fs::exists(from / name)) write_file_atomic(to / name, read_file(from / name));
   }
+}
+
+std::vector<std::string> copy_companions(const fs::path& from, const fs::path& to, const std::vector<std::string>& shards) {
+  std::vector<std::string> left_out;
+  for (const auto& item : fs::directory_iterator(from)) {
+    const std::string name = item.path().filename().string();
+    if (name == "config.json" || name == kIndexName || std::find(shards.begin(), shards.end(), name) != shards.end()) continue;
+    if (item.is_directory()) {
+      left_out.push_back(name + "/");
+    } else if (stays_behind(item.path())) {
+      left_out.push_back(name);
+    } else {
+      copy_whole(item.path(), to / name);
+    }
+  }
+  std::sort(left_out.begin(), left_out.end());
+  return left_out;
+}
+
+void remove_model_files(const fs::path& folder) {
+  std::vector<fs::path> old;
+  for (const auto& item : fs::directory_iterator(folder)) {
+    const std::string name = item.path().filename().string();
+    const auto& files = tokenizer_files();
+    const bool ours = is_weight_file(name) || name == "generation_config.json" || name == "README.md" ||
+                      std::find(files.begin(), files.end(), name) != files.end();
+    if (ours) old.push_back(item.path());
+  }
+  for (const fs::path& path : old) fs::remove(path);
 }
 
 }  // namespace finback

@@ -31,4 +31,11 @@ const std::vector<std::string>& tokenizer_files();
 // Copies those of `names` that `from` holds; the same folder is left alone.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to, const std::vector<std::string>& names);
 
+// Copies every file of a model folder but its weights (`shards`, their index, and others that are not read), config.json, a trainer's state and
+// hidden files; folders stay behind too. Returns what was left out, sorted, but for the weights that are read and config.json.
+std::vector<std::string> copy_companions(const std::filesystem::path& from, const std::filesystem::path& to,
+                                         const std::vector<std::string>& shards);
+// Removes what an earlier model left in the folder: weights, tokenizer files, generation_config.json, README.md.
+void remove_model_files(const std::filesystem::path& folder);
+
 }  // namespace finback

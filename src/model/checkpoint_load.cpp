@@ -3,10 +3,12 @@
 #include <map>
 #include <set>
 
+#include "base/progress.h"
 #include "model/checkpoint.h"
 #include "model/fp8_scales.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
+#include "model/stored_precision.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -67,21 +69,20 @@ bool is_redundant(const std::string& name, const ModelConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || !original_of(name, config).empty();
 }
 
-at::Tensor read_tensor(const SafetensorsFolder& files, const std::string& name) {
-  const at::Tensor stored = files.tensor(name);
-  return stored.scalar_type() == at::kFloat8_e4m3fn ? fp8_dequantize_weight(stored, files.tensor(name + kScaleSuffix)) : stored;
+at::Tensor read_tensor(const SafetensorsFolder& files, const std::string& name, const Fp8Layout& layout) {
+  return files.entry(name).dtype == at::kFloat8_e4m3fn ? read_fp8_weight(files, name, layout) : files.tensor(name);
 }
 
 // The model has one embedding and one head: a folder in which an MTP layer has others holds another model. A copy in a narrower dtype is one.
-void check_copy(const SafetensorsFolder& files, const std::string& name, const std::string& original, const std::string& what) {
+void check_copy(const SafetensorsFolder& files, const std::string& name, const std::string& original, const Fp8Layout& layout,
+                const std::string& what) {
   constexpr int64_t kRows = 4096;  // compared at a time: the two tensors are views of mapped files
   const std::string quoted = quoted_name(name);
   const TensorEntry copy_entry = files.entry(name), entry = files.entry(original);
   FB_CHECK(copy_entry.shape == entry.shape, "{}: {}: expected the shape [{}] of {}, got [{}]", what, quoted, fmt::join(entry.shape, ", "),
            original, fmt::join(copy_entry.shape, ", "));
-  FB_CHECK(is_readable(copy_entry.dtype), "{}: {}: expected F32, BF16, F16 or F8_E4M3, got {}", what, quoted,
-           safetensors_dtype(copy_entry.dtype));
-  const at::Tensor main_WD = read_tensor(files, original), copy_WD = read_tensor(files, name);
+  FB_CHECK(is_readable(copy_entry.dtype), "{}: {}: expected F32, BF16, F16 or F8_E4M3, got {}", what, quoted, stored_dtype(copy_entry));
+  const at::Tensor main_WD = read_tensor(files, original, layout), copy_WD = read_tensor(files, name, layout);
   for (int64_t row = 0; row < main_WD.size(0); row += kRows) {
     const at::Tensor a = main_WD.slice(0, row, row + kRows), b = copy_WD.slice(0, row, row + kRows);
     const bool same = a.to(b.scalar_type()).equal(b) || b.to(a.scalar_type()).equal(a);
@@ -94,11 +95,18 @@ void check_copy(const SafetensorsFolder& files, const std::string& name, const s
 
 struct Problems {
   std::string first;
-  int64_t count = 0;
+  int64_t count = 0, absent_mtp = 0;  // absent_mtp: those that are a tensor missing under an MTP layer
   void note(std::string problem) {
     if (count++ == 0) first = std::move(problem);
   }
 };
+
+bool is_under_mtp(const std::string& name, const ModelConfig& config) {
+  for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
+    if (name.starts_with(fmt::format("model.layers.{}.", layer))) return true;
+  }
+  return false;
+}
 
 // A stored tensor against its destination; FP8 ones are remembered.
 void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::string>& fp8, Problems& problems) {
@@ -106,31 +114,22 @@ void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::st
   if (entry.shape != shape) {
     problems.note(fmt::format("{}: expected shape [{}], got [{}]", name, fmt::join(shape, ", "), fmt::join(entry.shape, ", ")));
   } else if (!is_readable(entry.dtype)) {
-    problems.note(fmt::format("{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, safetensors_dtype(entry.dtype)));
+    problems.note(fmt::format("{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, stored_dtype(entry)));
   } else if (entry.dtype == at::kFloat8_e4m3fn) {
     if (entry.shape.size() != 2) problems.note(fmt::format("{}: expected a matrix for F8_E4M3", name));
     fp8.insert(entry.name);
   }
 }
 
-void check_scale(const SafetensorsFolder& folder, const std::string& weight, const Shape& of, Problems& problems) {
-  const std::string name = weight + kScaleSuffix;
-  if (of.size() != 2) return problems.note(fmt::format("{}: expected a matrix for F8_E4M3", quoted_name(weight)));
-  if (!folder.has(name)) return problems.note(fmt::format("{}: expected its scales {}, not there", quoted_name(weight), quoted_name(name)));
-  const TensorEntry scale = folder.entry(name);
-  const Shape shape = fp8_scale_shape(of);
-  if (scale.shape != shape || scale.dtype != at::kFloat) {
-    problems.note(fmt::format("{}: expected F32 [{}], got {} [{}]", quoted_name(name), fmt::join(shape, ", "),
-                              safetensors_dtype(scale.dtype), fmt::join(scale.shape, ", ")));
-  }
-}
-
 // Compares names, shapes and dtypes before anything is written.
-void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, const Shapes& expected, const std::string& what) {
+void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, const Shapes& expected, const Fp8Layout& layout,
+                  const std::string& what) {
   Problems problems;
   std::set<std::string> fp8, scales;
   for (const auto& [name, shape] : expected) {
-    if (!folder.has(name)) problems.note(fmt::format("expected tensor \"{}\" [{}], not there", name, fmt::join(shape, ", ")));
+    if (folder.has(name)) continue;
+    problems.note(fmt::format("expected tensor \"{}\" [{}], not there", name, fmt::join(shape, ", ")));
+    if (is_under_mtp(name, config)) ++problems.absent_mtp;
   }
   for (const std::string& name : folder.names()) {
     const auto found = expected.find(name);
@@ -143,41 +142,53 @@ void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, co
     }
   }
   for (const std::string& weight : fp8) {
-    if (problems.count == 0) check_scale(folder, weight, expected.at(weight), problems);
+    if (problems.count > 0) break;
+    if (std::string problem = fp8_scale_problem(folder, weight, expected.at(weight), layout); !problem.empty())
+      problems.note(std::move(problem));
   }
   for (const std::string& name : scales) {
     const std::string weight = name.substr(0, name.size() - kScaleSuffix.size());
     if (!fp8.contains(weight) && !is_redundant(weight, config))
       problems.note(fmt::format("{}: its weight is not F8_E4M3", quoted_name(name)));
   }
-  FB_CHECK(problems.count == 0, "{}: {}{}", what, problems.first,
-           problems.count > 1 ? fmt::format(" (and {} more such problems)", problems.count - 1) : "");
+  const bool only_mtp = problems.absent_mtp == problems.count;  // transformers saves none of it
+  FB_CHECK(
+      problems.count == 0, "{}: {}{}{}", what, problems.first,
+      problems.count > 1 ? fmt::format(" (and {} more such problems)", problems.count - 1) : "",
+      only_mtp ? ". Hint: only MTP modules are missing; --model.num_nextn_predict_layers=0 (the key of config.json) goes without" : "");
 }
 
 }  // namespace
 
 void check_weights(const fs::path& folder, const ModelConfig& config) {
   const SafetensorsFolder files(folder);
-  check_folder(files, config, expected_shapes(files, config), folder.string());
+  check_folder(files, config, expected_shapes(files, config), read_fp8_layout(folder), folder.string());
 }
 
 void load_parameters(const fs::path& folder, const ModelConfig& config, Parameters& parameters) {
   const SafetensorsFolder files(folder);
+  const Fp8Layout layout = read_fp8_layout(folder);
   const Shapes expected = expected_shapes(files, config);
-  check_folder(files, config, expected, folder.string());
+  check_folder(files, config, expected, layout, folder.string());
   for (const std::string& name : files.names()) {
     const std::string original = original_of(name, config);
     if (original.empty()) continue;
     if (const TensorEntry copy = files.entry(name); copy.dtype == at::kFloat8_e4m3fn) {
-      Problems problems;
-      check_scale(files, name, copy.shape, problems);
-      FB_CHECK(problems.count == 0, "{}: {}", folder.string(), problems.first);
+      const std::string problem = fp8_scale_problem(files, name, copy.shape, layout);
+      FB_CHECK(problem.empty(), "{}: {}", folder.string(), problem);
     }
-    check_copy(files, name, original, folder.string());
+    check_copy(files, name, original, layout, folder.string());
   }
+  say_lost_precision(folder, files);
+  Progress progress("load", double(parameters.values_P().nbytes()) / 1e6, "MB");
+  double read = 0;
   for (const std::string& name : files.names()) {
-    if (expected.contains(name)) destination(parameters, name).copy_(read_tensor(files, name));
+    if (!expected.contains(name)) continue;
+    const at::Tensor to = destination(parameters, name);
+    to.copy_(read_tensor(files, name, layout));
+    progress.update(read += double(to.nbytes()) / 1e6);
   }
+  progress.finish();
   parameters.touch();
 }
 

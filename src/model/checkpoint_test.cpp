@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/fp8_block.h"
+#include "model/conversion.h"
 #include "model/safetensors.h"
 
 namespace finback {
@@ -296,7 +297,7 @@ TEST_F(CheckpointTest, ConvertChecksEveryTensorBeforeItWrites) {
       {{{q, at::ones({152})}}, "expected a matrix for fp8, got [152]"},
       {{{q, at::ones({})}}, "expected a matrix for fp8, got []"},
       {{{q + "_scale_inv", at::ones({2, 1})}}, "expected F8_E4M3 beside a _scale_inv, got F32"},
-      {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}, {q + "_scale_inv", at::ones({1, 1})}}, "_scale_inv: expected F32 [2, 1]"}};
+      {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}, {q + "_scale_inv", at::ones({1, 1})}}, "_scale_inv\": expected F32 [2, 1]"}};
   save_parameters(root_ / "m", config, Lively(config), {});
   convert_model(root_ / "m", root_ / "x", "bf16");
   const uint64_t before = hash_file(root_ / "x" / "model.safetensors");
@@ -305,7 +306,7 @@ TEST_F(CheckpointTest, ConvertChecksEveryTensorBeforeItWrites) {
     rewrite(root_ / "m", changes);
     std::string error;
     try {
-      convert_model(root_ / "m", root_ / "x", "fp8");
+      convert_model(root_ / "m", root_ / "x", "fp8", {.overwrite = true, .card = {}});
     } catch (const Error& e) {
       error = e.what();
     }

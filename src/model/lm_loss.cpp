@@ -70,12 +70,12 @@ void mtp_losses(Transformer& model, const LossInputs& in, const ForwardOptions& 
     const double scale = differentiated ? in.mtp_lambda / double(depths) / denominator : 0;
     result.mtp_nll.emplace_back(), result.mtp_count.push_back(0), result.mtp_agree.push_back(0);
     if (mtp.batch.tokens() > 0) {
-      const HeadLoss loss = head_of(model, mtp.normed_TD, depth.targets_T,
+      const HeadLoss loss = head_of(model, mtp.hidden_TD, depth.targets_T,
                                     {differentiated ? model.head_grad(1 + k) : at::Tensor(), scale, 0, depth.weights_T});
       result.mtp_nll.back() = nll_of(loss, depth.weights_T);
       result.mtp_count.back() = unmasked(depth.targets_T);
       result.mtp_agree.back() = (loss.argmax_T.eq(depth.predictions_T) & depth.targets_T.ge(0)).sum().item<int64_t>();
-      if (differentiated) starts.add(mtp.normed_TD, loss.dh_TD);
+      if (differentiated) starts.add(mtp.hidden_TD, loss.dh_TD);
     }
     depth.batch = std::move(mtp.batch);
     depth.hidden_TD = mtp.hidden_TD;

@@ -8,6 +8,13 @@
 #include "kernels/embedding.h"
 #include "kernels/permute.h"
 
+// Note [Handed on]
+// Eq. 21 joins "the representation of depth k - 1" and eq. 23 gives the head that of depth k, without a word on norms. What depth 0 hands on in
+// DeepSeek's checkpoints is the main model's state behind model.norm, the head's own input; hnorm was fit on that. Each further depth does the same:
+// its state behind its own shared_head.norm is read by the head and joined by the next depth. transformers (MtpLayer returns its state behind
+// the norm) and, since 2026, vLLM and ATOM chain depths so (vLLM 47448, ATOM 1764: acceptance rose at depth 2 and beyond); the norm's weights
+// make the two choices different models, and norm weights of one hide it.
+
 namespace finback {
 namespace {
 
@@ -74,7 +81,7 @@ MtpModule::MtpModule(const ModelConfig& config, const Parameters& parameters, in
 
 at::Tensor MtpModule::forward(const MtpRows& rows, const at::Tensor& hidden_TD, const std::shared_ptr<ForwardPass>& pass,
                               const at::Tensor& d_embedding_WD) const {
-  return block_.forward(join(rows, hidden_TD, d_embedding_WD), pass);  // V3 eq. 22
+  return norm_only(head_norm_, block_.forward(join(rows, hidden_TD, d_embedding_WD), pass));  // V3 eq. 22
 }
 
 // V3 eq. 21. Differs from it as DeepSeek's checkpoints do: the embedding comes first, and the hidden state has passed the norm above it.

@@ -1,5 +1,5 @@
 // One multi-token-prediction module, V3 section 2.2 eq. 21-23: joins the hidden state of a row and the embedding of the next token of its
-// sequence, runs one block, and norms for the shared head. Depth k of the paper is module k - 1 here. Embedding and head are the main model's.
+// sequence, runs one block, and norms. Depth k of the paper is module k - 1 here. Embedding and head are the main model's.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -23,11 +23,11 @@ class MtpModule {
  public:
   // `layer` = L + k: its index in names and in the cache.
   MtpModule(const ModelConfig& config, const Parameters& parameters, int64_t layer, const at::Tensor& embedding_WD);
-  // Returns the block's output. d_embedding_WD: where this depth's part of the embedding's gradient goes (may be undefined).
+  // Returns the block's output behind shared_head.norm: what the shared head reads and what the next depth joins, see Note [Handed on].
+  // d_embedding_WD: where this depth's part of the embedding's gradient goes (may be undefined).
   at::Tensor forward(const MtpRows& rows, const at::Tensor& hidden_TD, const std::shared_ptr<ForwardPass>& pass,
                      const at::Tensor& d_embedding_WD) const;
   Block& block() { return block_; }
-  at::Tensor head_norm(const at::Tensor& hidden_TD) const { return norm_only(head_norm_, hidden_TD); }
   void for_each_projection(const ProjectionVisitor& visit) { visit(eh_proj_.weight), block_.for_each_projection(visit); }
   void prepare(MlaAlgebra algebra, bool backward) { eh_proj_.prepare(backward), block_.prepare(algebra, backward); }
 

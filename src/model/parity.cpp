@@ -40,7 +40,7 @@ void add_logits(Named& out, Transformer& model, const Batch& batch, int64_t rows
   for (int64_t k = 0; k < model.config().num_nextn_predict_layers; ++k) {
     Transformer::Mtp mtp = model.mtp_forward(k, below, hidden_TD, options);
     if (mtp.batch.tokens() == 0) break;  // rows too short for this depth
-    out.emplace_back(fmt::format("mtp_logits.{}", k), by_row(mtp.normed_TD));
+    out.emplace_back(fmt::format("mtp_logits.{}", k), by_row(mtp.hidden_TD));
     below = std::move(mtp.batch);
     hidden_TD = mtp.hidden_TD;
   }

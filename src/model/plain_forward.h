@@ -144,8 +144,8 @@ class PlainModel {
         const at::Tensor e = leaf("model.embed_tokens.weight").index_select(0, tokens);
         const at::Tensor joined =
             at::cat({rms(e, p + "enorm", c_.rms_norm_eps), rms(hidden[b].slice(0, 0, left), p + "hnorm", c_.rms_norm_eps)}, 1);
-        hidden[b] = block(lin(joined, p + "eh_proj"), c_.num_hidden_layers + k, 0);
-        mtp_logits.push_back(at::matmul(rms(hidden[b], p + "shared_head.norm", c_.rms_norm_eps), head().t()));
+        hidden[b] = rms(block(lin(joined, p + "eh_proj"), c_.num_hidden_layers + k, 0), p + "shared_head.norm", c_.rms_norm_eps);
+        mtp_logits.push_back(at::matmul(hidden[b], head().t()));
         sum = sum + nll_sum(mtp_logits.back(), rows.targets_T.slice(0, s.first_row + k + 1, s.first_row + s.rows));
       }
       total = total + in.mtp_lambda / double(c_.num_nextn_predict_layers) * sum / std::max(1.0, in.mtp_denominators[size_t(k)]);

@@ -18,6 +18,8 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
   FB_CHECK(found != entries_.end(), "{}: expected tensor {}, not there", path_.string(), quoted_name(name));
   const TensorEntry& entry = found->second;
+  FB_CHECK(entry.dtype != at::ScalarType::Undefined, "{}: {}: dtype {} is not known", path_.string(), quoted_name(name),
+           stored_dtype(entry));
   const std::byte* data = file_->bytes().data() + data_begin_ + entry.begin;
   const at::TensorOptions options = at::TensorOptions().dtype(entry.dtype);
   if (entry.begin == entry.end) return at::empty(entry.shape, options);

@@ -15,19 +15,21 @@ namespace finback {
 
 struct TensorEntry {
   std::string name;
-  at::ScalarType dtype = at::kFloat;  // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 I64 I32 I16 I8 U8 BOOL
+  at::ScalarType dtype = at::kFloat;  // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 F8_E8M0 I64 I32 I16 I8 U8 BOOL; Undefined: any other
   std::vector<int64_t> shape;
   uint64_t begin = 0, end = 0;  // bytes in the data section
+  std::string dtype_name = "";  // of a dtype that is not in the list above, as the file spells it: listed, never read
 };
 
-// One file. Every entry is validated on open: dtype known, shape times size equals the byte range, ranges inside the file, no overlap, no hole.
+// One file. Every entry is validated on open: shape times size equals the byte range, ranges inside the file, no overlap, no hole.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
   const std::map<std::string, TensorEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
-  // Read-only view into the mapping (valid while any tensor or this object lives). Throws Error for a missing name.
+  // Read-only view into the mapping (valid while any tensor or this object lives). Throws Error for a missing name and for a dtype that is
+  // not read.
   at::Tensor tensor(const std::string& name) const;
 
  private:
@@ -39,10 +41,10 @@ class SafetensorsFile {
 };
 
 // model.safetensors, or model.safetensors.index.json and its shards. One shard is mapped at a time (the last one asked for), so memory stays
-// bounded by a shard; tensors that were handed out keep theirs. Not thread-safe.
+// bounded by a shard; tensors that were handed out keep theirs. What else the folder holds in the way of weights is said on stderr. Not thread-safe.
 class SafetensorsFolder {
  public:
-  // Throws Error for an index that names a file which is not there or is not a plain name in this folder.
+  // Throws Error for an index that names a tensor twice, or a file which is not there or is not a plain name in this folder.
   explicit SafetensorsFolder(const std::filesystem::path& folder);
   bool has(const std::string& name) const;
   // All tensors, shard by shard: the order in which reading them opens every shard once.
@@ -55,6 +57,7 @@ class SafetensorsFolder {
 
  private:
   const SafetensorsFile& shard_of(const std::string& name) const;
+  void say_what_the_index_hides() const;
   std::filesystem::path folder_;
   std::map<std::string, std::string> file_of_;
   mutable std::string open_name_;

@@ -1,8 +1,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/json.h"
+#include "base/notice.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
 
@@ -11,6 +13,24 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxIndexBytes = 200'000'000;
+const std::string kSingle = "model.safetensors", kIndex = "model.safetensors.index.json";
+
+// Hears every key of the index as it is parsed: nlohmann keeps the last of two equal ones without a word.
+struct IndexKeys {
+  std::string what;
+  std::vector<std::set<std::string>> open;  // keys of the objects around the current place
+
+  bool operator()(int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    using Event = nlohmann::json::parse_event_t;
+    if (event == Event::object_start) open.emplace_back();
+    if (event == Event::object_end) open.pop_back();
+    if (event == Event::key) {
+      const auto& key = parsed.get_ref<const std::string&>();
+      FB_CHECK(open.back().insert(key).second, "{}: {} appears twice", what, quoted_name(key));
+    }
+    return true;
+  }
+};
 
 // name -> file of model.safetensors.index.json. nlohmann's sorted type: V3 has 92 thousand keys, and Json looks them up one by one.
 std::map<std::string, std::string> read_index(const fs::path& path) {
@@ -18,9 +38,10 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   const std::string what = path.string();
   FB_CHECK(file.bytes().size() <= kMaxIndexBytes, "{}: expected at most {} bytes, got {}", what, kMaxIndexBytes, file.bytes().size());
   const char* text = reinterpret_cast<const char*>(file.bytes().data());
-  const nlohmann::json index = nlohmann::json::parse(text, text + file.bytes().size(), nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json index = nlohmann::json::parse(text, text + file.bytes().size(), IndexKeys{what, {}}, /*allow_exceptions=*/false);
   FB_CHECK(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(),
-           "{}: expected a JSON object with an object \"weight_map\"", what);
+           "{}: expected a JSON object with an object \"weight_map\"{}", what,
+           index.is_discarded() ? ", got a syntax error. Hint: the file may be cut off" : "");
   std::map<std::string, std::string> file_of;
   for (const auto& [name, shard] : index["weight_map"].items()) {
     FB_CHECK(shard.is_string(), "{}: {}: expected a file name, got {}", what, quoted_name(name), shard.type_name());
@@ -33,19 +54,74 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return file_of;
 }
 
+// Files that may hold a model's weights, by their names: safetensors, and what other software reads. State of a trainer is none.
+bool may_be_weights(const fs::path& file) {
+  const std::string name = file.filename().string(), end = file.extension().string();
+  for (const char* state : {"trainer", "optimizer", "scheduler", "rng_state", "training_args", "scaler"}) {
+    if (name.starts_with(state)) return false;
+  }
+  for (const char* known : {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack"}) {
+    if (end == known) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> weight_file_names(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& item : fs::directory_iterator(folder, ignored)) {
+    if (may_be_weights(item.path()) && !item.is_directory(ignored)) names.push_back(item.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// "a.bin, b.bin and 3 more"
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 3;
+  const std::vector<std::string> first(names.begin(), names.begin() + std::ptrdiff_t(std::min(kShown, names.size())));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
+}
+
+// Two truths in one folder: which of them is read is said.
+void say_what_is_not_read(const fs::path& folder, const std::vector<std::string>& shards) {
+  std::vector<std::string> others;
+  for (const std::string& name : weight_file_names(folder)) {
+    if (!std::binary_search(shards.begin(), shards.end(), name)) others.push_back(name);
+  }
+  if (others.empty()) return;
+  notice_once(fmt::format("{}: {} read; not read: {}", folder.string(),
+                          shards.size() == 1 ? shards[0] + " is" : fmt::format("the {} shards of {} are", shards.size(), kIndex),
+                          listed(others)));
+}
+
+[[noreturn]] void fail_without_weights(const fs::path& folder) {
+  std::string got = "neither is there";
+  for (const std::string& name : {kSingle, kIndex}) {
+    if (fs::is_symlink(folder / name)) got = name + " is a link that leads nowhere. Hint: it was not fetched";
+  }
+  if (const std::vector<std::string> others = weight_file_names(folder); !others.empty()) {
+    const bool shards = others[0].ends_with(".safetensors");
+    got += fmt::format(", got {}. Hint: {}", listed(others),
+                       shards ? "an index says which tensor lies in which file" : "save_pretrained of transformers writes safetensors");
+  }
+  FB_FAIL("{}: expected {} or {}, {}", folder.string(), kSingle, kIndex, got);
+}
+
 }  // namespace
 
 SafetensorsFolder::SafetensorsFolder(const fs::path& folder) : folder_(folder) {
   FB_CHECK(fs::is_directory(folder), "{}: expected a model folder", folder.string());
-  const fs::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
+  const fs::path single = folder / kSingle, index = folder / kIndex;
   if (fs::exists(single)) {  // first, as transformers looks
     auto file = std::make_unique<SafetensorsFile>(single);
-    for (const auto& [name, entry] : file->entries()) file_of_[name] = "model.safetensors";
-    open_name_ = "model.safetensors";
+    for (const auto& [name, entry] : file->entries()) file_of_[name] = kSingle;
+    open_name_ = kSingle;
     open_ = std::move(file);
+    say_what_is_not_read(folder, {kSingle});
     return;
   }
-  FB_CHECK(fs::exists(index), "{}: expected model.safetensors or model.safetensors.index.json, neither is there", folder.string());
+  if (!fs::exists(index)) fail_without_weights(folder);
   file_of_ = read_index(index);
   for (const auto& [name, file] : file_of_) {
     if (file == open_name_) continue;
@@ -55,6 +131,7 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& folder) : folder_(folder) {
              quoted_name(name), quoted_name(file));
   }
   open_name_.clear();
+  say_what_is_not_read(folder, shards());
 }
 
 bool SafetensorsFolder::has(const std::string& name) const { return file_of_.contains(name); }
@@ -82,8 +159,21 @@ const SafetensorsFile& SafetensorsFolder::shard_of(const std::string& name) cons
   if (found->second != open_name_) {
     open_ = std::make_unique<SafetensorsFile>(folder_ / found->second);
     open_name_ = found->second;
+    say_what_the_index_hides();
   }
   return *open_;
+}
+
+// Tensors of the open shard that the index leaves out or places in another one.
+void SafetensorsFolder::say_what_the_index_hides() const {
+  std::vector<std::string> hidden;
+  for (const auto& [name, entry] : open_->entries()) {
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end() || found->second != open_name_) hidden.push_back(quoted_name(name));
+  }
+  if (hidden.empty()) return;
+  notice_once(
+      fmt::format("{}: {} not read from there: the index names another file or none", (folder_ / open_name_).string(), listed(hidden)));
 }
 
 TensorEntry SafetensorsFolder::entry(const std::string& name) const {

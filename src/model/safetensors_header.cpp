@@ -16,12 +16,13 @@ struct DtypeName {
   const char* name;
   at::ScalarType dtype;
 };
-constexpr std::array<DtypeName, 12> kDtypes = {{{"F64", at::kDouble},
+constexpr std::array<DtypeName, 13> kDtypes = {{{"F64", at::kDouble},
                                                 {"F32", at::kFloat},
                                                 {"BF16", at::kBFloat16},
                                                 {"F16", at::kHalf},
                                                 {"F8_E4M3", at::kFloat8_e4m3fn},
                                                 {"F8_E5M2", at::kFloat8_e5m2},
+                                                {"F8_E8M0", at::kFloat8_e8m0fnu},
                                                 {"I64", at::kLong},
                                                 {"I32", at::kInt},
                                                 {"I16", at::kShort},
@@ -61,11 +62,15 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(std::string& value) override {
-    if (depth_ == 2 && in_metadata_) return header_.metadata[field_] = value, true;
+    if (depth_ == 2 && in_metadata_) {
+      FB_CHECK(header_.metadata.emplace(field_, value).second, "{}: {} appears twice in its metadata", what_, quoted_name(field_));
+      return true;
+    }
     if (depth_ != 2 || field_ != "dtype" || in_array_) wrong("a string");
     const auto found = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeName& d) { return value == d.name; });
-    FB_CHECK(found != kDtypes.end(), "{}: {}: dtype {} is not known", what_, quoted_name(name_), quoted_name(value));
-    header_.entries[name_].dtype = found->dtype;
+    TensorEntry& entry = header_.entries[name_];
+    entry.dtype = found != kDtypes.end() ? found->dtype : at::ScalarType::Undefined;
+    if (found == kDtypes.end()) entry.dtype_name = value.substr(0, 20);
     return true;
   }
   bool start_array(size_t) override {
@@ -128,9 +133,10 @@ void check_ranges(SafetensorsHeader& header, uint64_t data_bytes, const std::str
     FB_CHECK(entry.begin <= entry.end && entry.end <= data_bytes,
              "{}: {}: expected data_offsets inside the {} bytes of data, got {} to {}. Hint: the file may be truncated", what,
              quoted_name(name), data_bytes, entry.begin, entry.end);
-    const uint64_t bytes = tensor_bytes(entry.shape, entry.dtype, what + ": " + quoted_name(name));
-    FB_CHECK(entry.end - entry.begin == bytes, "{}: {}: expected {} bytes by its shape and dtype, got {} by its data_offsets", what,
-             quoted_name(name), bytes, entry.end - entry.begin);
+    const bool known = entry.dtype != at::ScalarType::Undefined;
+    const uint64_t bytes = tensor_bytes(entry.shape, known ? entry.dtype : at::kByte, what + ": " + quoted_name(name));
+    FB_CHECK(!known || entry.end - entry.begin == bytes, "{}: {}: expected {} bytes by its shape and dtype, got {} by its data_offsets",
+             what, quoted_name(name), bytes, entry.end - entry.begin);
     order.push_back(&entry);
   }
   std::sort(order.begin(), order.end(),
@@ -156,6 +162,23 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   FB_ASSERT(false, "safetensors has no name for dtype {}", c10::toString(dtype));
 }
 
+std::string stored_dtype(const TensorEntry& entry) {
+  return entry.dtype_name.empty() ? safetensors_dtype(entry.dtype) : quoted_name(entry.dtype_name);
+}
+
+std::string other_file_kind(std::string_view begin) {
+  const std::pair<std::string_view, const char*> kinds[] = {{"PK\x03\x04", "a zip archive, as torch.save writes"},
+                                                            {"\x80\x02", "a pickle, as older versions of torch.save write"},
+                                                            {"GGUF", "a GGUF file"},
+                                                            {"\x1f\x8b", "a gzip file"},
+                                                            {"<", "a web page or XML"},
+                                                            {"{", "JSON text"}};
+  for (const auto& [magic, kind] : kinds) {
+    if (begin.starts_with(magic)) return std::string(", got ") + kind;
+  }
+  return "";
+}
+
 uint64_t tensor_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype, const std::string& what) {
   uint64_t bytes = c10::elementSize(dtype);
   bool empty = false, overflow = false;
@@ -168,9 +191,12 @@ uint64_t tensor_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype, c
 }
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& what) {
-  FB_CHECK(file.size() >= 8, "{}: expected a safetensors file, got {} bytes", what, file.size());
+  FB_CHECK(file.size() >= 8, "{}: expected a safetensors file, got {} bytes. Hint: its download may have been interrupted", what,
+           file.size());
+  const std::string kind = other_file_kind({reinterpret_cast<const char*>(file.data()), 8});
   uint64_t length = 0;
   std::memcpy(&length, file.data(), 8);  // little-endian, as this machine
+  FB_CHECK(kind.empty() || length <= kMaxHeader, "{}: expected a safetensors file{}", what, kind);
   FB_CHECK(length <= kMaxHeader, "{}: expected a header of at most {} bytes, got {}. Hint: is this a safetensors file?", what, kMaxHeader,
            length);
   FB_CHECK(length <= file.size() - 8, "{}: expected a header of {} bytes, got a file of {}. Hint: the file may be truncated", what, length,

@@ -3,6 +3,7 @@
 #pragma once
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "model/safetensors.h"
 
@@ -14,8 +15,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// `file`: the whole file. Throws Error (one line, `what` first) unless every dtype is known, every shape times its element size is the byte
-// range, and the ranges tile the data section without overlap or hole.
+// `file`: the whole file. Throws Error (one line, `what` first) unless every shape times its element size is the byte range (where the dtype is
+// one that torch has), and the ranges tile the data section without overlap or hole.
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& what);
 // Length and JSON, padded with spaces so that the data begins at a multiple of 64 bytes. REQUIRES: entries tile from 0 in their order.
 std::string write_safetensors_header(const std::vector<TensorEntry>& entries, const std::map<std::string, std::string>& metadata);
@@ -23,6 +24,10 @@ std::string write_safetensors_header(const std::vector<TensorEntry>& entries, co
 uint64_t tensor_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype, const std::string& what);
 // "F32", ...; FB_ASSERT for a dtype that the format lacks.
 std::string safetensors_dtype(at::ScalarType dtype);
+// The same of an entry, whatever its dtype.
+std::string stored_dtype(const TensorEntry& entry);
+// What the first bytes of a file that is no safetensors file say it is, as ", got a zip archive ..."; empty: nothing known.
+std::string other_file_kind(std::string_view begin);
 // A name from a file as it may stand in a one-line message: quoted, escaped, at most 100 bytes.
 std::string quoted_name(const std::string& name);
 

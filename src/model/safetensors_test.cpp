@@ -85,7 +85,6 @@ TEST(Safetensors, HostileHeadersAreOneLineErrors) {
       {file_of("{" + good, 8), "syntax or UTF-8"},
       {file_of("{\"\xff\xfe\": {}}", 0), "syntax or UTF-8"},
       {file_of("{" + entry("a\\nb", "F32", "[3]", "[0,8]") + "}", 8), "expected 12 bytes"},
-      {file_of("{" + entry("a", "F33", "[2]", "[0,8]") + "}", 8), "dtype \"F33\" is not known"},
       {file_of("{" + entry("a", "F32", "[-2]", "[0,8]") + "}", 8), "got -2"},
       {file_of("{" + entry("a", "F32", "[2.0]", "[0,8]") + "}", 8), "2.0"},
       {file_of("{" + entry("a", "F32", "[18446744073709551615]", "[0,8]") + "}", 8), "which no file can have"},
@@ -104,6 +103,7 @@ TEST(Safetensors, HostileHeadersAreOneLineErrors) {
       {file_of("{" + good + "," + entry("b", "F32", "[2]", "[12,20]") + "}", 20), "have a hole"},
       {file_of("{\"__metadata__\":{\"a\":1}," + good + "}", 8), "got a number"},
       {file_of("{\"__metadata__\":{},\"__metadata__\":{}," + good + "}", 8), "twice"},
+      {file_of("{\"__metadata__\":{\"format\":\"pt\",\"format\":\"tf\"}," + good + "}", 8), "\"format\" appears twice in its metadata"},
       {file_of("{" + good + "} x", 8), "syntax or UTF-8"}};
   for (const auto& [file, expected] : cases) {
     const std::string error = error_of(file);
@@ -193,22 +193,93 @@ TEST(SafetensorsFolder, ReadsShardsThroughTheIndex) {
   EXPECT_FALSE(files.has("t3"));
 }
 
+// A dtype that torch lacks does not hinder those who read names and metadata; its bytes are never handed out as numbers.
+TEST(Safetensors, UnknownDtypesAreListedAndNotRead) {
+  const TemporaryFolder folder;
+  write_file_atomic(folder / "x.safetensors",
+                    file_of("{" + entry("a", "F4", "[6]", "[0,3]") + "," + entry("b", "F32", "[1]", "[3,7]") + "}", 7));
+  const SafetensorsFile file(folder / "x.safetensors");
+  EXPECT_EQ(stored_dtype(file.entries().at("a")), "\"F4\"");
+  EXPECT_EQ(stored_dtype(file.entries().at("b")), "F32");
+  EXPECT_EQ(file.tensor("b").numel(), 1);
+  try {
+    file.tensor("a");
+    FAIL() << "read";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("dtype \"F4\" is not known"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Safetensors, OtherKindsOfFilesAreNamed) {
+  const std::string rest(100, '\x7f');
+  const std::pair<std::string, const char*> cases[] = {{"PK\x03\x04" + rest, "a zip archive, as torch.save writes"},
+                                                       {"GGUF" + rest, "a GGUF file"},
+                                                       {"<!DOCTYPE html><html>" + rest, "a web page"},
+                                                       {"{\"error\": 1}" + rest, "JSON"},
+                                                       {"\x80\x02}q" + rest, "a pickle"}};
+  for (const auto& [bytes, expected] : cases) EXPECT_NE(error_of(bytes).find(expected), std::string::npos) << error_of(bytes);
+}
+
+// What one folder holds besides what is read is said, once.
+TEST(SafetensorsFolder, SaysWhichOfSeveralWeightsAreRead) {
+  const std::string one = file_of("{" + entry("a", "F32", "[2]", "[0,8]") + "}", 8),
+                    two = file_of("{" + entry("b", "F32", "[2]", "[0,8]") + "," + entry("a", "F32", "[2]", "[8,16]") + "}", 16);
+  const std::string index = R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})";
+  const auto said = [&](const std::map<std::string, std::string>& files, const char* name) {
+    const TemporaryFolder folder;
+    fs::create_directories(folder / name);
+    for (const auto& [file, bytes] : files) write_file_atomic(folder / name / file, bytes);
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 2; ++i) {
+      const SafetensorsFolder read(folder / name);
+      for (const std::string& tensor : read.names()) read.tensor(tensor);
+    }
+    return testing::internal::GetCapturedStderr();
+  };
+  const std::string beside =
+      said({{"model.safetensors", one}, {"model-00001-of-00001.safetensors", one}, {"model.safetensors.index.json", index}}, "1");
+  EXPECT_NE(beside.find("model.safetensors is read; not read: model-00001-of-00001.safetensors\n"), std::string::npos) << beside;
+  const std::string bin =
+      said({{"model.safetensors", one}, {"pytorch_model.bin", "x"}, {"optimizer.pt", "x"}, {"trainer.safetensors", "x"}}, "2");
+  EXPECT_NE(bin.find("not read: pytorch_model.bin\n"), std::string::npos) << bin;
+  EXPECT_EQ(std::count(bin.begin(), bin.end(), '\n'), 1) << bin;
+  EXPECT_EQ(said({{"model.safetensors", one}, {"trainer.safetensors", "x"}, {"tokenizer.json", "{}"}}, "3"), "");
+  const std::string hidden =
+      said({{"model-1.safetensors", one}, {"model-2.safetensors", two}, {"model.safetensors.index.json", index}}, "4");
+  EXPECT_NE(hidden.find("model-2.safetensors: \"a\" not read from there"), std::string::npos) << hidden;
+}
+
+TEST(SafetensorsFolder, FoldersWithoutReadableWeightsSayWhatIsThere) {
+  const TemporaryFolder folder;
+  write_file_atomic(folder / "pytorch_model.bin", "x");
+  EXPECT_NE(folder_error(folder.path()).find("neither is there, got pytorch_model.bin. Hint: save_pretrained"), std::string::npos);
+  write_file_atomic(folder / "model-00001-of-00002.safetensors", "x");
+  EXPECT_NE(folder_error(folder.path()).find("Hint: an index says"), std::string::npos) << folder_error(folder.path());
+  fs::create_symlink("../nowhere", folder / "model.safetensors");
+  EXPECT_NE(folder_error(folder.path()).find("a link that leads nowhere"), std::string::npos) << folder_error(folder.path());
+}
+
 TEST(SafetensorsFolder, HostileIndexesAreOneLineErrors) {
   const TemporaryFolder folder;
   EXPECT_NE(folder_error(folder.path()).find("neither is there"), std::string::npos);
   EXPECT_NE(folder_error(folder / "absent").find("expected a model folder"), std::string::npos);
   write_file_atomic(folder / "real.safetensors", file_of("{" + entry("a", "F32", "[2]", "[0,8]") + "}", 8));
-  const std::pair<const char*, const char*> cases[] = {{"", "weight_map"},
-                                                       {"[]", "weight_map"},
-                                                       {"{\"weight_map\": []}", "weight_map"},
-                                                       {"{\"weight_map\": {}}", "got none"},
-                                                       {"{\"weight_map\": {\"a\": 3}}", "expected a file name"},
-                                                       {"{\"weight_map\": {\"a\": \"../real.safetensors\"}}", "plain name"},
-                                                       {"{\"weight_map\": {\"a\": \"/etc/real.safetensors\"}}", "plain name"},
-                                                       {"{\"weight_map\": {\"a\": \"real.safetensors\\u0000.safetensors\"}}", "plain name"},
-                                                       {"{\"weight_map\": {\"a\": \"passwd\"}}", "plain name"},
-                                                       {"{\"weight_map\": {\"a\": \"gone.safetensors\"}}", "is not there"},
-                                                       {"{\"weight_map\": {\"b\": \"real.safetensors\"}}", "as the index says"}};
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "weight_map"},
+      {"[]", "weight_map"},
+      {"{\"weight_map\": []}", "weight_map"},
+      {"{\"weight_map\": {}}", "got none"},
+      {"{\"weight_map\": {\"a\": 3}}", "expected a file name"},
+      {"{\"weight_map\": {\"a\": \"../real.safetensors\"}}", "plain name"},
+      {"{\"weight_map\": {\"a\": \"/etc/real.safetensors\"}}", "plain name"},
+      {"{\"weight_map\": {\"a\": \"real.safetensors\\u0000.safetensors\"}}", "plain name"},
+      {"{\"weight_map\": {\"a\": \"passwd\"}}", "plain name"},
+      {"{\"weight_map\": {\"a\": \"real.safetensors\", \"a\": \"real.safetensors\"}}", "\"a\" appears twice"},
+      {"{\"weight_map\": {\"a\": \"real.safetensors\"}, \"weight_map\": {}}", "\"weight_map\" appears twice"},
+      {"{\"metadata\": {\"n\": 1, \"n\": 2}, \"weight_map\": {}}", "\"n\" appears twice"},
+      {"{\"weight_map\": {\"a\": \"real.safetens", "cut off"},
+      {"{\"weight_map\": {\"a\": \"gone.safetensors\"}}", "is not there"},
+      {"{\"weight_map\": {\"b\": \"real.safetensors\"}}", "as the index says"}};
   for (const auto& [index, expected] : cases) {
     write_file_atomic(folder / "model.safetensors.index.json", index);
     EXPECT_NE(folder_error(folder.path()).find(expected), std::string::npos) << index << ": " << folder_error(folder.path());

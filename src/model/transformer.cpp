@@ -52,7 +52,7 @@ struct Transformer::Layers {
                                      {}});
     }
     const at::Tensor none_TD = at::zeros({0, config.hidden_size}, on_device.dtype(at::kFloat));
-    return {std::move(rows.batch), rows.rows, none_TD, none_TD};
+    return {std::move(rows.batch), rows.rows, none_TD};
   }
 };
 
@@ -144,7 +144,7 @@ Transformer::Mtp Transformer::mtp_forward(int64_t k, const Batch& below, const a
   MtpModule& module = *m.mtp[size_t(k)];
   module.prepare(options.algebra, keep);
   const at::Tensor deeper_TD = module.forward(rows, hidden_TD, m.pass(rows.batch, options, k + 1), d_embedding_WD);
-  return {std::move(rows.batch), rows.rows, deeper_TD, module.head_norm(deeper_TD)};
+  return {std::move(rows.batch), rows.rows, deeper_TD};
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_TD) const { return linear(hidden_TD, head()); }  // V3 eq. 23

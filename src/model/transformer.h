@@ -65,8 +65,7 @@ class Transformer {
   struct Mtp {
     Batch batch;           // the rows that have such a token (the last row of every sequence of the depth below drops out)
     at::Tensor rows;       // i64: their rows in the batch of the depth below
-    at::Tensor hidden_TD;  // after the block, before shared_head.norm: what the next depth receives
-    at::Tensor normed_TD;  // after shared_head.norm: the head's input
+    at::Tensor hidden_TD;  // behind shared_head.norm: the head's input, and what the next depth receives
   };
   // below: batch and hidden of the depth below (for k = 0 the main batch and forward()'s result).
   // REQUIRES, over a cache: calls overlap by one row. The last row of a call drops out (its next token is not known), so the next call

@@ -191,7 +191,7 @@ TEST(Mtp, ThroughTheCacheEqualsTheWholeSequence) {
   ForwardOptions options;
   options.algebra = MlaAlgebra::kAbsorbed;
   const at::Tensor hidden_TD = model->forward(rows.batch, options);
-  const at::Tensor whole = model->mtp_forward(0, rows.batch, hidden_TD, options).normed_TD;
+  const at::Tensor whole = model->mtp_forward(0, rows.batch, hidden_TD, options).hidden_TD;
   KvCache cache(config, 2, at::kCPU);
   cache.pages_XLPY.fill_(std::numeric_limits<float>::quiet_NaN());
   options.cache = &cache;
@@ -207,7 +207,7 @@ TEST(Mtp, ThroughTheCacheEqualsTheWholeSequence) {
     if (begin > 0) sequence.keys.push_back({KeySegment::Where::kCache, 0, begin});
     sequence.keys.push_back({KeySegment::Where::kBatch, 0, end - begin});
     batch.sequences = {sequence};
-    parts.push_back(model->mtp_forward(0, batch, hidden_TD.slice(0, begin, end), options).normed_TD);
+    parts.push_back(model->mtp_forward(0, batch, hidden_TD.slice(0, begin, end), options).hidden_TD);
   }
   EXPECT_LT(relative_l2(at::cat(parts, 0), whole), 1e-5);
   if (kernel_label() != "ref") {

@@ -6,6 +6,7 @@
 
 #include "base/timer.h"
 #include "base/toml.h"
+#include "model/model_folder.h"
 #include "plan/shape_table.h"
 
 namespace finback {
@@ -72,7 +73,7 @@ PlanSpec load_plan_spec(const std::filesystem::path& path) {
 ModelShape load_shape(const std::string& model, bool* fp8_blocks) {
   std::error_code ignored;
   if (std::filesystem::exists(model, ignored)) {
-    const ModelConfig config = load_model_config(model);
+    const ModelConfig config = load_model_config(find_model_or_config(model));
     if (fp8_blocks) *fp8_blocks = config.fp8_weights;
     ModelShape shape = shape_of(config);
     return shape;

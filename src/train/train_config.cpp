@@ -8,6 +8,7 @@
 #include "base/toml.h"
 #include "model/config_json.h"
 #include "model/model_config_rules.h"
+#include "model/model_folder.h"
 #include "model/transformers_class.h"
 
 namespace finback {
@@ -166,7 +167,7 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   Json json = plain_model_keys();
   std::string what = "recipe [model]";
   if (!section.config.empty()) {
-    const fs::path path = fs::is_directory(section.config) ? fs::path(section.config) / "config.json" : fs::path(section.config);
+    const fs::path path = fs::is_directory(section.config) ? find_model_folder(section.config) / "config.json" : fs::path(section.config);
     json = settable_keys(read_config_json(path), path.string());
     what = path.string() + " with the recipe's [model]";
   }

@@ -55,7 +55,7 @@ class PrecisionTest(small_run.ProgramTest):
     def test_a_trained_model_leaves_and_reads_deepseeks_fp8_layout(self):
         self.good(*train_words("p-out", "--train.precision=fp8", "--train.steps=4"))
         model, out = os.path.join(run_folder("p-out"), "latest"), os.path.join(small_run.work_folder(), "fp8-model")
-        self.good("convert", model, "--dtype", "fp8", "--out", out)
+        self.good("convert", model, "--weights", "fp8", "--out", out)
         with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
             self.assertEqual(json.load(f)["quantization_config"]["weight_block_size"], [128, 128])
         self.good("generate", out, "--prompt", "Ba", "--max-tokens", 3)

@@ -1,0 +1,95 @@
+#include "model/fp8_scales.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "base/json.h"
+#include "model/safetensors_header.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t kMaxBlock = int64_t{1} << 20;
+
+// Bytes of E8M0 -> f32: 2^(byte - 127), 255 is NaN. The byte is f32's exponent field, but for 0, where f32 is subnormal.
+at::Tensor exponents_to_f32(const at::Tensor& scales) {
+  const at::Tensor bytes = scales.contiguous().view(at::kByte).to(at::kInt);
+  at::Tensor values = bytes.mul(1 << 23).view(at::kFloat);
+  values = at::where(bytes.eq(0), at::full({}, 0x1p-127f), values);
+  return at::where(bytes.eq(255), at::full({}, std::numeric_limits<float>::quiet_NaN()), values);
+}
+
+bool is_scale_dtype(const TensorEntry& entry, const Fp8Layout& layout) {
+  const at::ScalarType dtype = entry.dtype;
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e8m0fnu ||
+         (dtype == at::kByte && layout.ue8m0);
+}
+
+int64_t block_side(const Json& block, size_t side, const std::string& place) {
+  const bool good =
+      block.is_array() && block.size() == 2 && block[side].is_number_integer() && block[side] >= 1 && block[side] <= kMaxBlock;
+  FB_CHECK(good, "{}: weight_block_size: expected two block sizes such as [128, 128], got {}", place, dump_json_line(block).substr(0, 60));
+  return block[side].get<int64_t>();
+}
+
+// One scale a value.
+at::Tensor spread(const at::Tensor& scales, const Fp8Layout& layout, at::IntArrayRef shape) {
+  return scales.repeat_interleave(layout.block_rows, 0)
+      .narrow(0, 0, shape[0])
+      .repeat_interleave(layout.block_columns, 1)
+      .narrow(1, 0, shape[1]);
+}
+
+}  // namespace
+
+Fp8Layout read_fp8_layout(const fs::path& folder) {
+  Fp8Layout layout;
+  const fs::path file = folder / "config.json";
+  if (!fs::exists(file)) return layout;
+  const Json config = read_json(file);
+  const auto found = config.is_object() ? config.find("quantization_config") : config.end();
+  if (!config.is_object() || found == config.end() || found->is_null()) return layout;
+  const Json& quantization = *found;
+  const std::string place = file.string() + ": quantization_config";
+  const std::string method = json_string(quantization, "quant_method", place).substr(0, 60);
+  FB_CHECK(method == "fp8", "{}: quant_method: expected fp8, got \"{}\". Hint: other quantizations are counted by inspect and not read",
+           place, method);
+  const auto given = [&](const char* key) { return quantization.contains(key) && !quantization[key].is_null(); };
+  FB_CHECK(!given("fmt") || quantization["fmt"] == "e4m3", "{}: fmt: expected e4m3, got {}", place,
+           dump_json_line(quantization["fmt"]).substr(0, 60));
+  const Json& block = json_at(quantization, "weight_block_size", place);
+  layout.block_rows = block_side(block, 0, place);
+  layout.block_columns = block_side(block, 1, place);
+  layout.ue8m0 = given("scale_fmt") && quantization["scale_fmt"] == "ue8m0";
+  return layout;
+}
+
+std::vector<int64_t> fp8_scale_shape(const std::vector<int64_t>& weight, const Fp8Layout& layout) {
+  return {(weight[0] + layout.block_rows - 1) / layout.block_rows, (weight[1] + layout.block_columns - 1) / layout.block_columns};
+}
+
+std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string& weight, const std::vector<int64_t>& shape,
+                              const Fp8Layout& layout) {
+  const std::string name = weight + kScaleSuffix;
+  if (shape.size() != 2) return fmt::format("{}: expected a matrix for F8_E4M3", quoted_name(weight));
+  if (!files.has(name)) return fmt::format("{}: expected its scales {}, not there", quoted_name(weight), quoted_name(name));
+  const TensorEntry scales = files.entry(name);
+  const std::vector<int64_t> expected = fp8_scale_shape(shape, layout);
+  if (scales.shape == expected && is_scale_dtype(scales, layout)) return "";
+  const bool unsaid = scales.shape == expected && scales.dtype == at::kByte;
+  return fmt::format("{}: expected F32 [{}], got {} [{}]{}", quoted_name(name), fmt::join(expected, ", "), stored_dtype(scales),
+                     fmt::join(scales.shape, ", "),
+                     unsaid ? ". Hint: scale_fmt = ue8m0 in config.json would say that these are exponents" : "");
+}
+
+at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout) {
+  const at::Tensor values = files.tensor(weight), stored = files.tensor(weight + kScaleSuffix);
+  const bool exponents = stored.scalar_type() == at::kFloat8_e8m0fnu || stored.scalar_type() == at::kByte;
+  const at::Tensor scales = exponents ? exponents_to_f32(stored) : stored.to(at::kFloat);
+  if (layout.is_deepseeks()) return fp8_dequantize_weight(values, scales);
+  return values.to(at::kFloat).mul_(spread(scales, layout, values.sizes()));
+}
+
+}  // namespace finback

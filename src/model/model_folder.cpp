@@ -1,0 +1,69 @@
+#include "model/model_folder.h"
+
+#include "base/error.h"
+#include "base/notice.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+bool holds_model(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "config.json", ignored);
+}
+
+// A model folder one or two levels below, as caches of hubs lay them out; empty when there is none.
+fs::path model_below(const fs::path& folder, int levels) {
+  std::error_code ignored;
+  for (const auto& item : fs::directory_iterator(folder, ignored)) {
+    if (!item.is_directory(ignored)) continue;
+    if (holds_model(item.path())) return item.path();
+    const fs::path below = levels > 1 ? model_below(item.path(), levels - 1) : fs::path();
+    if (!below.empty()) return below;
+  }
+  return {};
+}
+
+// RUN/step-000500 rather than RUN/latest: a run that goes on moves the link.
+fs::path newest_checkpoint_of(const fs::path& run) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(run / "latest", error);
+  return error || target.empty() ? run / "latest" : run / target;
+}
+
+[[noreturn]] void fail_file(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  FB_FAIL("{}: expected a model folder, got a file{}", file.string(),
+          holds_model(folder) ? fmt::format(". Hint: did you mean its folder, {}?", folder.string()) : "");
+}
+
+}  // namespace
+
+fs::path find_model_folder(const fs::path& given) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(given, ignored);
+  FB_CHECK(fs::exists(status), "{}: expected a model folder, nothing has that name", given.string());
+  if (!fs::is_directory(status)) fail_file(given);
+  if (holds_model(given)) return given;
+  if (holds_model(given / "latest")) {
+    const fs::path newest = newest_checkpoint_of(given);
+    notice_once(fmt::format("{}: a run folder; its newest checkpoint {} is read", given.string(), newest.filename().string()));
+    return newest;
+  }
+  FB_CHECK(
+      !fs::exists(given / "config.toml"),
+      "{}: expected a model folder, got a run folder without a finished checkpoint. Hint: finback train RECIPE --resume goes on with it",
+      given.string());
+  const fs::path below = model_below(given, 2);
+  FB_FAIL("{}: expected a model folder, got one without config.json{}", given.string(),
+          below.empty() ? "" : fmt::format(". Hint: did you mean {}?", below.string()));
+}
+
+fs::path find_model_or_config(const fs::path& given) {
+  std::error_code ignored;
+  const std::string end = given.extension().string();
+  const bool weights = end == ".safetensors" || end == ".bin" || end == ".pt" || end == ".gguf";
+  return fs::is_regular_file(given, ignored) && !weights ? given : find_model_folder(given);
+}
+
+}  // namespace finback

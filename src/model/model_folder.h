@@ -1,0 +1,14 @@
+// Which folder a word on the command line or in a recipe means. Looks at names, reads no weights.
+#pragma once
+#include <filesystem>
+
+namespace finback {
+
+// The model folder that `given` names: itself when it holds a config.json; of a run folder the newest finished checkpoint, which is said on
+// stderr. Throws Error for anything else (a file, a folder without a model, a run without a checkpoint) and names what was probably meant.
+std::filesystem::path find_model_folder(const std::filesystem::path& given);
+
+// For verbs that read shapes alone: the same, or a file (config.json) as it is, but for one of weights.
+std::filesystem::path find_model_or_config(const std::filesystem::path& given);
+
+}  // namespace finback
