@@ -13,6 +13,7 @@
 #include "model/model_folder.h"
 #include "model/safetensors_header.h"
 #include "model/stored_precision.h"
+#include "model/stored_quantization.h"
 #include "model/tensor_change.h"
 
 namespace finback {
