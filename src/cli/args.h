@@ -14,7 +14,9 @@ class Args {
   // usage: the line after "finback "; about: one paragraph; example: a command that works.
   Args(std::string usage, std::string about, std::string example);
   // Declarations. `name` without dashes. A value flag takes the next argument; a switch takes none. dotted: accept --section.key=value into overrides().
+  // Given twice, both are a UsageError; only what is declared repeatable collects its values.
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
+  Args& repeatable(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
   Args& accept_overrides(const std::string& help_text);
   // Parses, then does to the process what the flags of every verb ask. When --help is among them it only prints the help on stdout and
@@ -29,8 +31,8 @@ class Args {
   // At most this many positional arguments, else a UsageError.
   void at_most(size_t count) const;
   bool has(const std::string& name) const;
-  std::optional<std::string> get(const std::string& name) const;  // the last one given
-  std::vector<std::string> all(const std::string& name) const;
+  std::optional<std::string> get(const std::string& name) const;  // REQUIRES: not repeatable
+  std::vector<std::string> all(const std::string& name) const;    // of a repeatable one
   std::string get_or(const std::string& name, const std::string& fallback) const;
   // Numbers are read whole and checked against [low, high]; "1e6" is an integer too.
   int64_t integer(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
@@ -40,9 +42,11 @@ class Args {
  private:
   struct Declared {
     std::string name, value_name, help;
+    bool repeatable = false;
   };
   const Declared* find(const std::string& name) const;
   size_t take_flag(std::span<const std::string> words);
+  void check_once(const std::string& name, const Declared* declared) const;
   std::string help() const;
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;
