@@ -197,16 +197,6 @@ ModelConfig read_model_config(const Json& given, const std::string& what) {
   return config;
 }
 
-// eos_token_id may be a list: its first one becomes the field, and the list is kept as it was.
-void take_eos_list(Json& json, const std::string& what, ModelConfig& config) {
-  const auto found = json.find("eos_token_id");
-  if (found == json.end() || !found->is_array()) return;
-  for (const Json& id : *found) json_integer({{"eos_token_id", id}}, "eos_token_id", what, 0, int64_t{1} << 31);
-  if (found->size() > 1) config.other["eos_token_id"] = *found;
-  const Json first = found->empty() ? Json() : found->front();
-  *found = first;
-}
-
 }  // namespace
 
 bool ModelConfig::is_moe_layer(int64_t layer) const {
