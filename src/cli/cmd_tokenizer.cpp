@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/reading_flags.h"
 #include "cli/verbs.h"
 #include "data/text_reader.h"
 #include "tokenizer/bpe_trainer.h"
@@ -96,10 +97,15 @@ void decode(const Args& args) {
   });
 }
 
+// Nothing where nothing was left out or touched.
+void say_what_was_read(const ReadReport& report) {
+  if (!report.nothing_to_say()) fmt::print(stderr, "{}", report.table());
+}
+
 constexpr size_t kBatchBytes = 32 << 20;  // text held in memory while its words are counted
 
-void count_input(const std::string& path, BpeTrainer& trainer) {
-  TextReader reader(path);
+void count_input(const std::string& path, BpeTrainer& trainer, ReadReport& report) {
+  TextReader reader(path, report);
   Progress progress("counting words of " + path, double(reader.total_bytes()) / 1e6, "MB");
   std::vector<std::string> batch;
   size_t bytes = 0;
@@ -127,7 +133,10 @@ void train(const Args& args) {
            minimum_vocab_size(), vocab_size);
   Timer timer;
   BpeTrainer trainer;
-  for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer);
+  ReadReport report(bad_limit(args));
+  for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer, report);
+  report.check();
+  say_what_was_read(report);
   FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none");
   const std::vector<MergePair> merges = trainer.train(vocab_size);
   const std::string out = *args.get("out");
@@ -166,10 +175,13 @@ void bench(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   args.required(2, "text to encode");
   std::vector<std::string> texts;
+  ReadReport report(bad_limit(args));
   for (size_t i = 2; i < args.positional().size(); ++i) {
-    TextReader reader(args.positional()[i]);
+    TextReader reader(args.positional()[i], report);
     for (Document document; reader.next(document);) texts.push_back(std::move(document.text));
   }
+  report.check();
+  say_what_was_read(report);
   const std::string whole = std::accumulate(texts.begin(), texts.end(), std::string());
   FB_CHECK(!whole.empty(), "expected text in the inputs, got none");
   std::vector<std::vector<int32_t>> ids(texts.size());
@@ -210,6 +222,7 @@ int cmd_tokenizer(Words words) {
       .toggle("add-special", "encode: with what the post-processor adds")
       .toggle("skip-special", "decode: without special tokens")
       .toggle("json", "train: the report as JSON");
+  declare_reading_flags(args);
   if (!args.parse(words)) return 0;
   const std::string& what = args.required(0, "train, encode, decode or bench");
   if (what == "encode" || what == "decode") args.at_most(2);
