@@ -15,6 +15,7 @@
 #include "cli/args.h"
 #include "cli/reading_flags.h"
 #include "cli/verbs.h"
+#include "data/json_record.h"
 #include "data/text_reader.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
@@ -33,14 +34,13 @@ void print_ids(const std::vector<int32_t>& ids, const char* separator, const cha
 
 std::string read_input() { return std::string(std::istreambuf_iterator<char>(std::cin), {}); }
 
-// Calls use(json, where) for every line of standard input that is not blank.
+// Calls use(line, where) for every line of standard input that is not blank.
 template <class Use>
-void for_each_json_line(const Use& use) {
+void for_each_line(const Use& use) {
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = fmt::format("line {} of standard input", number);
-    use(parse_json(line, where), where);
+    use(std::string_view(line).substr(line.find_first_not_of(" \t\r")), fmt::format("line {} of standard input", number));
   }
 }
 
@@ -66,9 +66,13 @@ void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   const bool special = args.has("add-special");
   if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), special), " ", "", "");
-  for_each_json_line([&](const Json& text, const std::string& where) {
-    FB_CHECK(text.is_string(), "{}: expected a JSON string, got {}", where, text.type_name());
-    print_ids(tokenizer.encode(text.get_ref<const std::string&>(), special), ",", "[", "]");
+  for_each_line([&](std::string_view line, const std::string& where) {
+    std::string text;
+    bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
+    const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
+    FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());
+    if (repaired) fmt::print(stderr, "{}: half a surrogate pair, read as U+FFFD, or a bare control character\n", where);
+    print_ids(tokenizer.encode(text, special), ",", "[", "]");
   });
 }
 
@@ -92,8 +96,8 @@ void decode(const Args& args) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return;
   }
-  for_each_json_line([&](const Json& list, const std::string& where) {
-    fmt::print("{}\n", dump_json_line(tokenizer.decode(parse_ids(list, where), skip)));
+  for_each_line([&](std::string_view line, const std::string& where) {
+    fmt::print("{}\n", dump_json_line(tokenizer.decode(parse_ids(parse_json(line, where), where), skip)));
   });
 }
 
@@ -136,11 +140,11 @@ void train(const Args& args) {
   ReadReport report(bad_limit(args));
   for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer, report);
   report.check();
-  say_what_was_read(report);
-  FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none");
+  FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none{}", report.why_nothing());
   const std::vector<MergePair> merges = trainer.train(vocab_size);
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
+  say_what_was_read(report);
   const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
   if (args.has("json")) {
     fmt::print(
@@ -183,7 +187,7 @@ void bench(const Args& args) {
   report.check();
   say_what_was_read(report);
   const std::string whole = std::accumulate(texts.begin(), texts.end(), std::string());
-  FB_CHECK(!whole.empty(), "expected text in the inputs, got none");
+  FB_CHECK(!whole.empty(), "expected text in the inputs, got none{}", report.why_nothing());
   std::vector<std::vector<int32_t>> ids(texts.size());
   std::vector<std::string> decoded(texts.size());
   const auto each = [&](const auto& work) {

@@ -66,9 +66,9 @@ class SourceSpool {
     spool_.add(documents_.size() - 1, document);
   }
 
-  void finish() {
+  void finish(const ReadReport& read) {
     end_document();
-    FB_CHECK(!documents_.empty(), "source {}: expected documents, got none", source_.name);
+    FB_CHECK(!documents_.empty(), "source {}: expected documents, got none{}", source_.name, read.why_nothing());
     for (const std::string& start : unused_held_out_) FB_FAIL("source {}: held_out \"{}\" names no document", source_.name, start);
   }
 
@@ -146,6 +146,7 @@ class CorpusBuild {
     }
     const DebianPackage& package = *fetched.package;
     const UnpackedPackage unpacked(package, options_.cache);
+    read_.show_as(unpacked.root().string(), package.name + ":");
     SourceReport report;
     report.inputs.push_back({{"package", package.name},
                              {"version", package.version},
@@ -189,7 +190,7 @@ class CorpusBuild {
       progress.update(done += size);
     }
     progress.finish();
-    spool.finish();
+    spool.finish(read_);
     split(source, spool, report);
   }
 

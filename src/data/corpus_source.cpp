@@ -39,6 +39,8 @@ void add_files(const CorpusSource& source, const fs::path& place, const fs::path
   FB_CHECK(fs::exists(place), "source {}: expected a file or folder {}, got nothing of that name", source.name, place.string());
   FB_CHECK(!fs::is_directory(place) || !is_corpus_folder(place),
            "{}: expected text, got a corpus that finback has built. Hint: name its train.jsonl.zst", place.string());
+  FB_CHECK(fs::is_directory(place) || fs::is_regular_file(place),
+           "{}: expected a file or folder, got a pipe or device: it is read more than once", place.string());
   const auto id_of = [&](const fs::path& file) { return file == base ? file.filename().string() : file.lexically_relative(base).string(); };
   if (!fs::is_directory(place)) return files.push_back({place, id_of(place), true});
   for (const fs::path& file : walk_folder(place, rules, report)) files.push_back({file, id_of(file), false});
@@ -85,8 +87,8 @@ std::vector<SourceFile> source_files(const CorpusSource& source, const fs::path&
     return a.path == b.path;
   };
   files.erase(std::unique(files.begin(), files.end(), same), files.end());
-  FB_CHECK(!files.empty(), "source {}: expected files that end in {} and fit skip, got none", source.name,
-           source.suffixes.empty() ? kTextEndings : "one of suffixes");
+  FB_CHECK(!files.empty(), "source {}: expected files that end in {} and fit skip, got none{}", source.name,
+           source.suffixes.empty() ? kTextEndings : "one of suffixes", report.why_nothing());
   return files;
 }
 

@@ -204,14 +204,14 @@ JsonRecord read_json_record(std::string_view line) {
   record.problem = read_fields(line, record, seen);
   if (!record.problem.empty()) return record;
   record.chat = seen.messages && (!seen.text || !seen.text_problem.empty());
-  const bool blank = record.text.find_first_not_of(" \t\r\n") == std::string::npos;
+  record.empty = seen.text && seen.text_problem.empty() && record.text.find_first_not_of(" \t\r\n") == std::string::npos;
   if (record.chat) {
     record.problem = "a chat (messages)";
   } else if (!seen.text) {
     record.problem = seen.names.empty() ? "an empty record" : fmt::format("no \"text\" (its fields: {})", seen.names);
   } else if (!seen.text_problem.empty()) {
     record.problem = seen.text_problem;
-  } else if (blank) {
+  } else if (record.empty) {
     record.problem = "its text is empty";
   }
   return record;

@@ -10,6 +10,7 @@ struct JsonRecord {
   std::string text, source, id;  // source and id where they are strings, else empty
   bool repaired = false;         // half of a surrogate pair became U+FFFD, or a bare control character stood in the text
   bool chat = false;             // no text but a list of messages
+  bool empty = false;            // a text that holds nothing but blanks
   std::string problem;           // why there is no text to use; empty when there is
 };
 

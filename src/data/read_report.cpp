@@ -39,11 +39,13 @@ void ReadReport::file_read(uint64_t stored_bytes) {
 }
 
 void ReadReport::note(const char* fate, const std::string& why, const std::string& where) {
+  const auto& [root, name] = shown_as_;
+  const std::string place = !root.empty() && where.starts_with(root) ? name + where.substr(root.size()) : where;
   const auto [entry, fresh] = index_.try_emplace({fate, why}, notes_.size());
   if (fresh) notes_.push_back({fate, why, 0, {}});
   Note& note = notes_[entry->second];
   ++note.count;
-  if (note.places.size() < kPlacesKept) note.places.push_back(where);
+  if (note.places.size() < kPlacesKept) note.places.push_back(place);
 }
 
 void ReadReport::left_out(const std::string& why, const std::string& where) { note("left out", why, where); }
@@ -85,6 +87,15 @@ std::string ReadReport::table() const {
     read += fmt::format("{:<9} {:>8}  {}: {}\n", note.fate, note.count, note.why, joined(note.places, kPlacesShown, note.count));
   }
   return read;
+}
+
+std::string ReadReport::why_nothing() const {
+  std::string reasons;
+  for (const Note& note : notes_) {
+    if (note.fate == "left out" && reasons.size() < 200)
+      reasons += fmt::format("{}{} x {}", reasons.empty() ? "" : "; ", note.count, note.why);
+  }
+  return reasons.empty() ? "" : " (left out: " + reasons + ")";
 }
 
 Json ReadReport::json() const {

@@ -29,6 +29,8 @@ class ReadReport {
   void left_out(const std::string& why, const std::string& where);
   void repaired(const std::string& what, const std::string& where);
   void changed(const std::string& what, const std::string& where);
+  // Places below `root`, a temporary folder, are shown as `name` from now on.
+  void show_as(const std::string& root, const std::string& name) { shown_as_ = {root, name}; }
   // A record that was left out or repaired. Throws Error when no limit could bear so many.
   void bad_record(bool left_out, const std::string& why, const std::string& where);
   // Throws Error when more records were bad than the limit bears. REQUIRES: everything has been read.
@@ -36,8 +38,8 @@ class ReadReport {
 
   bool strict() const { return limit_.count == 0 && limit_.share == 0; }
   bool nothing_to_say() const { return notes_.empty(); }
-  int64_t files() const { return files_; }
-  int64_t bad_records() const { return bad_; }
+  // " (left out: 20 x a chat ...)" for the error that nothing is left; empty when nothing was left out.
+  std::string why_nothing() const;
   // "read", then a line for each thing that was left out, repaired or changed, and why, with its first places.
   std::string table() const;
   Json json() const;
@@ -55,6 +57,7 @@ class ReadReport {
   std::map<std::pair<std::string, std::string>, size_t> index_;
   int64_t files_ = 0, stored_bytes_ = 0, text_bytes_ = 0, records_ = 0, bad_ = 0;
   std::vector<std::string> first_bad_;
+  std::pair<std::string, std::string> shown_as_;
 };
 
 }  // namespace finback

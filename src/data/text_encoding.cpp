@@ -28,8 +28,8 @@ bool is_control(char c) {
   return (b < 0x20 && "\t\n\r\f\v\b\x1b"sv.find(c) == std::string_view::npos) || b == 0x7F;
 }
 
-// Text in UTF-16 without a mark: the high bytes of ASCII, blanks and newlines among it, are zeros on one side and nearly never on the other.
-bool zeros_on_one_side(size_t zeros, size_t other, size_t units) { return units >= 4 && zeros * 10 >= units && other * 20 <= zeros; }
+// Text in UTF-16 without a mark: the high bytes of ASCII, blanks and newlines among it, are zeros on one side and seldom on the other.
+bool zeros_on_one_side(size_t zeros, size_t other, size_t units) { return units >= 4 && zeros * 10 >= units && other * 4 <= zeros; }
 
 struct Utf8Census {
   size_t ascii = 0, longer = 0, broken = 0;

@@ -50,8 +50,12 @@ size_t cut_place(std::string_view text, size_t earliest, size_t at) {
     const size_t found = at >= mark.size() ? text.rfind(mark, at - mark.size()) : std::string_view::npos;
     if (found != std::string_view::npos && found + mark.size() > earliest) return found + mark.size();
   }
+  const auto inside = [&](size_t place) { return place < text.size() && (uint8_t(text[place]) & 0xC0) == 0x80; };
   size_t place = at;
-  while (place > 1 && place < text.size() && (uint8_t(text[place]) & 0xC0) == 0x80) --place;
+  while (inside(place)) --place;
+  if (place > 0) return place;
+  place = at;
+  while (inside(place)) ++place;
   return place;
 }
 
@@ -87,7 +91,7 @@ bool TextFileReader::next_record(Document& document) {
       report_.left_out("a chat (\"messages\"), which finback does not train on yet", where);
       continue;
     }
-    if (!record.problem.empty()) {
+    if (!record.problem.empty() && !(rules_.exact && record.empty)) {
       report_.bad_record(/*left_out=*/true, record.problem, where);
       continue;
     }
@@ -164,7 +168,8 @@ TextReader::TextReader(const fs::path& path, ReadReport& report, const std::stri
              files_[0].string());
   } else if (is_folder_) {
     files_ = walk_folder(path, {}, report);
-    FB_CHECK(!files_.empty(), "{}: expected files of text ({}) in this folder, got none", path.string(), kTextEndings);
+    FB_CHECK(!files_.empty(), "{}: expected files of text ({}) in this folder, got none{}", path.string(), kTextEndings,
+             report.why_nothing());
   } else {
     files_ = {path};
   }

@@ -62,14 +62,23 @@ TextStream::TextStream(const fs::path& path, const TextRules& rules) : rules_(ru
     undecided_ = encoding_ == TextEncoding::kUtf8;
   }
   if (encoding_ != TextEncoding::kUtf8 && encoding_ != TextEncoding::kWindows1252) wide_.emplace(encoding_);
-  if (undecided_) {
-    const std::string against = not_like_text(std::string_view(raw_).substr(0, kFirstBytes));
-    if (!against.empty()) {
-      throw NoTextError(path.string(), against, ". Hint: encoding = \"...\" in a recipe, or iconv -f ENCODING -t UTF-8, if it is text");
-    }
+  if (!rules_.exact && rules_.encoding == "auto") check_decoded();
+  const size_t cr = raw_.find('\r');
+  single_crs_ = !rules_.keep_crlf && !rules_.exact && !wide_ && cr != std::string::npos && cr + 1 < raw_.size() &&
+                raw_.find('\n') == std::string::npos;
+}
+
+// Whether the first bytes read as text in the encoding that was recognised.
+void TextStream::check_decoded() {
+  std::string text(raw_, 0, kFirstBytes);
+  if (wide_) {
+    std::vector<size_t> repaired;
+    text.clear();
+    WideDecoder(encoding_).decode(std::string_view(raw_).substr(0, kFirstBytes), /*last=*/false, text, repaired);
   }
-  single_crs_ =
-      !rules_.keep_crlf && !rules_.exact && !wide_ && raw_.find('\r') != std::string::npos && raw_.find('\n') == std::string::npos;
+  const std::string against = not_like_text(text);
+  if (against.empty()) return;
+  throw NoTextError(path().string(), against, ". Hint: encoding = \"...\" in a recipe, or iconv -f ENCODING -t UTF-8, if it is text");
 }
 
 void TextStream::check_text() {

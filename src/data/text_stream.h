@@ -47,6 +47,7 @@ class TextStream {
 
  private:
   void check_text();
+  void check_decoded();
   bool fill();
   void decode(std::string& block);
   void repair_utf8(std::string& block);
