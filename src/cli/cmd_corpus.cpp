@@ -1,9 +1,12 @@
-// finback corpus build: a recipe -> train.jsonl.zst, validation.jsonl.zst and manifest.json.
+// finback corpus build: a recipe, or files and folders -> train.jsonl.zst, validation.jsonl.zst and manifest.json.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/fields.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/reading_flags.h"
 #include "cli/verbs.h"
 #include "data/corpus_build.h"
 
@@ -31,37 +34,62 @@ void print_table(const Json& manifest) {
   row("total", manifest, "");
 }
 
+// The recipe that is named, or one made of files and folders.
+CorpusRecipe recipe_of(const Args& args, const std::string& name) {
+  args.required(1, "a recipe, or files and folders of text");
+  const std::vector<std::string> places(args.positional().begin() + 1, args.positional().end());
+  const auto is_recipe = [](const std::string& place) { return place.ends_with(".toml") && !std::filesystem::is_directory(place); };
+  if (std::none_of(places.begin(), places.end(), is_recipe)) {
+    for (const char* flag : {"cache", "refresh"}) {
+      if (args.has(flag)) throw UsageError(fmt::format("--{} belongs to a recipe: files and folders are not fetched", flag));
+    }
+    return recipe_of_paths(places, name, args.number("validation-share", 0.05, 0, 0.99));
+  }
+  if (places.size() > 1)
+    throw UsageError(
+        fmt::format("expected one recipe, or files and folders, got both or several. Hint: a recipe's paths = [\"...\"] takes several"));
+  if (args.has("validation-share"))
+    throw UsageError("--validation-share is for files and folders. Hint: set validation_share in the recipe");
+  return load_corpus_recipe(places[0]);
+}
+
 }  // namespace
 
 int cmd_corpus(Words words) {
   CorpusRecipe fields;
-  Args args(
-      "corpus build RECIPE --out DIR [--cache DIR] [--refresh]",
-      "Builds a text corpus from a TOML recipe: fetches Debian packages (apt-get download, nothing is installed) or reads local .txt, .md, "
-      ".rst and .jsonl files (also .gz, .zst), extracts documents, drops exact duplicates, holds out whole documents for validation. "
-      "Writes "
-      "train.jsonl.zst, validation.jsonl.zst and manifest.json (versions and xxhash of every input).\n\nrecipe keys\n" +
-          help_fields(fields),
-      "finback corpus build configs/corpora/austen.toml --out data/austen");
+  Args args("corpus build RECIPE.toml | FILE_OR_FOLDER... --out DIR",
+            "Builds a text corpus from files and folders of text, or from a TOML recipe, which can also fetch Debian packages (apt-get "
+            "download, nothing "
+            "is installed) and cut and clean documents. Reads .txt, .md, .rst, .org and other plain text (a file is a document) and .jsonl "
+            "({\"text\": "
+            "...} a line), also packed as .gz or .zst. Drops exact duplicates, holds out a share of the bytes for validation, and says "
+            "what was left out "
+            "or repaired. Writes train.jsonl.zst, validation.jsonl.zst and manifest.json (versions and xxhash of every input). More: "
+            "docs/own-text.md.\n\nrecipe keys\n" +
+                help_fields(fields),
+            "finback corpus build notes/ more.jsonl.zst --out data/mine");
   args.flag("out", "DIR", "folder of the corpus")
-      .flag("cache", "DIR", "downloaded packages, used again by every corpus (default: .cache beside DIR)")
-      .toggle("refresh", "fetch packages again, as apt offers them now")
+      .flag("validation-share", "S", "of files and folders: the share of the bytes held out (default 0.05)")
+      .flag("cache", "DIR", "of a recipe: downloaded packages, used again by every corpus (default: .cache beside DIR)")
+      .toggle("refresh", "of a recipe: fetch packages again, as apt offers them now")
       .toggle("json", "print the manifest as JSON");
+  declare_reading_flags(args);
   if (!args.parse(words)) return 0;
   if (args.required(0, "\"build\"") != "build")
     throw UsageError("expected \"build\", got \"" + args.positional()[0] + "\". Hint: finback corpus --help");
-  args.at_most(2);
-  const CorpusRecipe recipe = load_corpus_recipe(args.required(1, "a recipe"));
   if (!args.has("out")) throw UsageError("expected --out DIR. Hint: finback corpus --help");
+  ReadReport report(bad_limit(args));
   CorpusOptions options;
   options.out = *args.get("out");
   std::filesystem::path beside = std::filesystem::absolute(options.out).lexically_normal();
   if (!beside.has_filename()) beside = beside.parent_path();
+  const CorpusRecipe recipe = recipe_of(args, beside.filename().string());
   options.cache = args.get_or("cache", (beside.parent_path() / ".cache").string());
   options.refresh = args.has("refresh");
 
   const Timer timer;
-  const Json manifest = build_corpus(recipe, options);
+  const Json manifest = build_corpus(recipe, options, report);
+  fmt::print(stderr, "{}", report.table());
   if (args.has("json")) {
     fmt::print("{}", dump_json(manifest));
     return 0;

@@ -13,7 +13,9 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/reading_flags.h"
 #include "cli/verbs.h"
+#include "data/json_record.h"
 #include "data/text_reader.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
@@ -31,14 +33,13 @@ void print_ids(const std::vector<int32_t>& ids, const char* separator, const cha
 
 std::string read_input() { return std::string(std::istreambuf_iterator<char>(std::cin), {}); }
 
-// Calls use(json, where) for every line of standard input that is not blank.
+// Calls use(line, where) for every line of standard input that is not blank.
 template <class Use>
-void for_each_json_line(const Use& use) {
+void for_each_line(const Use& use) {
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = fmt::format("line {} of standard input", number);
-    use(parse_json(line, where), where);
+    use(std::string_view(line).substr(line.find_first_not_of(" \t\r")), fmt::format("line {} of standard input", number));
   }
 }
 
@@ -60,9 +61,13 @@ void encode(const Args& args) {
   // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
   const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
   if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), options), " ", "", "");
-  for_each_json_line([&](const Json& text, const std::string& where) {
-    FB_CHECK(text.is_string(), "{}: expected a JSON string, got {}", where, text.type_name());
-    print_ids(tokenizer.encode(text.get_ref<const std::string&>(), options), ",", "[", "]");
+  for_each_line([&](std::string_view line, const std::string& where) {
+    std::string text;
+    bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
+    const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
+    FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());
+    if (repaired) fmt::print(stderr, "{}: half a surrogate pair, read as U+FFFD, or a bare control character\n", where);
+    print_ids(tokenizer.encode(text, options), ",", "[", "]");
   });
 }
 
@@ -95,17 +100,22 @@ void decode(const Args& args) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return;
   }
-  for_each_json_line([&](const Json& list, const std::string& where) {
-    const std::vector<int32_t> ids = parse_ids(list, where);
+  for_each_line([&](std::string_view line, const std::string& where) {
+    const std::vector<int32_t> ids = parse_ids(parse_json(line, where), where);
     check_ids(ids, tokenizer, where);
     fmt::print("{}\n", dump_json_line(tokenizer.decode(ids, skip)));
   });
 }
 
+// Nothing where nothing was left out or touched.
+void say_what_was_read(const ReadReport& report) {
+  if (!report.nothing_to_say()) fmt::print(stderr, "{}", report.table());
+}
+
 constexpr size_t kBatchBytes = 32 << 20;  // text held in memory while its words are counted
 
-void count_input(const std::string& path, BpeTrainer& trainer) {
-  TextReader reader(path);
+void count_input(const std::string& path, BpeTrainer& trainer, ReadReport& report) {
+  TextReader reader(path, report);
   Progress progress("counting words of " + path, double(reader.total_bytes()) / 1e6, "MB");
   std::vector<std::string> batch;
   size_t bytes = 0;
@@ -138,8 +148,10 @@ void train(const Args& args) {
            minimum_vocab_size(), vocab_size);
   Timer timer;
   BpeTrainer trainer;
-  for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer);
-  FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none");
+  ReadReport report(bad_limit(args));
+  for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer, report);
+  report.check();
+  FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none{}", report.why_nothing());
   Progress progress("searching merges", double(vocab_size - minimum_vocab_size()), "merges");
   const std::vector<MergePair> merges = trainer.train(vocab_size, [&](int64_t found) { progress.update(double(found)); });
   progress.finish();
@@ -149,6 +161,7 @@ void train(const Args& args) {
   }
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
+  say_what_was_read(report);
   const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
   if (args.has("json")) {
     fmt::print(
@@ -183,12 +196,15 @@ void bench(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   args.required(2, "text to encode");
   std::vector<std::string> texts;
+  ReadReport report(bad_limit(args));
   for (size_t i = 2; i < args.positional().size(); ++i) {
-    TextReader reader(args.positional()[i]);
+    TextReader reader(args.positional()[i], report);
     for (Document document; reader.next(document);) texts.push_back(std::move(document.text));
   }
+  report.check();
+  say_what_was_read(report);
   const std::string whole = std::accumulate(texts.begin(), texts.end(), std::string());
-  FB_CHECK(!whole.empty(), "expected text in the inputs, got none");
+  FB_CHECK(!whole.empty(), "expected text in the inputs, got none{}", report.why_nothing());
   std::vector<std::vector<int32_t>> ids(texts.size());
   std::vector<std::string> decoded(texts.size());
   const auto each = [&](const auto& work) {
@@ -229,6 +245,7 @@ int cmd_tokenizer(Words words) {
       .toggle("as-text", "encode: control tokens that the text spells stay text")
       .toggle("skip-special", "decode: without special tokens")
       .toggle("json", "train: the report as JSON");
+  declare_reading_flags(args);
   if (!args.parse(words)) return 0;
   const std::string& what = args.required(0, "train, encode, decode or bench");
   if (what == "encode" || what == "decode") args.at_most(2);

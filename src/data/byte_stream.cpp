@@ -1,104 +1,154 @@
 #include "data/byte_stream.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "base/file.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kMostBytes = size_t(4) << 30, kLongestLine = size_t(1) << 30;
-enum class Coding { kPlain, kGzip, kZstd };
-
-Coding coding_of(std::span<const std::byte> bytes) {
-  const auto starts = [&](std::initializer_list<int> magic) {
-    size_t i = 0;
-    for (const int byte : magic) {
-      if (i >= bytes.size() || bytes[i++] != std::byte(byte)) return false;
-    }
-    return true;
-  };
-  if (starts({0x1f, 0x8b})) return Coding::kGzip;
-  return starts({0x28, 0xb5, 0x2f, 0xfd}) ? Coding::kZstd : Coding::kPlain;
-}
+constexpr size_t kBufferBytes = size_t(1) << 20;
+constexpr int kLongestWindow = sizeof(size_t) == 8 ? 31 : 30;  // log2 bytes; what the zstd program reads with --long=31
 
 }  // namespace
 
 struct ByteStream::Source {
-  explicit Source(const fs::path& file_path) : path(file_path), file(file_path), coding(coding_of(file.bytes())) {
-    if (coding == Coding::kGzip) {
+  explicit Source(const fs::path& file_path) : path(file_path), buffer(kBufferBytes) {
+    FB_CHECK(!fs::is_directory(path), "{}: expected a file, got a folder", path.string());
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    FB_CHECK(fd >= 0, "{}: cannot open: {}", path.string(), std::strerror(errno));
+    fill(kFirstBytes);
+    packing = packing_of(rest());
+    if (packing == Packing::kGzip) {
       FB_CHECK(inflateInit2(&gzip, 15 + 16) == Z_OK, "{}: out of memory for decompression", path.string());
-    } else if (coding == Coding::kZstd) {
-      zstd = ZSTD_createDStream();
+    } else if (packing == Packing::kZstd) {
+      zstd = ZSTD_createDCtx();
       FB_CHECK(zstd != nullptr, "{}: out of memory for decompression", path.string());
+      ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, kLongestWindow);
     }
   }
   ~Source() {
-    if (coding == Coding::kGzip) inflateEnd(&gzip);
-    ZSTD_freeDStream(zstd);
+    if (fd >= 0) ::close(fd);
+    if (packing == Packing::kGzip) inflateEnd(&gzip);
+    ZSTD_freeDCtx(zstd);
+  }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  std::string_view rest() const { return {buffer.data() + begin, end - begin}; }
+  void take(size_t bytes) {
+    begin += bytes;
+    consumed += bytes;
   }
 
-  std::span<const std::byte> rest() const { return file.bytes().subspan(at); }
+  // Reads until at least `least` bytes wait, or the file ends.
+  void fill(size_t least) {
+    if (end - begin >= least) return;
+    std::memmove(buffer.data(), buffer.data() + begin, end - begin);
+    end -= std::exchange(begin, 0);
+    while (end < least && !file_ended) {
+      const ssize_t n = ::read(fd, buffer.data() + end, buffer.size() - end);
+      if (n < 0 && errno == EINTR) continue;
+      FB_CHECK(n >= 0, "{}: cannot read: {}", path.string(), std::strerror(errno));
+      file_ended = n == 0;
+      end += size_t(n);
+    }
+  }
 
   size_t read_plain(char* out, size_t bytes) {
+    fill(1);
     const size_t n = std::min(bytes, rest().size());
     if (n > 0) std::memcpy(out, rest().data(), n);
-    at += n;
+    take(n);
     return n;
   }
 
-  // One call may cross members: gzip files may be joined end to end.
+  // Between two members or frames: is there another one? What is none, to the end of the file, is passed over; zeros are padding (tapes and
+  // block devices leave it), anything else is counted. Packed files may be joined end to end.
+  bool next_member() {
+    fill(4);
+    if (packing_of(rest()) == packing) return true;
+    uint64_t behind = 0;
+    bool zeros = true;
+    for (; !rest().empty(); fill(1)) {
+      zeros = zeros && rest().find_first_not_of('\0') == std::string_view::npos;
+      behind += rest().size();
+      take(rest().size());
+    }
+    if (!zeros) bytes_behind = behind;
+    return false;
+  }
+
   size_t read_gzip(char* out, size_t bytes) {
     gzip.next_out = reinterpret_cast<Bytef*>(out);
     gzip.avail_out = uInt(std::min<size_t>(bytes, 1u << 30));
     const size_t room = gzip.avail_out;
     while (gzip.avail_out == room) {
-      if (between && rest().empty()) return 0;
+      if (between && !next_member()) return 0;
+      fill(1);
       FB_CHECK(!rest().empty(), "{}: expected the rest of a gzip stream, got the end of the file: it is truncated", path.string());
       if (std::exchange(between, false)) inflateReset(&gzip);
-      gzip.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(rest().data()));
-      gzip.avail_in = uInt(std::min<size_t>(rest().size(), 1u << 30));
+      gzip.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(rest().data()));
+      gzip.avail_in = uInt(rest().size());
       const size_t offered = gzip.avail_in;
       const int status = inflate(&gzip, Z_NO_FLUSH);
-      at += offered - gzip.avail_in;
+      take(offered - gzip.avail_in);
       FB_CHECK(status == Z_OK || status == Z_STREAM_END, "{}: expected a gzip stream, got damaged data near byte {} ({})", path.string(),
-               at, gzip.msg ? gzip.msg : "no reason given");
+               consumed, gzip.msg ? gzip.msg : "no reason given");
       between = status == Z_STREAM_END;
     }
     return room - gzip.avail_out;
   }
 
+  void check_zstd(size_t status) const {
+    if (!ZSTD_isError(status)) return;
+    const auto code = ZSTD_getErrorCode(status);
+    const std::string at = fmt::format("{}: near byte {}: ", path.string(), consumed);
+    FB_CHECK(code != ZSTD_error_frameParameter_windowTooLarge,
+             "{}expected a zstd window of at most 2 GiB, got a larger one. Hint: pack it again with zstd --long=31 or less", at);
+    FB_CHECK(code != ZSTD_error_memory_allocation, "{}out of memory for the window of a zstd file. Hint: unpack it: zstd -d --long=31 FILE",
+             at);
+    FB_FAIL("{}expected a zstd stream, got damaged data ({})", at, ZSTD_getErrorName(status));
+  }
+
   size_t read_zstd(char* out, size_t bytes) {
     ZSTD_outBuffer to{out, bytes, 0};
     while (to.pos == 0) {
-      if (between && rest().empty()) return 0;
+      if (between && !next_member()) return 0;
+      fill(1);
+      between = false;
       ZSTD_inBuffer from{rest().data(), rest().size(), 0};
       const size_t status = ZSTD_decompressStream(zstd, &to, &from);
-      FB_CHECK(!ZSTD_isError(status), "{}: expected a zstd stream, got damaged data near byte {} ({})", path.string(), at,
-               ZSTD_getErrorName(status));
+      check_zstd(status);
       const bool stuck = from.pos == 0 && to.pos == 0 && from.size == 0;
       FB_CHECK(!stuck, "{}: expected the rest of a zstd stream, got the end of the file: it is truncated", path.string());
-      at += from.pos;
+      take(from.pos);
       between = status == 0;
     }
     return to.pos;
   }
 
   fs::path path;
-  MappedFile file;
-  Coding coding;
-  size_t at = 0;
+  int fd = -1;
+  std::vector<char> buffer;
+  size_t begin = 0, end = 0;  // of what was read and not yet used
+  bool file_ended = false;
+  Packing packing = Packing::kPlain;
+  uint64_t consumed = 0, bytes_behind = 0;
   bool between = false;  // a member or frame has just ended
   z_stream gzip{};
-  ZSTD_DStream* zstd = nullptr;
+  ZSTD_DCtx* zstd = nullptr;
 };
 
 ByteStream::ByteStream(const fs::path& path) : source_(std::make_unique<Source>(path)) {}
@@ -107,46 +157,21 @@ ByteStream::ByteStream(ByteStream&&) noexcept = default;
 
 size_t ByteStream::read(char* out, size_t bytes) {
   if (bytes == 0) return 0;
-  if (source_->coding == Coding::kGzip) return source_->read_gzip(out, bytes);
-  return source_->coding == Coding::kZstd ? source_->read_zstd(out, bytes) : source_->read_plain(out, bytes);
+  if (source_->packing == Packing::kGzip) return source_->read_gzip(out, bytes);
+  return source_->packing == Packing::kZstd ? source_->read_zstd(out, bytes) : source_->read_plain(out, bytes);
 }
 
-uint64_t ByteStream::consumed() const { return source_->at; }
+uint64_t ByteStream::consumed() const { return source_->consumed; }
+Packing ByteStream::packing() const { return source_->packing; }
+uint64_t ByteStream::bytes_behind() const { return source_->bytes_behind; }
 const fs::path& ByteStream::path() const { return source_->path; }
 
 std::string read_decompressed(const fs::path& path) {
   ByteStream stream(path);
   std::string text;
   std::vector<char> buffer(size_t(1) << 18);
-  for (size_t n; (n = stream.read(buffer.data(), buffer.size())) > 0;) {
-    text.append(buffer.data(), n);
-    FB_CHECK(text.size() <= kMostBytes, "{}: expected at most 4 GiB of text in one file, got more. Hint: split it, or use .jsonl",
-             path.string());
-  }
+  for (size_t n; (n = stream.read(buffer.data(), buffer.size())) > 0;) text.append(buffer.data(), n);
   return text;
-}
-
-bool LineReader::next(std::string& line) {
-  size_t searched = begin_;
-  while (true) {
-    const size_t newline = buffer_.find('\n', searched);
-    if (newline != std::string::npos || (ended_ && begin_ < buffer_.size())) {
-      const size_t end = newline != std::string::npos ? newline : buffer_.size();
-      line.assign(buffer_, begin_, end - begin_);
-      begin_ = std::min(end + 1, buffer_.size());
-      ++line_number_;
-      return true;
-    }
-    if (ended_) return false;
-    buffer_.erase(0, std::exchange(begin_, 0));
-    searched = buffer_.size();
-    FB_CHECK(searched <= kLongestLine, "{}: line {}: expected at most 1 GiB in a line, got more", stream_.path().string(),
-             line_number_ + 1);
-    buffer_.resize(searched + (size_t(1) << 18));
-    const size_t n = stream_.read(buffer_.data() + searched, size_t(1) << 18);
-    buffer_.resize(searched + n);
-    ended_ = n == 0;
-  }
 }
 
 }  // namespace finback

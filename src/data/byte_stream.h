@@ -1,10 +1,13 @@
-// Bytes of a file, decompressed on the way: gzip (dictzip is gzip) and zstd are known by their first bytes, anything else is taken as it is.
-// Constant memory, one thread. Errors name the file and what is wrong with it.
+// Bytes of a file, decompressed on the way: gzip (dictzip is gzip) and zstd (windows of up to 2 GiB) are known by their first bytes, anything
+// else is taken as it is. Reads in pieces: memory does not grow with the file (zstd keeps the window that the file asks for). One thread.
+// Errors name the file and what is wrong with it.
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
+
+#include "data/file_kind.h"
 
 namespace finback {
 
@@ -18,6 +21,9 @@ class ByteStream {
   size_t read(char* out, size_t bytes);
   // Bytes of the file consumed so far, as stored.
   uint64_t consumed() const;
+  Packing packing() const;
+  // Bytes behind the last gzip member or zstd frame that belong to none and were not read, padding of zeros aside.
+  uint64_t bytes_behind() const;
   const std::filesystem::path& path() const;
 
  private:
@@ -25,23 +31,7 @@ class ByteStream {
   std::unique_ptr<Source> source_;
 };
 
-// The whole decompressed file. A file above 4 GiB of text is refused: it would not fit beside what is made of it.
+// The whole decompressed file.
 std::string read_decompressed(const std::filesystem::path& path);
-
-class LineReader {
- public:
-  explicit LineReader(const std::filesystem::path& path) : stream_(path) {}
-  // The next line without its newline; false at the end. Throws Error for a line above 1 GiB.
-  bool next(std::string& line);
-  int64_t line_number() const { return line_number_; }  // of the line given last, from 1
-  uint64_t consumed() const { return stream_.consumed(); }
-
- private:
-  ByteStream stream_;
-  std::string buffer_;
-  size_t begin_ = 0;
-  int64_t line_number_ = 0;
-  bool ended_ = false;
-};
 
 }  // namespace finback

@@ -1,8 +1,8 @@
 #include "data/corpus_build.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
@@ -10,7 +10,10 @@
 #include "base/progress.h"
 #include "data/corpus_source.h"
 #include "data/debian_package.h"
+#include "data/document_spool.h"
+#include "data/file_hash.h"
 #include "data/jsonl_writer.h"
+#include "data/split_plan.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -29,19 +32,89 @@ struct SourceReport {
   int64_t files = 0;
   ExtractionCounts extracted;
   SplitCount train, validation, duplicates;
-  std::set<std::string> unused_held_out;
+};
+
+// 128 bits in two seeds: two different documents meet with probability 2^-128.
+struct TextHash {
+  uint64_t a = 0, b = 1;
+  void add(std::string_view text) {
+    a = xxhash64(text, a);
+    b = xxhash64(text, b);
+  }
+  bool operator==(const TextHash&) const = default;
+};
+struct TextHashHash {
+  size_t operator()(const TextHash& hash) const { return hash.a; }
+};
+
+std::string text_between(const std::string& text, size_t begin, size_t end) {
+  const std::string_view part = std::string_view(text).substr(begin, end - begin);
+  const size_t first = part.find_first_not_of("\n"), last = part.find_last_not_of(" \t\r\n");
+  return last == std::string_view::npos ? "" : std::string(part.substr(first, last + 1 - first)) + "\n";
+}
+
+// The first pass over a source: its documents into a spool, each counted and known by hash.
+class SourceSpool {
+ public:
+  SourceSpool(const CorpusSource& source, const fs::path& path, std::unordered_set<TextHash, TextHashHash>& seen)
+      : source_(source), spool_(path), seen_(seen), unused_held_out_(source.held_out.begin(), source.held_out.end()) {}
+
+  void add(Document&& document) {
+    if (document.part <= 0) begin_document(document.id);
+    documents_.back().bytes += document.text.size();
+    hash_.add(document.text);
+    spool_.add(documents_.size() - 1, document);
+  }
+
+  void finish(const ReadReport& read) {
+    end_document();
+    FB_CHECK(!documents_.empty(), "source {}: expected documents, got none{}", source_.name, read.why_nothing());
+    for (const std::string& start : unused_held_out_) FB_FAIL("source {}: held_out \"{}\" names no document", source_.name, start);
+  }
+
+  DocumentSpool& spool() { return spool_; }
+  const std::vector<SplitDocument>& documents() const { return documents_; }
+
+ private:
+  void begin_document(const std::string& id) {
+    end_document();
+    SplitDocument document;
+    document.hash = xxhash64(source_.name + "\n" + id);
+    for (const std::string& start : source_.held_out) {
+      if (!id.starts_with(start)) continue;
+      document.named = true;
+      unused_held_out_.erase(start);
+    }
+    documents_.push_back(document);
+    hash_ = TextHash();
+  }
+  void end_document() {
+    if (!documents_.empty()) documents_.back().duplicate = !seen_.insert(hash_).second;
+  }
+
+  const CorpusSource& source_;
+  DocumentSpool spool_;
+  std::unordered_set<TextHash, TextHashHash>& seen_;
+  std::set<std::string> unused_held_out_;
+  std::vector<SplitDocument> documents_;
+  TextHash hash_;  // of the document so far
 };
 
 class CorpusBuild {
  public:
-  CorpusBuild(const CorpusRecipe& recipe, const CorpusOptions& options)
-      : recipe_(recipe), options_(options), train_(options.out / "train.jsonl.zst"), validation_(options.out / "validation.jsonl.zst") {}
+  CorpusBuild(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& read)
+      : recipe_(recipe),
+        options_(options),
+        read_(read),
+        train_(options.out / "train.jsonl.zst"),
+        validation_(options.out / "validation.jsonl.zst") {}
 
   Json run() {
     Json sources = Json::array();
     for (const CorpusSource& source : recipe_.sources) {
       sources.push_back(source.package.empty() ? from_path(source) : from_package(source));
     }
+    read_.check();
     FB_CHECK(train_.documents() > 0, "{}: expected documents to train on, got none", recipe_.name);
     // Without its manifest a folder is no corpus: a kill from here on never leaves one train split beside another's validation.
     fs::remove(options_.out / "manifest.json");
@@ -57,6 +130,7 @@ class CorpusBuild {
                      {"train", output(train_)},
                      {"validation", output(validation_)},
                      {"duplicates", "exact copies of a document are dropped, the first one stays; lines are kept"},
+                     {"reading", read_.json()},
                      {"sources", sources}};
     write_file_atomic(options_.out / "manifest.json", dump_json(manifest));
     return manifest;
@@ -72,36 +146,43 @@ class CorpusBuild {
     }
     const DebianPackage& package = *fetched.package;
     const UnpackedPackage unpacked(package, options_.cache);
+    read_.show_as(unpacked.root().string(), package.name + ":");
     SourceReport report;
     report.inputs.push_back({{"package", package.name},
                              {"version", package.version},
                              {"file", package.file.filename().string()},
                              {"bytes", int64_t(fs::file_size(package.file))},
                              {"xxhash", hex(hash_file(package.file))}});
-    extract(source, unpacked.root(), source_files(source, unpacked.root()), report);
+    extract(source, source_files(source, unpacked.root(), read_), report);
     return json_of(source, report);
   }
 
   Json from_path(const CorpusSource& source) {
-    const std::vector<fs::path> files = source_files(source, source.path);
+    const std::vector<SourceFile> files = source_files(source, source.path, read_, options_.out);
     SourceReport report;
-    for (const fs::path& file : files) {
-      report.inputs.push_back({{"file", file.string()}, {"bytes", int64_t(fs::file_size(file))}, {"xxhash", hex(hash_file(file))}});
+    double total = 0, done = 0;
+    for (const SourceFile& file : files) total += double(fs::file_size(file.path)) / 1e6;
+    Progress progress("hash " + source.name, total, "MB");
+    for (const SourceFile& file : files) {
+      const uint64_t hash = hash_in_pieces(file.path, [&](uint64_t bytes) { progress.update(done + double(bytes) / 1e6); });
+      report.inputs.push_back({{"file", file.path.string()}, {"bytes", int64_t(fs::file_size(file.path))}, {"xxhash", hex(hash)}});
+      done += double(fs::file_size(file.path)) / 1e6;
     }
-    extract(source, source.path, files, report);
+    progress.finish();
+    extract(source, files, report);
     return json_of(source, report);
   }
 
-  void extract(const CorpusSource& source, const fs::path& root, const std::vector<fs::path>& files, SourceReport& report) {
-    report.unused_held_out.insert(source.held_out.begin(), source.held_out.end());
+  void extract(const CorpusSource& source, const std::vector<SourceFile>& files, SourceReport& report) {
+    SourceSpool spool(source, options_.out / "documents.tmp", seen_);
     double total = 0, done = 0;
-    for (const fs::path& file : files) total += double(fs::file_size(file)) / 1e6;
+    for (const SourceFile& file : files) total += double(fs::file_size(file.path)) / 1e6;
     Progress progress("extract " + source.name, total, "MB");
-    for (const fs::path& file : files) {
-      const double size = double(fs::file_size(file)) / 1e6;
+    for (const SourceFile& file : files) {
+      const double size = double(fs::file_size(file.path)) / 1e6;
       const ExtractionCounts counts = extract_documents(
-          source, root, file, [&](Document&& document) { add(source, std::move(document), report); },
-          [&](double share) { progress.update(done + share * size); });
+          source, file, [&](Document&& document) { spool.add(std::move(document)); },
+          [&](double share) { progress.update(done + share * size); }, read_);
       ++report.files;
       report.extracted.pieces += counts.pieces;
       report.extracted.repaired += counts.repaired;
@@ -109,27 +190,60 @@ class CorpusBuild {
       progress.update(done += size);
     }
     progress.finish();
-    FB_CHECK(report.train.documents + report.validation.documents + report.duplicates.documents > 0,
-             "source {}: expected documents, got none", source.name);
-    for (const std::string& start : report.unused_held_out) FB_FAIL("source {}: held_out \"{}\" names no document", source.name, start);
+    spool.finish(read_);
+    split(source, spool, report);
   }
 
-  void add(const CorpusSource& source, Document&& document, SourceReport& report) {
-    const int64_t bytes = int64_t(document.text.size());
-    // 128 bits in two seeds: two different documents meet with probability 2^-128.
-    if (!seen_.emplace(xxhash64(document.text), xxhash64(document.text, 1)).second) {
-      ++report.duplicates.documents;
-      report.duplicates.bytes += bytes;
-      return;
+  // The second pass: from the spool to the two splits.
+  void split(const CorpusSource& source, SourceSpool& spool, SourceReport& report) {
+    const std::vector<SplitDocument>& documents = spool.documents();
+    const std::vector<uint64_t> held = plan_split(documents, source.validation_share);
+    double total = 0, done = 0;
+    for (const SplitDocument& document : documents) {
+      total += double(document.bytes) / 1e6;
+      report.duplicates.documents += document.duplicate;
+      report.duplicates.bytes += document.duplicate ? int64_t(document.bytes) : 0;
     }
-    for (const std::string& start : source.held_out) {
-      if (document.id.starts_with(start)) report.unused_held_out.erase(start);
-    }
-    const bool held_out = is_held_out(source, document.id);
+    Progress progress("write " + source.name, total, "MB");
+    uint64_t current = UINT64_MAX, position = 0;  // of the part in its document
+    spool.spool().read([&](uint64_t number, Document&& part) {
+      if (std::exchange(current, number) != number) position = 0;
+      const uint64_t bytes = part.text.size(), boundary = documents[number].bytes - held[number],
+                     begin = std::exchange(position, position + bytes);
+      progress.update(done += double(bytes) / 1e6);
+      if (documents[number].duplicate) return;
+      if (begin + bytes <= boundary || begin >= boundary) return write(begin >= boundary, part, report);
+      divide(part, boundary - begin, report);
+    });
+    progress.finish();
+    warn_of_share(source, report);
+  }
+
+  // One document lies on both sides: its end, from about `at` on, is held out.
+  void divide(const Document& part, uint64_t at, SourceReport& report) {
+    const uint64_t end = part.text.size() - at, slack = std::min(at, end) / 20;
+    const size_t place =
+        at == 0 ? 0 : cut_place(part.text, size_t(at - std::min(at, slack + 1)), size_t(std::min(part.text.size(), at + slack)));
+    const std::string id = document_name(part);
+    write(false, {text_between(part.text, 0, place), part.source, id, -1}, report);
+    write(true, {text_between(part.text, place, part.text.size()), part.source, id + "/end", -1}, report);
+  }
+
+  void write(bool held_out, const Document& document, SourceReport& report) {
+    if (document.text.empty()) return;
     SplitCount& count = held_out ? report.validation : report.train;
     ++count.documents;
-    count.bytes += bytes;
+    count.bytes += int64_t(document.text.size());
     (held_out ? validation_ : train_).write(document);
+  }
+
+  void warn_of_share(const CorpusSource& source, const SourceReport& report) {
+    if (source.validation_share == 0 || !source.held_out.empty()) return;
+    const double all = double(report.train.bytes + report.validation.bytes), got = double(report.validation.bytes) / all;
+    if (got > 0.8 * source.validation_share && got < 1.2 * source.validation_share) return;
+    read_.changed(fmt::format("{:.1f} % held out for validation, where {:.1f} % was asked for: so little text is not cut finer", 100 * got,
+                              100 * source.validation_share),
+                  "source " + source.name);
   }
 
   static Json json_of(const CorpusSource& source, const SourceReport& report) {
@@ -148,22 +262,16 @@ class CorpusBuild {
 
   const CorpusRecipe& recipe_;
   const CorpusOptions& options_;
+  ReadReport& read_;
   JsonlWriter train_, validation_;
-  std::set<std::pair<uint64_t, uint64_t>> seen_;
+  std::unordered_set<TextHash, TextHashHash> seen_;
 };
 
 }  // namespace
 
-bool is_held_out(const CorpusSource& source, const std::string& id) {
-  for (const std::string& start : source.held_out) {
-    if (id.starts_with(start)) return true;
-  }
-  return double(xxhash64(source.name + "\n" + id)) * 0x1p-64 < source.validation_share;
-}
-
-Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options) {
+Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report) {
   make_directories(options.out);
-  return CorpusBuild(recipe, options).run();
+  return CorpusBuild(recipe, options, report).run();
 }
 
 }  // namespace finback

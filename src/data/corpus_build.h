@@ -1,11 +1,16 @@
-// Builds a corpus from a recipe: fetch, extract, drop exact duplicates, split by whole documents, write. The output folder holds
-// train.jsonl.zst, validation.jsonl.zst and, written last, manifest.json: versions and xxhash of every input, counts and sizes per source,
-// what was dropped. The same inputs and recipe give the same bytes.
+// Builds a corpus from a recipe: fetch, extract, drop exact duplicates, split, write. The output folder holds train.jsonl.zst, validation.jsonl.zst
+// and, written last, manifest.json: versions and xxhash of every input, counts and sizes per source, what was dropped, left out and repaired. The
+// same inputs and recipe give the same bytes.
+//
+// Note [Two passes]: what is held out is a share of a source's bytes, which are known when all of it has been read. So its documents go to a
+// temporary file beside the output (packed, about a third of the text) and from there to the two splits. Memory: a few parts of a document, and about
+// 60 bytes for each document.
 #pragma once
 #include <filesystem>
 
 #include "base/json.h"
 #include "data/corpus_recipe.h"
+#include "data/read_report.h"
 
 namespace finback {
 
@@ -15,13 +20,9 @@ struct CorpusOptions {
   bool refresh = false;         // fetch packages again even if the cache has them
 };
 
-// Returns the manifest. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is
+// Returns the manifest; `report` has what became of the input. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is
 // ready to take its place; a kill while it does leaves a folder without manifest, which is no corpus.
-Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options);
-
-// Whole documents are held out: those that held_out names, and a share chosen by a hash of source and id. So a document's side does not
-// depend on the other documents.
-bool is_held_out(const CorpusSource& source, const std::string& id);
+Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report);
 
 constexpr int64_t kCorpusVersion = 1;  // of manifest.json
 

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<Document> read_split(const fs::path& corpus, const std::string& split) {
-  TextReader reader(corpus, split);
+  ReadReport report;
+  TextReader reader(corpus, report, split);
   std::vector<Document> documents;
   for (Document document; reader.next(document);) documents.push_back(document);
   return documents;
@@ -35,7 +36,8 @@ fs::path write_recipe(const std::string& name, const std::string& extra) {
 }
 
 Json build(const fs::path& folder) {
-  return build_corpus(load_corpus_recipe(folder / "recipe.toml"), {folder / "out", folder / "cache", false});
+  ReadReport report;
+  return build_corpus(load_corpus_recipe(folder / "recipe.toml"), {folder / "out", folder / "cache", false}, report);
 }
 
 TEST(CorpusBuild, SplitsWholeDocumentsDropsCopiesAndRecordsEverything) {
@@ -89,10 +91,13 @@ TEST(CorpusBuild, AFailedBuildKeepsTheOldCorpus) {
   const fs::path folder = write_recipe("keep", "");
   build(folder);
   const std::string before = read_file(folder / "out" / "train.jsonl.zst");
-  spill(folder / "texts" / "zz.jsonl", "{\"text\": \"x\"}\n{bad\n");
+  std::string bad;
+  for (int i = 0; i < 11; ++i) bad += "{bad\n";
+  spill(folder / "texts" / "zz.jsonl", "{\"text\": \"x\"}\n" + bad);
   EXPECT_NE(failure([&] { build(folder); }).find("zz.jsonl: line 2"), std::string::npos);
   EXPECT_EQ(read_file(folder / "out" / "train.jsonl.zst"), before);
   EXPECT_FALSE(fs::exists(folder / "out" / "train.jsonl.zst.tmp"));
+  EXPECT_FALSE(fs::exists(folder / "out" / "documents.tmp"));
 }
 
 TEST(CorpusBuild, NewTrainBesideOldValidationIsNoCorpus) {

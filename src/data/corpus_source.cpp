@@ -5,31 +5,13 @@
 
 #include "base/error.h"
 #include "data/dictionaries.h"
+#include "data/document_cutter.h"
 #include "data/r_strings.h"
 #include "tokenizer/utf8.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
-
-bool wanted(const CorpusSource& source, const fs::path& file, const fs::path& root) {
-  const std::string inside = file.lexically_relative(root).string();
-  for (const std::string& fragment : source.skip) {
-    if (inside.find(fragment) != std::string::npos) return false;
-  }
-  if (source.suffixes.empty()) return true;
-  return std::any_of(source.suffixes.begin(), source.suffixes.end(), [&](const std::string& suffix) { return inside.ends_with(suffix); });
-}
-
-// Files of a folder, by suffix where the recipe names some.
-std::vector<fs::path> files_below(const CorpusSource& source, const fs::path& folder) {
-  if (source.suffixes.empty()) return text_files(folder);
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_symlink() && entry.is_regular_file()) files.push_back(entry.path());
-  }
-  return files;
-}
 
 // "SENSE AND SENSIBILITY" -> "sense-and-sensibility".
 std::string slug(std::string_view title) {
@@ -51,166 +33,98 @@ std::string_view first_line_of(std::string_view text) {
   return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find('\n', begin) - begin);
 }
 
-bool begins_with_any_case(std::string_view line, std::string_view start) {
-  if (start.empty() || line.size() < start.size()) return false;
-  return std::equal(start.begin(), start.end(), line.begin(),
-                    [](char a, char b) { return std::tolower(uint8_t(a)) == std::tolower(uint8_t(b)); });
+// A folder's files, or the file itself; ids begin below `base`.
+void add_files(const CorpusSource& source, const fs::path& place, const fs::path& base, const WalkRules& rules, ReadReport& report,
+               std::vector<SourceFile>& files) {
+  FB_CHECK(fs::exists(place), "source {}: expected a file or folder {}, got nothing of that name", source.name, place.string());
+  FB_CHECK(!fs::is_directory(place) || !is_corpus_folder(place),
+           "{}: expected text, got a corpus that finback has built. Hint: name its train.jsonl.zst", place.string());
+  FB_CHECK(fs::is_directory(place) || fs::is_regular_file(place),
+           "{}: expected a file or folder, got a pipe or device: it is read more than once", place.string());
+  const auto id_of = [&](const fs::path& file) { return file == base ? file.filename().string() : file.lexically_relative(base).string(); };
+  if (!fs::is_directory(place)) return files.push_back({place, id_of(place), true});
+  for (const fs::path& file : walk_folder(place, rules, report)) files.push_back({file, id_of(file), false});
 }
 
-// From pieces of a format to documents.
-class DocumentCutter {
- public:
-  DocumentCutter(const CorpusSource& source, const DocumentSink& sink) : source_(source), sink_(sink) {}
-
-  void piece(const std::string& id, std::string&& raw) {
-    ++counts.pieces;
-    const bool valid = utf8_valid_prefix(raw) == raw.size();
-    const std::string text = valid ? std::move(raw) : utf8_lossy(raw);
-    counts.repaired += !valid;
-    if (source_.document_start.empty()) {
-      const std::string cleaned = clean(text);
-      source_.document_bytes > 0 ? join(id, cleaned) : give(id, cleaned);
-    } else {
-      cut(id, text);
-    }
+// Whole texts of formats that are read in one go.
+std::vector<DictionaryEntry> read_entries(const CorpusSource& source, const fs::path& file) {
+  if (source.format == "dictd") return read_dictd(file);
+  if (source.format == "wordnet") return read_wordnet(file);
+  std::vector<DictionaryEntry> books;
+  for (std::string& text : read_r_strings(file)) {
+    std::string title = slug(first_line_of(text));
+    books.push_back({std::move(title), std::move(text)});
   }
-  void finish() {
-    give(joined_id_, joined_);
-    joined_.clear();
-  }
-
-  ExtractionCounts counts;
-
- private:
-  bool is_dropped(std::string_view line) const {
-    const size_t begin = line.find_first_not_of(' ');
-    if (begin == std::string_view::npos) return false;
-    const std::string_view trimmed = line.substr(begin, line.find_last_not_of(" \r") + 1 - begin);
-    return std::any_of(source_.drop_lines.begin(), source_.drop_lines.end(), [&](const std::string& start) {
-      return trimmed.starts_with(start) && (start.front() != '[' || trimmed.back() == ']');
-    });
-  }
-
-  std::string clean(std::string_view text) {
-    if (source_.unindent == 0 && source_.drop_lines.empty()) return std::string(text);
-    std::string out;
-    out.reserve(text.size());
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      std::string_view line = text.substr(begin, end - begin);
-      begin = end + 1;
-      if (is_dropped(line)) {
-        ++counts.dropped_lines;
-        continue;
-      }
-      line.remove_prefix(std::min({line.find_first_not_of(' '), line.size(), size_t(source_.unindent)}));
-      out.append(line).push_back('\n');
-    }
-    return out;
-  }
-
-  // A part begins at each line that document_start names; what stands before the first one is a part too.
-  void cut(const std::string& id, std::string_view text) {
-    int64_t part = 0;
-    size_t part_begin = 0;
-    const auto end_part = [&](size_t end) { give(fmt::format("{}/{:03}", id, part++), clean(text.substr(part_begin, end - part_begin))); };
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      if (begin > 0 && begins_with_any_case(text.substr(begin, end - begin), source_.document_start)) {
-        end_part(begin);
-        part_begin = begin;
-      }
-      begin = end + 1;
-    }
-    end_part(text.size());
-  }
-
-  void join(const std::string& id, std::string_view text) {
-    text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-    if (text.empty()) return;
-    if (joined_.empty()) joined_id_ = id;
-    joined_.append(text).append(source_.format == "dictd" ? "\n\n" : "\n");  // an entry has lines of its own, a gloss is one line
-    if (int64_t(joined_.size()) < source_.document_bytes) return;
-    give(joined_id_, joined_);
-    joined_.clear();
-  }
-
-  void give(const std::string& id, std::string_view text) {
-    const size_t last = text.find_last_not_of(" \t\r\n");
-    if (last == std::string_view::npos) return;
-    size_t begin = text.find_first_not_of(" \t\r\n");
-    begin = begin == 0                                          ? 0
-            : text.rfind('\n', begin) == std::string_view::npos ? 0
-                                                                : text.rfind('\n', begin) + 1;  // keeps the first line's indent
-    sink_({std::string(text.substr(begin, last + 1 - begin)) + "\n", source_.name, id});
-  }
-
-  const CorpusSource& source_;
-  const DocumentSink& sink_;
-  std::string joined_, joined_id_;
-};
-
-// on_progress: share of the file done.
-void read_pieces(const CorpusSource& source, const fs::path& file, const std::string& id, DocumentCutter& cutter,
-                 const ShareSink& on_progress) {
-  const auto report = [&](uint64_t done, uint64_t total) {
-    if (on_progress && done % 256 == 0) on_progress(double(done) / double(total));
-  };
-  if (source.format == "r-strings") {
-    for (std::string& text : read_r_strings(file)) {
-      const std::string title = slug(first_line_of(text));
-      cutter.piece(title, std::move(text));
-    }
-  } else if (source.format == "dictd" || source.format == "wordnet") {
-    std::vector<DictionaryEntry> entries = source.format == "dictd" ? read_dictd(file) : read_wordnet(file);
-    for (size_t i = 0; i < entries.size(); ++i) {
-      cutter.piece(entries[i].headword, std::move(entries[i].text));
-      report(i, entries.size());
-    }
-  } else if (is_jsonl(file)) {
-    TextReader reader(file);
-    int64_t documents = 0;
-    for (Document document; reader.next(document); ++documents) {
-      cutter.piece(document.id, std::move(document.text));
-      if (on_progress && documents % 256 == 0) on_progress(double(reader.consumed_bytes()) / double(reader.total_bytes()));
-    }
-  } else {
-    cutter.piece(id, read_decompressed(file));
-  }
+  return books;
 }
 
 }  // namespace
 
-std::vector<fs::path> source_files(const CorpusSource& source, const fs::path& root) {
-  std::vector<fs::path> files;
-  const std::vector<std::string> whole = {"."};
-  for (const std::string& name : source.files.empty() ? whole : source.files) {
-    const fs::path place = name == "." ? root : root / name;
-    FB_CHECK(fs::exists(place), "source {}: expected {} in {}, got nothing of that name", source.name, name,
-             source.package.empty() ? root.string() : source.package);
-    if (fs::is_directory(place)) {
-      for (const fs::path& file : files_below(source, place)) {
-        if (wanted(source, file, root)) files.push_back(file);
-      }
-    } else {
-      files.push_back(place);
+std::vector<SourceFile> source_files(const CorpusSource& source, const fs::path& root, ReadReport& report, const fs::path& output) {
+  std::vector<SourceFile> files;
+  WalkRules rules;
+  rules.suffixes = source.suffixes;
+  rules.skip = source.skip;
+  rules.follow_links = source.package.empty();
+  rules.output = output;
+  for (const std::string& path : source.paths) {
+    const fs::path place = fs::path(path).has_filename() ? fs::path(path) : fs::path(path).parent_path();
+    rules.base = place;
+    add_files(source, place, place.parent_path(), rules, report, files);
+  }
+  if (source.paths.empty()) {
+    rules.base = root;
+    // Ids begin below the one folder that the recipe names, so that they do not change with the version in its path.
+    const fs::path base = source.files.size() == 1 && source.files[0] != "." ? root / source.files[0] : root;
+    const std::vector<std::string> whole = {"."};
+    for (const std::string& name : source.files.empty() ? whole : source.files) {
+      add_files(source, name == "." ? root : root / name, base, rules, report, files);
     }
   }
-  std::sort(files.begin(), files.end());
-  files.erase(std::unique(files.begin(), files.end()), files.end());
-  FB_CHECK(!files.empty(), "source {}: expected files that fit suffixes and skip, got none", source.name);
+  std::sort(files.begin(), files.end(), [](const SourceFile& a, const SourceFile& b) { return a.path < b.path; });
+  const auto same = [&](const SourceFile& a, const SourceFile& b) {
+    if (a.path == b.path) report.left_out("named twice", b.path.string());
+    return a.path == b.path;
+  };
+  files.erase(std::unique(files.begin(), files.end(), same), files.end());
+  FB_CHECK(!files.empty(), "source {}: expected files that end in {} and fit skip, got none{}", source.name,
+           source.suffixes.empty() ? kTextEndings : "one of suffixes", report.why_nothing());
   return files;
 }
 
-ExtractionCounts extract_documents(const CorpusSource& source, const fs::path& root, const fs::path& file, const DocumentSink& sink,
-                                   const ShareSink& on_progress) {
-  // Ids begin below the one folder that the recipe names, so that they do not change with the version in its path.
-  const fs::path base = source.files.size() == 1 ? root / source.files[0] : root;
-  const std::string id = file == base || file == root ? file.filename().string() : file.lexically_relative(base).string();
+ExtractionCounts extract_documents(const CorpusSource& source, const SourceFile& file, const DocumentSink& sink,
+                                   const ShareSink& on_progress, ReadReport& report) {
   DocumentCutter cutter(source, sink);
-  read_pieces(source, file, id, cutter, on_progress);
+  ExtractionCounts counts;
+  const double size = std::max(1.0, double(fs::file_size(file.path)));
+  if (source.format == "text") {
+    TextRules rules;
+    rules.encoding = source.encoding;
+    rules.keep_crlf = source.crlf == "keep";
+    if (const auto reader = open_text(file.path, file.id, rules, file.named, report)) {
+      int64_t documents = 0;
+      for (Document document; reader->next(document); ++documents) {
+        cutter.add(document.id, document.part <= 0, document.text);
+        if (on_progress && (documents % 256 == 0 || document.part >= 0)) on_progress(double(reader->consumed()) / size);
+      }
+      counts.repaired = reader->repaired();
+    }
+  } else {
+    const std::vector<DictionaryEntry> entries = read_entries(source, file.path);
+    report.file_read(fs::file_size(file.path));
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const bool valid = utf8_valid_prefix(entries[i].text) == entries[i].text.size();
+      if (!valid) report.repaired("bytes that are no UTF-8, now U+FFFD", file.path.string() + ": " + entries[i].headword);
+      counts.repaired += !valid;
+      report.text_read(entries[i].text.size());
+      cutter.add(entries[i].headword, true, valid ? entries[i].text : utf8_lossy(entries[i].text));
+      if (on_progress && i % 256 == 0) on_progress(double(i) / double(entries.size()));
+    }
+  }
   cutter.finish();
-  return cutter.counts;
+  counts.pieces = cutter.pieces();
+  counts.dropped_lines = cutter.dropped_lines();
+  return counts;
 }
 
 }  // namespace finback

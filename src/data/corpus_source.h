@@ -1,5 +1,5 @@
-// One source of a recipe as a stream of documents: find its files, read them by their format, clean lines, cut or join into documents.
-// Knows nothing of splits, duplicates or output. One thread.
+// One source of a recipe as a stream of documents: find its files, read them by their format, give them to a DocumentCutter. Knows nothing of
+// splits, duplicates or output. One thread.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,9 +11,17 @@
 
 namespace finback {
 
-// The files of `source` under `root` (an unpacked package, or its local path) in name order; symbolic links are skipped. Throws Error when
-// there are none.
-std::vector<std::filesystem::path> source_files(const CorpusSource& source, const std::filesystem::path& root);
+// A file of a source: named by the user, or met on a walk over a folder; what its documents are called.
+struct SourceFile {
+  std::filesystem::path path;
+  std::string id;
+  bool named = false;
+};
+
+// The files of `source` under `root` (an unpacked package, or its local path; not looked at when the source has several paths) in name order.
+// What a walk over a folder leaves out goes to `report`. output: the folder that is written, never read. Throws Error when there are no files.
+std::vector<SourceFile> source_files(const CorpusSource& source, const std::filesystem::path& root, ReadReport& report,
+                                     const std::filesystem::path& output = {});
 
 struct ExtractionCounts {
   int64_t pieces = 0;    // files, entries, glosses, books
@@ -24,7 +32,7 @@ using ShareSink = std::function<void(double share_done)>;
 
 // Gives every document of one of the source's files to `sink`, in order: never empty, no blank lines at the ends, one newline behind. on_progress
 // may be null. Throws Error for a file that is not of the source's format, naming the place.
-ExtractionCounts extract_documents(const CorpusSource& source, const std::filesystem::path& root, const std::filesystem::path& file,
-                                   const DocumentSink& sink, const ShareSink& on_progress);
+ExtractionCounts extract_documents(const CorpusSource& source, const SourceFile& file, const DocumentSink& sink,
+                                   const ShareSink& on_progress, ReadReport& report);
 
 }  // namespace finback

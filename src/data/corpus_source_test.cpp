@@ -56,9 +56,10 @@ void write_dictd(const fs::path& folder, const std::vector<std::pair<std::string
 
 std::vector<Document> extract(const CorpusSource& source, const fs::path& root) {
   std::vector<Document> documents;
-  for (const fs::path& file : source_files(source, root)) {
+  ReadReport report;
+  for (const SourceFile& file : source_files(source, root, report)) {
     extract_documents(
-        source, root, file, [&](Document&& document) { documents.push_back(document); }, nullptr);
+        source, file, [&](Document&& document) { documents.push_back(document); }, nullptr, report);
   }
   return documents;
 }
@@ -173,23 +174,25 @@ TEST(CorpusSource, TakesFilesBySuffixWithoutSkippedPathsAndLinks) {
   EXPECT_EQ(documents[0].id, "a.rst");
   EXPECT_EQ(documents[1].id, "sub/d.rst");
   source.files = {"nowhere"};
-  EXPECT_NE(failure([&] { source_files(source, folder); }).find("nowhere"), std::string::npos);
+  EXPECT_NE(failure([&] { extract(source, folder); }).find("nowhere"), std::string::npos);
   source.files = {"doc"};
   source.suffixes = {".none"};
-  EXPECT_NE(failure([&] { source_files(source, folder); }).find("got none"), std::string::npos);
+  EXPECT_NE(failure([&] { extract(source, folder); }).find("got none"), std::string::npos);
 }
 
 TEST(CorpusSource, CountsRepairedPieces) {
   const fs::path folder = fresh("corpus_source_repair");
   write_file_atomic(folder / "a.txt",
-                    "fa\xe7"
+                    "fa\xff"
                     "ade");
   CorpusSource source;
   source.name = "s";
   source.path = folder;
+  ReadReport report;
   const ExtractionCounts counts = extract_documents(
-      source, folder, folder / "a.txt", [](Document&& document) { EXPECT_EQ(document.text, "fa\uFFFDade\n"); }, nullptr);
+      source, {folder / "a.txt", "a.txt", true}, [](Document&& document) { EXPECT_EQ(document.text, "fa\uFFFDade\n"); }, nullptr, report);
   EXPECT_EQ(counts.repaired, 1);
+  EXPECT_NE(report.table().find("a.txt (1 times)"), std::string::npos);
 }
 
 }  // namespace

@@ -6,10 +6,13 @@
 
 #include "base/error.h"
 #include "data/byte_stream.h"
+#include "data/line_reader.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
+
+const TextRules kAsItIs = {.exact = true};  // offsets and marks are the format's own
 
 // dictd's numbers: base 64, most significant digit first.
 std::optional<uint64_t> base64_number(std::string_view digits) {
@@ -38,7 +41,7 @@ std::vector<DictionaryEntry> read_dictd(const fs::path& path) {
     std::string headword;
   };
   std::map<uint64_t, Place> places;  // by offset: the order of the file, one entry a place
-  LineReader lines(index);
+  LineReader lines(index, kAsItIs);
   for (std::string line; lines.next(line);) {
     const size_t first = line.find('\t'), second = line.find('\t', first + 1);
     const bool shaped = first != std::string::npos && second != std::string::npos;
@@ -59,7 +62,7 @@ std::vector<DictionaryEntry> read_dictd(const fs::path& path) {
 
 std::vector<DictionaryEntry> read_wordnet(const fs::path& path) {
   std::vector<DictionaryEntry> entries;
-  LineReader lines(path);
+  LineReader lines(path, kAsItIs);
   for (std::string line; lines.next(line);) {
     if (line.starts_with("  ")) continue;  // the licence at the top of each file
     const size_t bar = line.find("| ");

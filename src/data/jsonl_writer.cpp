@@ -43,7 +43,7 @@ JsonlWriter::JsonlWriter(const std::filesystem::path& path) : stream_(std::make_
 JsonlWriter::~JsonlWriter() = default;
 
 void JsonlWriter::write(const Document& document) {
-  const Json line = {{"text", document.text}, {"source", document.source}, {"id", document.id}};
+  const Json line = {{"text", document.text}, {"source", document.source}, {"id", document_name(document)}};
   stream_->compress(dump_json_line(line) + "\n", ZSTD_e_continue);
   ++documents_;
   text_bytes_ += int64_t(document.text.size());

@@ -1,4 +1,4 @@
-// Documents as .jsonl.zst, {"text", "source", "id"} a line, written atomically. The same documents give the same bytes (same zstd library).
+// Documents as .jsonl.zst, {"text", "source", "id"} a line (the id is document_name), written atomically. The same documents give the same bytes (same zstd library).
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -32,7 +32,8 @@ std::vector<uint32_t> encode_document(const Tokenizer& tokenizer, const Ends& en
 
 void tokenize_split(const fs::path& corpus, const std::string& split, const Tokenizer& tokenizer, const Ends& ends, TokenWriter& writer) {
   writer.begin_split(split);
-  TextReader reader(corpus, split);
+  ReadReport report(parse_bad_limit("0"));  // a corpus of ours has no bad line
+  TextReader reader(corpus, report, split);
   Progress progress("tokenize " + split, double(reader.total_bytes()) / 1e6, "MB");
   for (bool more = true; more;) {
     std::vector<std::string> texts;

@@ -1,0 +1,18 @@
+#include "cli/reading_flags.h"
+
+#include "base/error.h"
+
+namespace finback {
+
+void declare_reading_flags(Args& args) {
+  args.flag("max-bad", "N|P%", "records that may be repaired or left out before it is an error (default 1%, and 10 in any case)")
+      .toggle("strict", "no such record and no repaired byte: the same as --max-bad 0");
+}
+
+BadLimit bad_limit(const Args& args) {
+  if (args.has("max-bad") && args.has("strict")) throw UsageError("--strict is --max-bad 0: give one of the two");
+  if (args.has("strict")) return parse_bad_limit("0");
+  return args.has("max-bad") ? parse_bad_limit(*args.get("max-bad")) : BadLimit{};
+}
+
+}  // namespace finback
