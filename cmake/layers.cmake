@@ -10,11 +10,12 @@ foreach(line IN LISTS layer_lines)
 endforeach()
 
 # Libraries beyond the folder's lower ranks.
-set(extra_base fmt::fmt Threads::Threads PkgConfig::XXHASH)
+set(extra_base fmt::fmt Threads::Threads PkgConfig::XXHASH PkgConfig::UTF8PROC)
 set(extra_gemm PkgConfig::HWY)
 set(extra_machine PkgConfig::HWY)
 set(extra_tokenizer PkgConfig::PCRE2 PkgConfig::UTF8PROC)
 set(extra_data PkgConfig::ZSTD ZLIB::ZLIB)
+set(extra_cli PkgConfig::EDIT)
 
 # Tables of configs/ that a folder's library carries: pattern=symbol.
 set(tables_cost prices.toml=kPricesToml hardware/*.toml=kHardwareToml)
