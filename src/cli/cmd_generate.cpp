@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <iterator>
+#include <utility>
 
+#include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
@@ -35,7 +38,7 @@ Args generate_args() {
       .flag("seed", "N", "same seed, same text (default 0)")
       .flag("stop", "TEXT", "end before this text; may be given several times")
       .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json and generation_config.json")
-      .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt, a conversation")
+      .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
       .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
       .flag("system", "TEXT", "system message of --chat")
       .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens")
@@ -77,9 +80,9 @@ std::vector<int32_t> parse_ids(const std::string& text) {
 
 // What the flags ask of which model.
 struct Asked {
-  bool chat = false, turns = false, json = false;  // turns: one after the other, from a terminal
-  Conversation conversation;                       // of --chat
-  Request request;                                 // all but the prompt
+  bool chat = false, json = false;
+  Conversation conversation;  // of --chat
+  Request request;            // all but the prompt
   TextOptions options;
   TextModel model;
 };
@@ -88,7 +91,6 @@ struct Asked {
 Asked read_flags(const Args& args, const fs::path& folder) {
   Asked asked;
   asked.chat = args.has("chat");
-  asked.turns = asked.chat && !args.has("prompt") && ::isatty(STDIN_FILENO) == 1;
   asked.json = args.has("json");
   asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
   if (args.has("system")) asked.conversation.add("system", *args.get("system"));
@@ -104,13 +106,18 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   return asked;
 }
 
-// The next text to continue; nothing when a conversation ends.
-std::optional<std::string> next_text(const Args& args, bool turns) {
-  std::string text = args.get_or("prompt", "");
-  if (args.has("ids") || args.has("prompt")) return text;
-  if (!turns) return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  fmt::print(stderr, "> ");
-  return std::getline(std::cin, text) ? std::optional(text) : std::nullopt;
+// The text to continue.
+std::string prompt_text(const Args& args) {
+  if (args.has("ids") || args.has("prompt")) return args.get_or("prompt", "");
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+// Whether somebody sits at a terminal and wants to talk: that is the other verb's.
+bool wants_conversation(const Args& args) {
+  const bool wants = args.has("chat") && !args.has("prompt") && ::isatty(STDIN_FILENO) == 1;
+  for (const char* flag : {"json", "stop", "ignore-eos"})
+    FB_CHECK(!wants || !args.has(flag), "--{}: expected --prompt TEXT with it, or finback chat without it", flag);
+  return wants;
 }
 
 std::vector<int32_t> prompt_ids(const Args& args, Asked& asked, const std::string& text) {
@@ -130,7 +137,7 @@ void print_end(const Asked& asked, const Answer& answer, double seconds) {
   }
   fmt::print("\n");
   std::fflush(stdout);
-  fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", answer.ids.size(), double(answer.ids.size()) / seconds);
+  if (!quiet()) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", answer.ids.size(), double(answer.ids.size()) / seconds);
 }
 
 }  // namespace
@@ -141,25 +148,31 @@ int cmd_generate(Words words) {
   const fs::path folder = args.required(0, "a model folder");
   args.at_most(1);
   check_flags(args);
+  if (wants_conversation(args)) return run_chat(args);
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   Asked asked = read_flags(args, folder);
   const Timer loaded;
-  std::optional<Engine> engine;
-  while (const std::optional<std::string> text = next_text(args, asked.turns)) {
-    asked.request.prompt = prompt_ids(args, asked, *text);
-    // A conversation grows to the model's limit; one request needs a cache of its own length.
-    const int64_t limit = asked.model.transformer->config().max_position_embeddings;
-    const int64_t tokens = asked.turns ? limit : std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens);
-    if (!engine) engine.emplace(*asked.model.transformer, EngineOptions{.max_sequence_tokens = tokens});
-    const Timer timer;
-    if (!asked.json && !asked.chat) print_piece(*text);
-    const auto [answer, prefill_seconds, decode_seconds] =
-        generate_text(*engine, asked.model.tokenizer_or_null(), asked.request, asked.options, asked.json ? nullptr : print_piece);
-    print_end(asked, answer, timer.seconds());
-    count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
-    if (!asked.turns) break;
-    asked.conversation.add("assistant", answer.text);
-  }
+  const std::string text = prompt_text(args);
+  asked.request.prompt = prompt_ids(args, asked, text);
+  const int64_t limit = asked.model.transformer->config().max_position_embeddings;
+  Engine engine(*asked.model.transformer,
+                {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens)});
+  const Timer timer;
+  bool echoed = asked.json || asked.chat;
+  const auto echo = [&] {
+    if (!std::exchange(echoed, true)) print_piece(text);
+  };
+  // The prompt is shown when it was read: progress of reading would be written over it.
+  const auto show = [&](std::string_view piece) {
+    echo();
+    print_piece(piece);
+  };
+  const std::function<void(std::string_view)> on_text = asked.json ? nullptr : std::function<void(std::string_view)>(show);
+  const auto [answer, prefill_seconds, decode_seconds] =
+      generate_text(engine, asked.model.tokenizer_or_null(), asked.request, asked.options, on_text);
+  echo();
+  print_end(asked, answer, timer.seconds());
+  count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
   usage.wall_seconds += loaded.seconds();
   if (args.has("usage")) write_usage(*args.get("usage"), usage);
   return 0;

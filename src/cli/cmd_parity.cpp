@@ -1,5 +1,6 @@
 // finback parity: what a model computes on given ids, for comparison with other software.
 #include "base/fields.h"
+#include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "model/checkpoint.h"
@@ -48,7 +49,10 @@ int cmd_parity(Words words) {
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
   const auto model = load_model(folder, device, options.gradients);
   if (weights != Precision::kF32) model->store_weights(weights);
-  fmt::print("{}: loss {:.6f}\n", *out_file, write_parity(*model, ids, options, *out_file));
+  Progress progress("computing");
+  const double loss = write_parity(*model, ids, options, *out_file);
+  progress.vanish();
+  fmt::print("{}: loss {:.6f}\n", *out_file, loss);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "base/progress.h"
 #include "model/checkpoint.h"
 #include "model/fp8_scales.h"
 #include "model/safetensors.h"
@@ -175,9 +176,16 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
     }
     check_copy(files, name, original, folder.string());
   }
+  const auto megabytes = [&](const std::string& name) { return double(files.entry(name).end - files.entry(name).begin) / 1e6; };
+  double total = 0, done = 0;
+  for (const std::string& name : files.names()) total += expected.contains(name) ? megabytes(name) : 0;
+  Progress progress("reading weights of " + folder.string(), total, "MB");
   for (const std::string& name : files.names()) {
-    if (expected.contains(name)) destination(parameters, name).copy_(read_tensor(files, name));
+    if (!expected.contains(name)) continue;
+    destination(parameters, name).copy_(read_tensor(files, name));
+    progress.update(done += megabytes(name));
   }
+  progress.vanish();
   parameters.touch();
 }
 
