@@ -10,11 +10,12 @@ foreach(line IN LISTS layer_lines)
 endforeach()
 
 # Libraries beyond the folder's lower ranks.
-set(extra_base fmt::fmt Threads::Threads PkgConfig::XXHASH)
+set(extra_base fmt::fmt Threads::Threads PkgConfig::XXHASH PkgConfig::UTF8PROC)
 set(extra_gemm PkgConfig::HWY)
 set(extra_machine PkgConfig::HWY)
 set(extra_tokenizer PkgConfig::PCRE2 PkgConfig::UTF8PROC)
 set(extra_data PkgConfig::ZSTD ZLIB::ZLIB)
+set(extra_cli PkgConfig::EDIT)
 
 # Tables of configs/ that a folder's library carries: pattern=symbol.
 set(tables_cost prices.toml=kPricesToml hardware/*.toml=kHardwareToml)
@@ -127,6 +128,18 @@ function(finback_add_layers)
   endforeach()
 endfunction()
 
+# The commit in the program: looked up at each build, compiled anew only when it is another one.
+function(finback_add_stamp)
+  set(stamp ${CMAKE_BINARY_DIR}/generated/build_stamp.cpp)
+  add_custom_target(finback_stamp_file BYPRODUCTS ${stamp}
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUT=${stamp} -DVERSION=${PROJECT_VERSION}
+            "-DCOMPILER=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}" -P ${CMAKE_SOURCE_DIR}/cmake/build_stamp.cmake)
+  add_library(finback_stamp STATIC ${stamp})
+  add_dependencies(finback_stamp finback_stamp_file)
+  target_link_libraries(finback_stamp PRIVATE finback_flags)
+  target_link_libraries(finback_cli PUBLIC finback_stamp)
+endfunction()
+
 # build/finback: main, the library of cli and every *_bench.cpp, collected into one generated list so that a new bench needs no edit.
 # The benches are a library that cli stands on: its tests name no bench, yet a build with sanitizers keeps every reference.
 function(finback_add_cli)
@@ -162,6 +175,7 @@ ${entries}  };
   target_link_libraries(finback_benches PRIVATE ${timed})
   target_precompile_headers(finback_benches REUSE_FROM finback_pch)
   target_link_libraries(finback_cli PUBLIC finback_benches)
+  finback_add_stamp()
   add_executable(finback ${CMAKE_SOURCE_DIR}/src/cli/main.cpp)
   target_link_libraries(finback PRIVATE finback_cli torch)
   target_precompile_headers(finback REUSE_FROM finback_pch)

@@ -1,56 +1,119 @@
 #include "base/progress.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <signal.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
+#include "base/status_line.h"
+
 namespace finback {
+namespace {
 
-bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+constexpr double kSilentSeconds = 2, kTerminalSeconds = 0.2, kPlainSeconds = 8;
 
-void status_line(const std::string& text, bool last) {
-  if (stderr_is_terminal()) {
-    fmt::print(stderr, "\r\033[K{}{}", text, last ? "\n" : "");
-  } else {
-    fmt::print(stderr, "{}\n", text);
-  }
-  std::fflush(stderr);
+std::atomic<Progress*> newest{nullptr};
+
+// Signals are for the thread that works: a handler there ends a wait, one here would end none.
+std::thread start_without_signals(const auto& body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(body);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
 }
 
-Progress::Progress(std::string what, double total, std::string unit)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), terminal_(stderr_is_terminal()) {}
+}  // namespace
+
+std::vector<LinePart> progress_parts(const ProgressState& s, bool last) {
+  std::vector<LinePart> parts = {{s.what + (s.unit.empty() ? "" : ":"), 1, 12}};
+  if (!s.unit.empty()) {
+    const bool known = s.total > 0;
+    parts.push_back({human_count(s.done) + (known ? " of " + human_count(s.total) : "") + " " + s.unit, known ? 3 : 0});
+    if (known) parts.push_back({fmt::format("{:.0f} %", std::floor(100 * std::min(1.0, s.done / s.total))), 0});
+    if (s.rate > 0) parts.push_back({human_count(s.rate) + " " + s.unit + "/s", 4});
+  }
+  if (last) {
+    parts.push_back({"took " + human_duration(s.seconds), 2});
+  } else if (!s.unit.empty() && s.total > 0 && std::isfinite(s.seconds_left)) {
+    parts.push_back({human_duration(s.seconds_left) + " left", 2});
+  } else {
+    parts.push_back({human_duration(s.seconds), 2});
+  }
+  if (!s.note.empty()) parts.push_back({s.note, 5});
+  return parts;
+}
+
+Progress::Progress(std::string what, double total, std::string unit) : terminal_(stderr_is_terminal()) {
+  state_.what = std::move(what);
+  state_.total = total;
+  state_.unit = std::move(unit);
+  outer_ = newest.exchange(this);
+  if (!quiet()) ticker_ = start_without_signals([this] { run(); });
+}
 
 Progress::~Progress() {
-  if (shown_ && !finished_ && terminal_) fmt::print(stderr, "\n");
+  stop();
+  if (shown_) end_status();
 }
 
 void Progress::update(double done, const std::string& note) {
-  done_ = done;
+  const std::lock_guard lock(mutex_);
   const double now = timer_.seconds();
-  if (now < 2 || now - printed_at_ < (terminal_ ? 0.2 : 10)) return;
-  printed_at_ = now;
-  print(done, note, false);
+  pace_.advance(done - state_.done, now - updated_at_);
+  state_.done = done;
+  state_.note = note;
+  updated_at_ = now;
 }
 
 void Progress::finish(const std::string& note) {
-  finished_ = true;
-  if (shown_ || timer_.seconds() > 2) print(done_, note, true);
+  stop();
+  ProgressState end = state();
+  end.note = note;
+  end.rate = end.done / end.seconds;
+  if (shown_ || end.seconds > kSilentSeconds) show_status(progress_parts(end, true), true);
+  shown_ = false;
 }
 
-void Progress::print(double done, const std::string& note, bool last) {
-  shown_ = true;
-  const double seconds = timer_.seconds(), rate = done / seconds;
-  std::string line = what_ + ": " + human_count(done);
-  if (total_ > 0) line += fmt::format(" of {} ({:.0f} %)", human_count(total_), 100 * done / total_);
-  line += fmt::format(" {}, {} {}/s", unit_, human_count(rate), unit_);
-  if (last) {
-    line += ", took " + human_duration(seconds);
-  } else if (total_ > 0 && rate > 0) {
-    line += ", " + human_duration((total_ - done) / rate) + " left";
+void Progress::vanish() {
+  stop();
+  if (shown_) erase_status();
+  shown_ = false;
+}
+
+ProgressState Progress::state() const {
+  ProgressState state = state_;
+  state.seconds = timer_.seconds();
+  state.rate = pace_.rate();
+  state.seconds_left = std::max(0.0, pace_.seconds_left(state.total - state.done) - (state.seconds - updated_at_));
+  return state;
+}
+
+// The ticker: prints until the work ends.
+void Progress::run() {
+  std::unique_lock lock(mutex_);
+  const auto pause = [&](double seconds) { wake_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return stopping_; }); };
+  for (pause(kSilentSeconds); !stopping_; pause(terminal_ ? kTerminalSeconds : kPlainSeconds)) {
+    if (newest != this) continue;
+    shown_ = true;
+    show_status(progress_parts(state(), false), false);
   }
-  status_line(note.empty() ? line : line + ", " + note, last);
+}
+
+void Progress::stop() {
+  if (newest == this) newest = outer_;
+  if (!ticker_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  ticker_.join();
 }
 
 }  // namespace finback

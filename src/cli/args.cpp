@@ -16,6 +16,8 @@ bool is_flag(const std::string& word) { return word.size() > 2 && word.starts_wi
 bool is_short_flag(const std::string& word) {
   return word.size() > 1 && word[0] == '-' && word[1] != '-' && !(word[1] >= '0' && word[1] <= '9');
 }
+VerbFlags* collected = nullptr;
+
 // --name=value without the dashes and the value.
 std::string flag_name(const std::string& word) { return word.substr(2, word.find('=') - 2); }
 
@@ -41,11 +43,19 @@ Args& Args::repeatable(const std::string& name, const std::string& value_name, c
 
 Args& Args::toggle(const std::string& name, const std::string& help) { return flag(name, "", help); }
 
-Args& Args::accept_overrides(const std::string& help_text) {
-  accepts_overrides_ = true;
-  override_help_ = help_text;
+Args& Args::developer() {
+  declared_.back().developer = true;
   return *this;
 }
+
+Args& Args::accept_overrides(const std::string& help_text, std::vector<std::string> keys) {
+  accepts_overrides_ = true;
+  override_help_ = help_text;
+  override_keys_ = std::move(keys);
+  return *this;
+}
+
+void Args::collect_into(VerbFlags* table) { collected = table; }
 
 const Args::Declared* Args::find(const std::string& name) const {
   for (const Declared& declared : declared_) {
@@ -55,14 +65,18 @@ const Args::Declared* Args::find(const std::string& name) const {
 }
 
 bool Args::parse(std::span<const std::string> words) {
+  if (collected) {
+    *collected = {declared_, override_keys_};
+    return false;
+  }
   bool flags = true;  // until "--"
   while (!words.empty()) {
     const std::string& word = words.front();
     size_t taken = 1;
     if (flags && word == "--") {
       flags = false;
-    } else if (flags && (word == "--help" || word == "-h")) {
-      fmt::print("{}", help());
+    } else if (flags && (word == "--help" || word == "--help-all" || word == "-h")) {
+      fmt::print("{}", help(word == "--help-all"));
       return false;
     } else if (flags && is_short_flag(word)) {
       throw UsageError(fmt::format("unknown flag {}. Hint: flags have two dashes; finback {} --help", word, verb()));
@@ -174,18 +188,22 @@ int64_t Args::integer(const std::string& name, int64_t fallback, int64_t low, in
   return int64_t(value);
 }
 
-std::string Args::help() const {
+std::string Args::help(bool all) const {
   std::string text = "usage: finback " + usage_ + "\n\n" + about_ + "\n";
-  const auto add = [&](const char* title, auto begin, auto end) {
-    if (begin != end) text += title;
+  const auto add = [&](const char* title, auto begin, auto end, bool developer) {
     for (auto flag = begin; flag != end; ++flag) {
+      if (flag->developer != developer) continue;
+      text += title;
+      title = "";
       text += fmt::format("  {:<28} {}\n", "--" + flag->name + (flag->value_name.empty() ? "" : " " + flag->value_name), flag->help);
     }
   };
   const auto own = declared_.begin() + ptrdiff_t(of_every_verb_);
-  add("\nflags\n", own, declared_.end());
-  if (accepts_overrides_) text += "\nrecipe keys, each also a flag --section.key=value\n" + override_help_;
-  add("\nevery verb also takes\n", declared_.begin(), own);
+  add("\nflags\n", own, declared_.end(), false);
+  if (accepts_overrides_) text += "\n" + override_help_;
+  add("\nevery verb also takes\n", declared_.begin(), own, false);
+  text += fmt::format("  {:<28} {}\n", "--help-all", all ? "this text" : "this text and the flags for tests and developers");
+  if (all) add("\nfor tests and developers\n", declared_.begin(), declared_.end(), true);
   return text + "\nexample\n  " + example_ + "\n";
 }
 

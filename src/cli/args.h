@@ -1,6 +1,7 @@
 // The arguments of one verb: positional ones, --flag=value, --flag value, --switch; behind "--" all are positional. Unknown flags are a
 // UsageError that names the nearest one. A verb declares what it takes, then asks; --help prints what was declared and the example. The flags
-// that every verb takes (cli/process_flags.h) stand in the same table: only it knows which arguments are values of other flags.
+// that every verb takes (cli/process_flags.h) stand in the same table: only it knows which arguments are values of other flags. Shell completion comes
+// from it too.
 #pragma once
 #include <optional>
 #include <span>
@@ -8,6 +9,18 @@
 #include <vector>
 
 namespace finback {
+
+// A flag as --help and shell completion show it. `value_name`: empty for a switch, "a|b|c" when it is one of these.
+struct FlagHelp {
+  std::string name, value_name, help;
+  bool developer = false;   // for tests and developers: --help-all alone shows it
+  bool repeatable = false;  // collects its values
+};
+// What a verb takes.
+struct VerbFlags {
+  std::vector<FlagHelp> flags;
+  std::vector<std::string> override_keys;  // section.key
+};
 
 class Args {
  public:
@@ -18,9 +31,11 @@ class Args {
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
   Args& repeatable(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
-  Args& accept_overrides(const std::string& help_text);
-  // Parses, then does to the process what the flags of every verb ask. When --help is among them it only prints the help on stdout and
-  // returns false.
+  Args& accept_overrides(const std::string& help_text, std::vector<std::string> keys = {});
+  // The flag declared last is for tests and developers.
+  Args& developer();
+  // Parses, then does to the process what the flags of every verb ask. When --help or --help-all is among them it only prints the help on stdout
+  // and returns false.
   [[nodiscard]] bool parse(std::span<const std::string> words);
   // How many arguments at the start are flags of this table and their values.
   size_t leading_flags(std::span<const std::string> words) const;
@@ -30,6 +45,9 @@ class Args {
   const std::string& required(size_t index, const std::string& what) const;
   // At most this many positional arguments, else a UsageError.
   void at_most(size_t count) const;
+  // While `table` is set (null ends that), parse() of any Args writes what it takes there and returns false.
+  static void collect_into(VerbFlags* table);
+
   bool has(const std::string& name) const;
   std::optional<std::string> get(const std::string& name) const;  // REQUIRES: not repeatable
   std::vector<std::string> all(const std::string& name) const;    // of a repeatable one
@@ -40,16 +58,14 @@ class Args {
   const std::vector<std::pair<std::string, std::string>>& overrides() const { return overrides_; }
 
  private:
-  struct Declared {
-    std::string name, value_name, help;
-    bool repeatable = false;
-  };
+  using Declared = FlagHelp;
   const Declared* find(const std::string& name) const;
   size_t take_flag(std::span<const std::string> words);
   void check_once(const std::string& name, const Declared* declared) const;
-  std::string help() const;
+  std::string help(bool all) const;
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;
+  std::vector<std::string> override_keys_;
   bool accepts_overrides_ = false;
   std::vector<Declared> declared_;  // those of every verb first
   size_t of_every_verb_ = 0;

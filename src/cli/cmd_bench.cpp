@@ -1,7 +1,9 @@
 // finback bench: kernels by name, a whole training step, decoding; each beside this machine's limits measured in the same process.
 #include <algorithm>
+#include <functional>
 
 #include "base/fields.h"
+#include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "infer/bench_decode.h"
@@ -14,6 +16,14 @@ namespace finback {
 namespace {
 
 constexpr int64_t kMany = int64_t{1} << 30;
+
+// Runs work that says nothing on its way.
+Json timed(const char* what, const std::function<Json()>& work) {
+  Progress progress(what);
+  Json result = work();
+  progress.vanish();
+  return result;
+}
 
 void print_report(const Args& args, const Json& json) {
   if (args.has("json")) {
@@ -56,7 +66,8 @@ int bench_step(Words words) {
            precision);
   options.precision = parse_precision(precision, "--precision");
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
-  print_report(args, bench_training_step(load_model_config(find_model_or_config(*args.get("config"))), options));
+  const ModelConfig config = load_model_config(find_model_or_config(*args.get("config")));
+  print_report(args, timed("timing training steps", [&] { return bench_training_step(config, options); }));
   return 0;
 }
 
@@ -79,7 +90,8 @@ int bench_decode_verb(Words words) {
   options.weights = parse_precision(args.get_or("weights", "f32"), "--weights");
   options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
-  print_report(args, bench_decode(load_model_config(find_model_or_config(*args.get("config"))), options));
+  const ModelConfig config = load_model_config(find_model_or_config(*args.get("config")));
+  print_report(args, timed("timing decoding", [&] { return bench_decode(config, options); }));
   return 0;
 }
 
@@ -98,7 +110,9 @@ int bench_ops(Words words) {
   for (const std::string& name : names) {
     if (std::find(known.begin() + 2, known.end(), name) == known.end()) fail_unknown_key(name, "finback bench", known);
   }
+  Progress progress("measuring this machine");
   const MachineProbe probe = probe_machine();
+  progress.vanish();
   Bench bench(probe.fma_peak_gflops, probe.stream_gb_per_s, args.has("json") ? stderr : stdout);
   if (!args.has("json")) {
     fmt::print("{}: {}\n", probe.processor, machine_label(probe));

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <random>
+#include <utility>
 
-#include "base/note.h"
+#include "base/notice.h"
+#include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/standard_streams.h"
@@ -41,7 +44,7 @@ Args generate_args() {
       .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json, generation_config.json and the tokenizer")
       .toggle("control-tokens",
               "read control tokens that the prompt spells (<｜User｜>, <｜fim▁begin｜>, ...) as tokens; else they stay text")
-      .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt, a conversation")
+      .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
       .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
       .flag("system", "TEXT", "system message of --chat")
       .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens")
@@ -85,7 +88,7 @@ std::vector<int32_t> parse_ids(const std::string& text) {
 
 // What the flags ask of which model.
 struct Asked {
-  bool chat = false, turns = false, json = false;  // turns: one after the other, from a terminal
+  bool chat = false, json = false;
   bool control_tokens = false, seed_given = false;
   GenerationConfig defaults;
   Conversation conversation;  // of --chat
@@ -98,7 +101,6 @@ struct Asked {
 Asked read_flags(const Args& args, const fs::path& folder) {
   Asked asked;
   asked.chat = args.has("chat");
-  asked.turns = asked.chat && !args.has("prompt") && ::isatty(STDIN_FILENO) == 1;
   asked.json = args.has("json");
   asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
   if (args.has("system")) asked.conversation.add("system", *args.get("system"));
@@ -106,7 +108,7 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.seed_given = args.has("seed");
   asked.defaults = load_generation_config(folder);
   if (!asked.defaults.not_followed.empty()) {
-    note_once(
+    notice_once(
         fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(asked.defaults.not_followed, ", ")));
   }
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
@@ -122,24 +124,27 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   return asked;
 }
 
-// The next text to continue; nothing when a conversation ends.
-std::optional<std::string> next_text(const Args& args, bool turns) {
-  std::string text = args.get_or("prompt", "");
-  if (args.has("ids") || args.has("prompt")) return text;
-  if (!turns) {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));  // echo and editors end a text with one
-    return text;
-  }
-  fmt::print(stderr, "> ");
-  return std::getline(std::cin, text) ? std::optional(text) : std::nullopt;
+// The text to continue.
+std::string prompt_text(const Args& args) {
+  if (args.has("ids") || args.has("prompt")) return args.get_or("prompt", "");
+  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));  // echo and editors end a text with one
+  return text;
+}
+
+// Whether somebody sits at a terminal and wants to talk: that is the other verb's.
+bool wants_conversation(const Args& args) {
+  const bool wants = args.has("chat") && !args.has("prompt") && ::isatty(STDIN_FILENO) == 1;
+  for (const char* flag : {"json", "stop", "ignore-eos"})
+    FB_CHECK(!wants || !args.has(flag), "--{}: expected --prompt TEXT with it, or finback chat without it", flag);
+  return wants;
 }
 
 std::vector<int32_t> prompt_ids(const Args& args, Asked& asked, const std::string& text) {
   if (args.has("ids")) return parse_ids(*args.get("ids"));
   if (!asked.chat) {
     const std::string spelled = asked.control_tokens ? "" : asked.model.tokenizer->spelled_control_token(text);
-    if (!spelled.empty()) note_once(fmt::format("{} in the prompt stays text. Hint: --control-tokens reads it as a token", spelled));
+    if (!spelled.empty()) notice_once(fmt::format("{} in the prompt stays text. Hint: --control-tokens reads it as a token", spelled));
     return text_prompt(*asked.model.tokenizer, text, asked.control_tokens);
   }
   asked.conversation.add("user", text);
@@ -168,7 +173,7 @@ void print_end(const Asked& asked, const Answer& answer, double seconds) {
   }
   fmt::print("\n");
   flush_stdout();
-  fmt::print(stderr, "[{} tokens, {:.1f} tokens/s{}]\n", answer.ids.size(), double(answer.ids.size()) / seconds, facts);
+  if (!quiet()) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s{}]\n", answer.ids.size(), double(answer.ids.size()) / seconds, facts);
 }
 
 // Before anything of it is shown.
@@ -186,27 +191,33 @@ int cmd_generate(Words words) {
   args.at_most(1);
   check_flags(args);
   const fs::path folder = fs::exists(given) ? find_model_folder(given) : given;  // flags are looked at before a folder that is not there
+  if (wants_conversation(args)) return run_chat(args);
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   Asked asked = read_flags(args, folder);
   const Timer loaded;
-  std::optional<Engine> engine;
-  while (const std::optional<std::string> text = next_text(args, asked.turns)) {
-    asked.request.prompt = prompt_ids(args, asked, *text);
-    check_prompt(asked.request.prompt, asked.model.transformer->config());
-    if (!args.has("max-tokens")) asked.request.max_tokens = asked.defaults.new_tokens(int64_t(asked.request.prompt.size()), 256);
-    // A conversation grows to the model's limit; one request needs a cache of its own length.
-    const int64_t limit = asked.model.transformer->config().max_position_embeddings;
-    const int64_t tokens = asked.turns ? limit : std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens);
-    if (!engine) engine.emplace(*asked.model.transformer, EngineOptions{.max_sequence_tokens = tokens});
-    const Timer timer;
-    if (!asked.json && !asked.chat) print_piece(*text);
-    const auto [answer, prefill_seconds, decode_seconds] =
-        generate_text(*engine, asked.model.tokenizer_or_null(), asked.request, asked.options, asked.json ? nullptr : print_piece);
-    print_end(asked, answer, timer.seconds());
-    count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
-    if (!asked.turns) break;
-    asked.conversation.add("assistant", answer.text);
-  }
+  const std::string text = prompt_text(args);
+  asked.request.prompt = prompt_ids(args, asked, text);
+  check_prompt(asked.request.prompt, asked.model.transformer->config());
+  if (!args.has("max-tokens")) asked.request.max_tokens = asked.defaults.new_tokens(int64_t(asked.request.prompt.size()), 256);
+  const int64_t limit = asked.model.transformer->config().max_position_embeddings;
+  Engine engine(*asked.model.transformer,
+                {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens)});
+  const Timer timer;
+  bool echoed = asked.json || asked.chat;
+  const auto echo = [&] {
+    if (!std::exchange(echoed, true)) print_piece(text);
+  };
+  // The prompt is shown when it was read: progress of reading would be written over it.
+  const auto show = [&](std::string_view piece) {
+    echo();
+    print_piece(piece);
+  };
+  const std::function<void(std::string_view)> on_text = asked.json ? nullptr : std::function<void(std::string_view)>(show);
+  const auto [answer, prefill_seconds, decode_seconds] =
+      generate_text(engine, asked.model.tokenizer_or_null(), asked.request, asked.options, on_text);
+  echo();
+  print_end(asked, answer, timer.seconds());
+  count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
   usage.wall_seconds += loaded.seconds();
   if (args.has("usage")) write_usage(*args.get("usage"), usage);
   return 0;

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/fields.h"
+#include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "model/checkpoint.h"
@@ -52,7 +53,10 @@ int cmd_parity(Words words) {
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
   const auto model = load_model(folder, device, options.gradients);
   if (weights != Precision::kF32) model->store_weights(weights);
-  fmt::print("{}: loss {:.6f}\n", *out_file, write_parity(*model, ids, options, *out_file));
+  Progress progress("computing");
+  const double loss = write_parity(*model, ids, options, *out_file);
+  progress.vanish();
+  fmt::print("{}: loss {:.6f}\n", *out_file, loss);
   return 0;
 }
 

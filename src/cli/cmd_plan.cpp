@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/plan_here.h"
@@ -14,6 +15,7 @@
 #include "plan/campaign_report.h"
 #include "plan/plan_comparison.h"
 #include "plan/plan_rows.h"
+#include "train/recipe_help.h"
 
 namespace finback {
 namespace {
@@ -27,6 +29,7 @@ int plan_rows(const Args& args) {
   const std::string path = *args.get("rows");
   const CsvTable table = CsvTable::parse(read_file(path), path);
   std::string text;
+  Progress progress("predicting the rows of " + path);
   if (args.has("parameters")) {
     const Json list = read_json(*args.get("parameters"));
     FB_CHECK(list.is_array() && !list.empty(), "--parameters: expected a list of parameter sets");
@@ -36,6 +39,7 @@ int plan_rows(const Args& args) {
   } else {
     text = predict_rows(table, fitted_parameters());
   }
+  progress.vanish();
   if (args.has("out")) {
     write_file_atomic(*args.get("out"), text);
   } else {
@@ -94,7 +98,12 @@ int plan_training(const Args& args) {
     requests.push_back(sft);
   }
   std::vector<PhasePlan> phases;
-  for (const PhaseRequest& request : requests) phases.push_back(plan_phase(request, fitted_parameters()));
+  Progress progress("searching layouts", double(requests.size()), "phases");
+  for (const PhaseRequest& request : requests) {
+    phases.push_back(plan_phase(request, fitted_parameters()));
+    progress.update(double(phases.size()));
+  }
+  progress.vanish();
   CampaignPlan campaign = sum_phases(std::move(phases));
   if (args.has("rl")) {
     RlRequest rl;
@@ -196,8 +205,9 @@ Args plan_args() {
       .flag("rows", "FILE.csv", "predict every row of a table of published runs; columns with measured results are not read")
       .flag("out", "FILE.csv", "where --rows writes (default: stdout)")
       .flag("parameters", "FILE.json", "with --rows: a list of parameter sets, for tools/fit_cost")
+      .developer()
       .toggle("json", "one JSON document")
-      .accept_overrides("with --hardware this, recipe keys as of finback train: --section.key=value\n");
+      .accept_overrides("with --hardware this, recipe keys as of finback train: --section.key=value\n", recipe_keys());
   return args;
 }
 
@@ -227,7 +237,9 @@ int cmd_plan(Words words) {
   }
   if (args.get_or("hardware", "") != "this" && !args.overrides().empty()) throw UsageError("recipe keys go with --hardware this only");
   if (args.get_or("hardware", "") == "this") {
+    Progress progress("rehearsing on this machine");
     const PlanHere here = plan_here(args.required(0, "a recipe"), args.overrides(), args.number("rate", 0, 0, 1e6));
+    progress.vanish();
     return print_report(args, here.json, here.text);
   }
   return args.has("serve") || args.has("trace") ? plan_serve(args) : plan_training(args);

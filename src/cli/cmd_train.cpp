@@ -7,12 +7,12 @@
 #include "cli/args.h"
 #include "cli/sample_text.h"
 #include "cli/verbs.h"
+#include "train/recipe_help.h"
 #include "train/train.h"
 
 namespace finback {
 
 int cmd_train(Words words) {
-  TrainConfig defaults;
   Args args("train RECIPE [--resume] [--section.key=value ...]",
             "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, "
             "metrics.jsonl, "
@@ -25,7 +25,8 @@ int cmd_train(Words words) {
       .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
       .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
       .flag("log-rows", "FILE", "write every row trained on and the experts chosen for it as JSON lines, for replaying the run elsewhere")
-      .accept_overrides("recipe keys, also as --section.key=value:\n" + help_fields(defaults));
+      .developer()
+      .accept_overrides(recipe_help(), recipe_keys());
   if (!args.parse(words)) return 0;
   args.at_most(1);
   if (args.has("resume") && args.has("overwrite")) throw UsageError("--resume and --overwrite exclude each other");

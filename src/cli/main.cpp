@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "base/status_line.h"
 #include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "model/tensor_memory.h"
@@ -15,33 +16,13 @@
 namespace finback {
 namespace {
 
-struct Verb {
-  const char* name;
-  int (*run)(Words);
-  const char* about;
-};
-
-constexpr Verb kVerbs[] = {
-    {"corpus", cmd_corpus, "build a text corpus from a recipe: fetch, extract, deduplicate, split"},
-    {"tokenizer", cmd_tokenizer, "train a byte-level BPE tokenizer; encode and decode with any tokenizer.json"},
-    {"tokenize", cmd_tokenize, "turn a corpus into token shards"},
-    {"train", cmd_train, "pretrain a model from a recipe; --resume continues exactly"},
-    {"generate", cmd_generate, "continue a prompt, or chat"},
-    {"inspect", cmd_inspect, "parameters, FLOPs, cache bytes and memory of a model or config.json"},
-    {"parity", cmd_parity, "write logits, loss and gradients for comparison with other software"},
-    {"convert", cmd_convert, "re-encode a model folder: f32, bf16, fp8"},
-    {"plan", cmd_plan, "what a run will cost: step time, memory, hours, energy, dollars; tables of runs; comparisons"},
-    {"bill", cmd_bill, "add up what runs cost"},
-    {"bench", cmd_bench, "time kernels, a training step, decoding; beside this machine's measured limits"},
-};
-
 void print_help() {
   fmt::print(
       "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [ARGUMENTS] [--flags]\n\n");
-  for (const Verb& verb : kVerbs) fmt::print("  {:<10} {}\n", verb.name, verb.about);
+  for (const Verb& verb : verb_table()) fmt::print("  {:<10} {}\n", verb.name, verb.about);
   fmt::print(
       "\nfinback VERB --help explains a verb with an example. Reports go to stdout (--json: one JSON document), progress to stderr.\n"
-      "Exit codes: 0 done, 1 a mistake in the input, 2 an unknown verb or flag.\n\nexample\n"
+      "Exit codes: 0 done, 1 a mistake in the input, 2 an unknown verb or flag, 130 stopped by Ctrl-C. NO_COLOR=1: no colours.\n\nexample\n"
       "  finback generate runs/quickstart/latest --prompt \"It was\"\n");
 }
 
@@ -50,14 +31,15 @@ int run(const std::vector<std::string>& words) {
     print_help();
     return words.empty() ? 2 : 0;
   }
-  for (const Verb& verb : kVerbs) {
+  if (words[0] == "--version" || words[0] == "-V" || words[0] == "-v") return cmd_version(Words(words).subspan(1));
+  for (const Verb& verb : verb_table()) {
     if (words[0] != verb.name) continue;
     keep_tensor_memory();
     at::set_num_threads(1);  // all parallelism is our pool's
     return verb.run(Words(words).subspan(1));
   }
   std::vector<std::string> names;
-  for (const Verb& verb : kVerbs) names.push_back(verb.name);
+  for (const Verb& verb : verb_table()) names.push_back(verb.name);
   const std::string near = nearest_word(words[0], names);
   throw UsageError(
       fmt::format("unknown verb \"{}\"{}. Hint: finback --help", words[0], near.empty() ? "" : ", did you mean " + near + "?"));
@@ -66,6 +48,7 @@ int run(const std::vector<std::string>& words) {
 // libtorch's messages carry a backtrace after the first line.
 int fail(int code, const std::string& message) {
   std::fflush(stdout);
+  end_status();
   fmt::print(stderr, "finback: {}\n", message.substr(0, message.find('\n')));
   return code;
 }

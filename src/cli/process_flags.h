@@ -1,4 +1,4 @@
-// The flags that every verb takes, and what they do to the process: --threads, --kernels, --poison, --failpoint. They are declared in a verb's own
+// The flags that every verb takes, and what they do to the process: --threads, --kernels, --quiet, --poison, --failpoint. They are declared in a verb's own
 // table, so they are recognised only where a flag may stand: not as another flag's value, not behind "--".
 #pragma once
 

@@ -19,5 +19,21 @@ int cmd_convert(Words words);
 int cmd_plan(Words words);
 int cmd_bill(Words words);
 int cmd_bench(Words words);
+int cmd_chat(Words words);
+class Args;
+// The conversation of `finback chat`, and of `finback generate --chat` at a terminal: flags of either that do not apply are refused before.
+int run_chat(const Args& args);
+int cmd_plot(Words words);
+int cmd_version(Words words);
+int cmd_completion(Words words);
+
+// A verb as main, its help and shell completion see it.
+struct Verb {
+  const char* name;
+  int (*run)(Words);
+  const char* about;
+  const char* first_words = "";  // what may stand behind the verb, apart by blanks
+};
+std::span<const Verb> verb_table();
 
 }  // namespace finback

@@ -1,28 +1,42 @@
 #include "generate/generate_text.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/timer.h"
 #include "generate/conversation.h"
 
 namespace finback {
 
 TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request request, const TextOptions& options,
-                          const std::function<void(std::string_view)>& on_text) {
+                          const std::function<void(std::string_view)>& on_text, const std::function<bool()>& stop) {
   FB_ASSERT(engine.idle(), "generate_text runs its request alone");
   TimedAnswer timed;
   AnswerStream stream(tokenizer, int64_t(request.prompt.size()), options);
+  std::optional<Progress> progress;
+  progress.emplace("reading the prompt", double(request.prompt.size()), "tokens");
+  const double most = double(request.max_tokens);
   const int64_t id = engine.submit(std::move(request));
-  while (!stream.finished()) {
+  while (!stream.finished() && !(stop && stop())) {
     const Timer timer;
     const std::vector<TokenEvent> events = engine.step();
-    (stream.answer().ids.empty() ? timed.prefill_seconds : timed.decode_seconds) += timer.seconds();
+    const bool first = stream.answer().ids.empty();
+    (first ? timed.prefill_seconds : timed.decode_seconds) += timer.seconds();
+    if (first && events.empty()) progress->update(double(engine.cached_tokens()));
+    if (first && !events.empty()) {
+      progress->vanish();
+      progress.reset();
+      if (!on_text) progress.emplace("answering", most, "tokens");
+    }
     for (const TokenEvent& event : events) {
       const std::string text = stream.push(event);
       if (on_text && !text.empty()) on_text(text);
     }
+    if (progress && !events.empty()) progress->update(double(stream.answer().ids.size()));
   }
+  if (progress) progress->vanish();
   engine.cancel(id);  // a stop string ends an answer that the engine would go on with
   timed.answer = stream.answer();
   return timed;

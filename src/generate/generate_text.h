@@ -16,9 +16,10 @@ struct TimedAnswer {
 };
 
 // Runs a request to its end; on_text gets the text as it becomes certain. tokenizer may be null: ids alone. Throws what Engine::submit and step
-// throw; the engine is idle then, too. REQUIRES: the engine is idle.
+// throw; the engine is idle then, too. `stop` is asked before each step: when it says yes the answer ends where it is, without a finish reason. Reading
+// the prompt shows its progress, and without on_text the whole does. REQUIRES: the engine is idle.
 TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request request, const TextOptions& options,
-                          const std::function<void(std::string_view)>& on_text = {});
+                          const std::function<void(std::string_view)>& on_text = {}, const std::function<bool()>& stop = {});
 
 // Continues a text for exactly `tokens` tokens, in an engine made for it: no stop ids, special tokens are shown. A prompt that leaves no room in
 // the model's max_position_embeddings loses its beginning. REQUIRES: tokens below max_position_embeddings.

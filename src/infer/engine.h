@@ -28,6 +28,8 @@ class Engine {
   // was running, and it alone: it is dropped, its pages are free, and the next step goes on with the request behind it.
   std::vector<TokenEvent> step();
   bool idle() const { return waiting_.empty(); }
+  // Tokens of the running request whose latents are in the cache: how much of its prompt is read. 0 when idle.
+  int64_t cached_tokens() const { return waiting_.empty() ? 0 : waiting_.front().cached; }
   // Drops a request wherever it stands; its pages are free again. Unknown ids are ignored.
   void cancel(int64_t request_id);
 

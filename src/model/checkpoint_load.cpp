@@ -180,15 +180,16 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
     check_copy(files, name, original, layout, folder.string());
   }
   say_lost_precision(folder, files);
-  Progress progress("load", double(parameters.values_P().nbytes()) / 1e6, "MB");
-  double read = 0;
+  const auto megabytes = [&](const std::string& name) { return double(files.entry(name).end - files.entry(name).begin) / 1e6; };
+  double total = 0, done = 0;
+  for (const std::string& name : files.names()) total += expected.contains(name) ? megabytes(name) : 0;
+  Progress progress("reading weights of " + folder.string(), total, "MB");
   for (const std::string& name : files.names()) {
     if (!expected.contains(name)) continue;
-    const at::Tensor to = destination(parameters, name);
-    to.copy_(read_tensor(files, name, layout));
-    progress.update(read += double(to.nbytes()) / 1e6);
+    destination(parameters, name).copy_(read_tensor(files, name, layout));
+    progress.update(done += megabytes(name));
   }
-  progress.finish();
+  progress.vanish();
   parameters.touch();
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/note.h"
+#include "base/notice.h"
 #include "base/pool.h"
 #include "tokenizer/byte_symbols.h"
 #include "tokenizer/side_files.h"
@@ -71,7 +71,7 @@ Tokenizer Tokenizer::load(const fs::path& folder_or_file) {
   const fs::path file = folder ? folder_or_file / "tokenizer.json" : folder_or_file;
   TokenizerSpec spec = parse_tokenizer_json(read_file(file), file.string());
   for (const std::string& key : spec.not_followed) {
-    note_once(fmt::format("{}: \"{}\" is not followed: texts are neither cut nor filled up", file.string(), key));
+    notice_once(fmt::format("{}: \"{}\" is not followed: texts are neither cut nor filled up", file.string(), key));
   }
   return Tokenizer(std::move(spec), read_side_files(file.parent_path()), file.string());
 }

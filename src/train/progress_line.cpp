@@ -2,35 +2,32 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
-#include "base/progress.h"
+#include <cmath>
 
 namespace finback {
 
-std::string progress_text(const ProgressNumbers& n) {
-  std::string text = fmt::format("step {}/{}  loss {:.4f}  bpb {:.4f}", n.step, n.steps, n.loss, n.bpb);
-  if (n.validation_bpb) text += fmt::format("  val {:.4f}", *n.validation_bpb);
-  text += fmt::format("  lr {:.2e}  norm {:.2f}  {} tok/s  {:.0f} % of peak  {} left  ${:.4f}", n.lr, n.grad_norm,
-                      human_count(n.tokens_per_s), 100 * n.peak_share, human_duration(n.seconds_left), n.usd);
-  return text;
+std::vector<LinePart> progress_line_parts(const ProgressNumbers& n) {
+  const double share = n.steps > 0 ? double(n.step) / double(n.steps) : 0;
+  std::vector<LinePart> parts = {{fmt::format("step {}/{}", n.step, n.steps), 0},
+                                 {fmt::format("{:.0f} %", std::floor(100 * share)), 2},
+                                 {std::isfinite(n.seconds_left) ? human_duration(n.seconds_left) + " left" : "", 1},
+                                 {fmt::format("loss {:.4f}", n.loss), 3},
+                                 {fmt::format("bpb {:.4f}", n.bpb), 4}};
+  if (n.validation_bpb) parts.push_back({fmt::format("val {:.4f}", *n.validation_bpb), 4});
+  parts.push_back({fmt::format("{} tok/s", human_count(n.tokens_per_s)), 5});
+  parts.push_back({fmt::format("${:.4f}", n.usd), 6});
+  parts.push_back({fmt::format("{:.0f} % of peak", 100 * n.peak_share), 7});
+  parts.push_back({fmt::format("lr {:.2e}", n.lr), 8});
+  parts.push_back({fmt::format("norm {:.2f}", n.grad_norm), 9});
+  return parts;
 }
 
 void ProgressLine::update(const ProgressNumbers& numbers, bool last) {
-  const bool terminal = stderr_is_terminal();
-  const bool due = !printed_ || last || since_print_.seconds() > (terminal ? 0.2 : 5.0);
+  const bool due = !printed_ || last || since_print_.seconds() > (stderr_is_terminal() ? 0.2 : 5.0);
   if (!due) return;
-  status_line(progress_text(numbers), last);
-  open_line_ = terminal && !last;
+  show_status(progress_line_parts(numbers), last);
   printed_ = true;
   since_print_.restart();
-}
-
-void ProgressLine::note(const std::string& text) {
-  if (open_line_) fmt::print(stderr, "\n");
-  open_line_ = false;
-  fmt::print(stderr, "{}\n", text);
-  std::fflush(stderr);
 }
 
 }  // namespace finback

@@ -1,10 +1,12 @@
-// The trainer's line for people on stderr: step, losses, bits per byte, tokens/s, share of the measured FMA peak, time left, dollars so
-// far. One rewritten line on a terminal; plain lines every few seconds otherwise. Decides nothing.
+// The trainer's line for people on stderr: step, percent, time left, losses, bits per byte, tokens/s, dollars so far, share of the measured FMA peak. One
+// rewritten line on a terminal, with as much of it as fits; plain lines every few seconds otherwise. Decides nothing.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/status_line.h"
 #include "base/timer.h"
 
 namespace finback {
@@ -20,18 +22,19 @@ struct ProgressNumbers {
   double seconds_left = 0;
   double usd = 0;
 };
-std::string progress_text(const ProgressNumbers& numbers);
+std::vector<LinePart> progress_line_parts(const ProgressNumbers& numbers);
 
 class ProgressLine {
  public:
+  ~ProgressLine() { end_status(); }
   // Prints when due: at most 5 times a second on a terminal, every 5 seconds elsewhere; `last` always.
   void update(const ProgressNumbers& numbers, bool last);
   // A line of its own (an evaluation, a sample, a saved checkpoint).
-  void note(const std::string& text);
+  void note(const std::string& text) { inform(text); }
 
  private:
   Timer since_print_;
-  bool printed_ = false, open_line_ = false;
+  bool printed_ = false;
 };
 
 }  // namespace finback

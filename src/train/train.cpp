@@ -4,6 +4,7 @@
 
 #include "base/fields.h"
 #include "base/file.h"
+#include "base/pace.h"
 #include "base/toml.h"
 #include "model/device.h"
 #include "model/row_probe.h"
@@ -40,7 +41,8 @@ struct TrainLoop {
   MlaAlgebra algebra = parse_mla_algebra(config.train.mla_algebra);
   int64_t warmup_tokens = tokens_of_steps(config.train, config.data.seq_len, config.schedule.warmup_steps);
   int64_t first_step = state.step;
-  Timer stepping{};
+  Pace pace{};  // in tokens
+  Timer since_step{};
 
   void save() {
     journal.sync();
@@ -99,9 +101,11 @@ struct TrainLoop {
     meter.poll_energy();
     const double tokens_per_s = double(tokens) / step_s;
     const StepClock clock{meter.elapsed_s(), step_s, tokens_per_s, meter.peak_share(tokens_per_s), meter.usd()};
-    const double seconds_left = stepping.seconds() / double(state.step - first_step) * double(length.steps - state.step);
+    pace.pause(since_step.seconds() - step_s);
+    pace.advance(double(tokens), step_s);
+    since_step.restart();
     journal.step(record, {state.tokens, tokens, state.tokens >= length.tokens}, clock, router_view(record.result.loads, model.parameters()),
-                 length.steps, seconds_left);
+                 length.steps, pace.seconds_left(double(length.tokens - state.tokens)));
   }
 };
 

@@ -6,7 +6,7 @@ import shutil
 import small_run
 from small_run import finback, train_words
 
-VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "parity", "convert", "plan", "bill", "bench"]
+VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "parity", "convert", "plan", "bill", "bench", "chat", "plot", "version", "completion"]
 
 
 class CliErrorsTest(small_run.ProgramTest):
@@ -30,7 +30,7 @@ class CliErrorsTest(small_run.ProgramTest):
                     done = self.good(verb, flag)
                     self.assertIn(f"usage: finback {verb}", done.stdout)
                     self.assertRegex(done.stdout, r"example\n +finback " + verb)
-                    for everywhere in ("--threads", "--kernels", "--poison", "--failpoint"):
+                    for everywhere in ("--threads", "--kernels", "--quiet", "--help-all"):
                         self.assertIn("\n  " + everywhere, done.stdout)
                     self.assertEqual(done.stderr, "")
 

@@ -1,0 +1,251 @@
+// finback chat: a conversation with a model, at a terminal or line by line.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <random>
+
+#include "base/file.h"
+#include "base/status_line.h"
+#include "base/timer.h"
+#include "cli/args.h"
+#include "cli/line_editor.h"
+#include "cli/verbs.h"
+#include "generate/chat_session.h"
+#include "generate/text_model.h"
+#include "infer/sampler.h"
+#include "model/device.h"
+#include "tokenizer/chat_template.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kHelp =
+    "  /help        this text\n"
+    "  /reset       forget the conversation; the system message stays\n"
+    "  /context     tokens used and left\n"
+    "  /save FILE   write the conversation as one JSON line {\"messages\": [...]}\n"
+    "  /exit        leave (also Ctrl-D)\n"
+    "Ctrl-C stops an answer, or drops what was typed. Alt-Enter begins a new line; a paste of several lines is one message.\n"
+    "//text sends /text. When the context is full the oldest turns are dropped.";
+
+Args chat_args() {
+  Args args("chat MODEL [flags]",
+            "Talks with a model folder, turn by turn. At a terminal: a line editor with history (arrow keys, Ctrl-R), pastes in one piece, "
+            "Ctrl-C stops the\n"
+            "answer and not the conversation, Ctrl-D or /exit leaves, /help lists the commands. Otherwise each line of standard input is a "
+            "turn.\n"
+            "When conversation and answer do not fit into the context, the oldest turns are dropped, and that is said; a message too long "
+            "for the\n"
+            "whole context is refused, and the conversation goes on.",
+            "finback chat runs/quickstart/latest --temperature 0.8");
+  args.flag("chat-format", "v3|r1", "which of DeepSeek's formats (default: what the tokenizer's chat template says)")
+      .flag("system", "TEXT", "system message")
+      .flag("context", "N", "tokens of conversation and answer together (default: the model's limit)")
+      .flag("max-tokens", "N", "tokens of an answer at most (default: what the context leaves)")
+      .flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
+      .flag("top-p", "P", "nucleus sampling (default: the model's)")
+      .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
+      .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
+      .flag("seed", "N", "same seed and same messages, same answers (default: another each time)")
+      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
+      .flag("device", "cpu|cuda", "where to run (default cpu)")
+      .flag("history", "FILE", "what was typed, for the arrow keys (default: finback/chat_history in XDG_STATE_HOME or ~/.local/state)")
+      .toggle("no-history", "keep nothing of what is typed")
+      .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
+  return args;
+}
+
+SamplingParams chat_sampling(const Args& args, SamplingParams params) {
+  params.temperature = args.number("temperature", params.temperature, 0, 100);
+  params.top_p = args.number("top-p", params.top_p, 0, 1);
+  params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
+  params.min_p = args.number("min-p", params.min_p, 0, 1);
+  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
+  check_sampling(params);
+  return params;
+}
+
+ChatFormat format_of(const Args& args, const ChatTemplate& found, const fs::path& folder) {
+  if (args.has("chat-format")) return parse_chat_format(*args.get("chat-format"));
+  FB_CHECK(found.format, "{}: {}. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or --chat-format r1 (DeepSeek-R1)", folder.string(),
+           found.text.empty() ? "expected a chat template in its tokenizer_config.json, got none"
+                              : "expected a chat template of DeepSeek-V3 or R1, got another");
+  return *found.format;
+}
+
+// Bracketed lines on stderr, pale where colours are.
+void note(const std::string& text) {
+  const bool pale = shows_colours(STDERR_FILENO);
+  inform(fmt::format("{}[{}]{}", pale ? "\033[2m" : "", text, pale ? "\033[0m" : ""));
+}
+
+void print_text(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  FB_CHECK(written, "standard output: cannot write: {}", std::strerror(errno));
+}
+
+void save_conversation(const ChatSession& session, const std::string& file) {
+  FB_CHECK(!file.empty(), "/save: expected a file name");
+  FB_CHECK(!fs::exists(file), "/save: {} is there already. Hint: another name", file);
+  Json messages = Json::array();
+  for (const ChatMessage& message : session.messages()) messages.push_back({{"role", message.role}, {"content", message.content}});
+  write_file_atomic(file, dump_json_line({{"messages", messages}}) + "\n");
+  note(fmt::format("{} messages in {}", messages.size(), file));
+}
+
+// One conversation and what is shown of it.
+class ChatLoop {
+ public:
+  ChatLoop(ChatSession& session, LineEditor& editor, TurnSignals* signals, ServeUsage& usage)
+      : session_(session), editor_(editor), signals_(signals), usage_(usage) {}
+
+  // Until the user leaves; the exit code.
+  int run() {
+    std::string text;
+    while (!leaving_) {
+      const LineEditor::Input input = editor_.read(text);
+      if (signals_ && signals_->leaving()) return 128 + signals_->leaving();
+      if (input == LineEditor::Input::kEnd) break;
+      if (input == LineEditor::Input::kInterrupted) {
+        signals_->take_interrupt();
+        note("Ctrl-D or /exit leaves");
+        continue;
+      }
+      take(text);
+      if (signals_ && signals_->leaving()) return 128 + signals_->leaving();
+    }
+    return editor_.interactive() || !failed_ ? 0 : 1;
+  }
+
+ private:
+  // A turn that fails is said, and the conversation goes on.
+  void take(const std::string& text) {
+    const size_t begin = text.find_first_not_of(" \t\n");
+    if (begin == std::string::npos) return;
+    try {
+      if (text[begin] == '/' && text.compare(begin, 2, "//") != 0) {
+        command(text.substr(begin));
+      } else {
+        turn(text[begin] == '/' ? text.substr(begin + 1) : text);
+      }
+    } catch (const Error& e) {
+      failed_ = true;
+      warn(fmt::format("finback: {}", e.what()));
+    }
+  }
+
+  void command(const std::string& line) {
+    const size_t blank = line.find_first_of(" \t\n"), end = line.find_last_not_of(" \t\n");
+    const std::string name = line.substr(0, blank);
+    const size_t rest = blank == std::string::npos ? std::string::npos : line.find_first_not_of(" \t\n", blank);
+    const std::string value = rest == std::string::npos ? "" : line.substr(rest, end + 1 - rest);
+    FB_CHECK(name == "/save" || value.empty(), "{}: takes no value, got \"{}\"", name, value);
+    if (name == "/save") return save_conversation(session_, value);
+    if (name == "/help") return warn(kHelp);
+    if (name == "/exit" || name == "/quit") leaving_ = true;
+    if (name == "/reset") session_.reset();
+    if (name == "/reset") note("the conversation begins anew");
+    if (name == "/context") warn(context());
+    const bool known = leaving_ || name == "/reset" || name == "/context";
+    FB_CHECK(known, "{}: unknown command. Hint: /help lists them; //text sends /text", name);
+  }
+
+  std::string context() const {
+    return fmt::format("{} of {} tokens of context used, {} left", session_.used_tokens(), session_.context_tokens(),
+                       session_.context_tokens() - session_.used_tokens());
+  }
+
+  void turn(const std::string& text) {
+    const Timer timer;
+    bool line_open = false;
+    const auto show = [&](std::string_view piece) {
+      print_text(piece);
+      line_open = true;
+    };
+    if (signals_) signals_->take_interrupt();
+    ChatTurn turn;
+    try {
+      const LineEditor::KeyHold hold(editor_);
+      turn = session_.say(
+          text, show, [this] { return signals_ && signals_->interrupted(); },
+          [](const ChatTurn& begun) {
+            if (begun.dropped)
+              note(fmt::format("the context is full: the oldest {} dropped",
+                               begun.dropped == 1 ? "turn was" : fmt::format("{} turns were", begun.dropped)));
+          });
+    } catch (...) {
+      if (line_open) print_text("\n");
+      throw;
+    }
+    print_text("\n");
+    if (signals_) signals_->take_interrupt();
+    const Answer& answer = turn.timed.answer;
+    count_answer(usage_, answer.usage, turn.timed.prefill_seconds, turn.timed.decode_seconds);
+    std::string end = fmt::format("{} tokens, {:.1f} tokens/s", answer.ids.size(), double(answer.ids.size()) / timer.seconds());
+    if (turn.stopped) end += answer.text.empty() ? ", stopped: the message was taken back" : ", stopped";
+    if (turn.context_full) end += ", cut where the context ends";
+    if (answer.finish == FinishReason::kLength && !turn.context_full) end += ", cut at --max-tokens";
+    note(end + "; " + context());
+  }
+
+  ChatSession& session_;
+  LineEditor& editor_;
+  TurnSignals* signals_;
+  ServeUsage& usage_;
+  bool leaving_ = false, failed_ = false;
+};
+
+}  // namespace
+
+int run_chat(const Args& args) {
+  const fs::path folder = args.required(0, "a model folder");
+  args.at_most(1);
+  FB_CHECK(!(args.has("history") && args.has("no-history")), "--history and --no-history exclude each other");
+  // Flags and small files first, so that a mistake in them is said before a model is loaded.
+  const ChatTemplate found = read_chat_template(folder);
+  ChatOptions options;
+  options.format = format_of(args, found, folder);
+  options.system = args.get_or("system", "");
+  const GenerationConfig defaults = load_generation_config(folder);
+  options.sampling = chat_sampling(args, defaults.sampling);
+  const int64_t limit = load_model_config(folder).max_position_embeddings;
+  options.context_tokens = args.integer("context", limit, 16, limit);
+  options.max_tokens = args.integer("max-tokens", options.context_tokens, 1, 1 << 30);
+  ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
+  const TextModel model = load_text_model(folder, defaults,
+                                          {.device = parse_device(args.get_or("device", "cpu"), "--device"),
+                                           .weights = parse_precision(args.get_or("weights", "f32"), "--weights")});
+  options.stop_ids = model.stop_ids;
+  const Timer loaded;
+  Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens});
+  ChatSession session(engine, *model.tokenizer, options);
+
+  const bool typed = is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO);
+  std::optional<TurnSignals> signals;
+  if (typed) signals.emplace();
+  InputHistory history(!typed || args.has("no-history") ? "" : fs::path(args.get_or("history", default_history_file().string())));
+  LineEditor editor(history, signals ? &*signals : nullptr);
+  if (typed) {
+    note(fmt::format("{}: {} tokens of context, format {}{}. /help lists commands, /exit leaves", folder.string(), options.context_tokens,
+                     options.format == ChatFormat::kV3 ? "v3" : "r1",
+                     options.sampling.temperature > 0 ? fmt::format(", seed {}", options.sampling.seed) : ""));
+  }
+  // There is no fine-tuning in finback yet: its own models have read documents, and the template stands in their tokenizer for later.
+  if (found.of_finback || fs::exists(folder / "trainer.json"))
+    warn("This model has had no chat training: finback trains on documents. It continues text, it does not answer.");
+  const int code = ChatLoop(session, editor, signals ? &*signals : nullptr, usage).run();
+  usage.wall_seconds += loaded.seconds();
+  if (args.has("usage")) write_usage(*args.get("usage"), usage);
+  return code;
+}
+
+int cmd_chat(Words words) {
+  Args args = chat_args();
+  return args.parse(words) ? run_chat(args) : 0;
+}
+
+}  // namespace finback
