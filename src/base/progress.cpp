@@ -10,11 +10,12 @@ namespace finback {
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
+// Not fmt::print, which throws: work goes on when whoever reads its progress is gone.
 void status_line(const std::string& text, bool last) {
   if (stderr_is_terminal()) {
-    fmt::print(stderr, "\r\033[K{}{}", text, last ? "\n" : "");
+    std::fputs(("\r\033[K" + text + (last ? "\n" : "")).c_str(), stderr);
   } else {
-    fmt::print(stderr, "{}\n", text);
+    std::fputs((text + "\n").c_str(), stderr);
   }
   std::fflush(stderr);
 }
@@ -23,7 +24,7 @@ Progress::Progress(std::string what, double total, std::string unit)
     : what_(std::move(what)), unit_(std::move(unit)), total_(total), terminal_(stderr_is_terminal()) {}
 
 Progress::~Progress() {
-  if (shown_ && !finished_ && terminal_) fmt::print(stderr, "\n");
+  if (shown_ && !finished_ && terminal_) std::fputs("\n", stderr);
 }
 
 void Progress::update(double done, const std::string& note) {

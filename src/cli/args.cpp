@@ -35,8 +35,9 @@ Args& Args::flag(const std::string& name, const std::string& value_name, const s
 
 Args& Args::toggle(const std::string& name, const std::string& help) { return flag(name, "", help); }
 
-Args& Args::accept_overrides(const std::string& help_text) {
+Args& Args::accept_overrides(const std::string& help_text, std::vector<std::string> keys) {
   accepts_overrides_ = true;
+  override_keys_ = std::move(keys);
   override_help_ = help_text;
   return *this;
 }
@@ -80,7 +81,9 @@ size_t Args::take_flag(std::span<const std::string> words) {
   if (!declared && !(accepts_overrides_ && equals != std::string::npos)) {
     std::vector<std::string> known;
     for (const Declared& candidate : declared_) known.push_back(candidate.name);
-    const std::string near = nearest_word(name, known);
+    std::string near = nearest_word(name, known);
+    if (const std::string key = nearest_dotted(name, override_keys_); !key.empty() && (near.empty() || key.ends_with("." + name)))
+      near = key + "=VALUE";
     throw UsageError(
         fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
   }

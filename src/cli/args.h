@@ -16,7 +16,8 @@ class Args {
   // Declarations. `name` without dashes. A value flag takes the next argument; a switch takes none. dotted: accept --section.key=value into overrides().
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
-  Args& accept_overrides(const std::string& help_text);
+  // keys: the dotted names that there are, for hints.
+  Args& accept_overrides(const std::string& help_text, std::vector<std::string> keys = {});
   // Parses, then does to the process what the flags of every verb ask. When --help is among them it only prints the help on stdout and
   // returns false.
   [[nodiscard]] bool parse(std::span<const std::string> words);
@@ -47,6 +48,7 @@ class Args {
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;
   bool accepts_overrides_ = false;
+  std::vector<std::string> override_keys_;
   std::vector<Declared> declared_;  // those of every verb first
   size_t of_every_verb_ = 0;
   std::vector<std::string> positional_;

@@ -26,9 +26,13 @@ void ProgressLine::update(const ProgressNumbers& numbers, bool last) {
   since_print_.restart();
 }
 
-void ProgressLine::note(const std::string& text) {
+void ProgressLine::end_line() {
   if (open_line_) fmt::print(stderr, "\n");
   open_line_ = false;
+}
+
+void ProgressLine::note(const std::string& text) {
+  end_line();
   fmt::print(stderr, "{}\n", text);
   std::fflush(stderr);
 }
