@@ -20,6 +20,10 @@ namespace finback {
 
 // The candidate with the smallest edit distance to `word`, empty when none is near (more than a third of its letters differ).
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
+// Of dotted names, the one whose last part is `word` or near it; empty when there is none.
+std::string nearest_dotted(const std::string& word, const std::vector<std::string>& names);
+// A list as typed: JSON, or TOML as in [{path = "x"}]. Throws Error naming `what`.
+Json parse_typed_list(const std::string& text, const std::string& what);
 // "unknown key "x" in recipe.toml [section]. Did you mean "y"?"; throws Error.
 [[noreturn]] void fail_unknown_key(const std::string& key, const std::string& what, const std::vector<std::string>& known);
 
@@ -97,16 +101,31 @@ struct Setter {
                    false,
                    {}};
       visit_fields(value, inner);
-      if (!inner.found) fail_unknown_key(inner.head, what + " section " + head, inner.known);
+      if (!inner.found) fail_unknown_key(inner.head, what, inner.known);
     } else {
       FB_CHECK(tail.empty(), "{}: \"{}\" has no keys below it", what, head);
       if constexpr (std::is_same_v<T, std::string>) {
         value = text;
       } else {
         Json parsed = Json::parse(text, nullptr, false);
-        if (parsed.is_discarded()) parsed = text;
+        if (parsed.is_discarded()) parsed = is_vector<T>::value ? parse_typed_list(text, what) : Json(text);
         assign(value, parsed, what + ": " + head);
       }
+    }
+  }
+};
+
+struct NameList {
+  std::string prefix;
+  std::vector<std::string> list;
+  template <class T>
+  void operator()(const char* name, T& value, const char*) {
+    if constexpr (Section<T>) {
+      NameList inner{prefix + name + ".", {}};
+      visit_fields(value, inner);
+      list.insert(list.end(), inner.list.begin(), inner.list.end());
+    } else {
+      list.push_back(prefix + name);
     }
   }
 };
@@ -217,6 +236,14 @@ Json dump_fields(T& config) {
   return fields_internal::to_json_value(config);
 }
 
+// The dotted name of every field that takes a value.
+template <class T>
+std::vector<std::string> field_names(T& config, const std::string& prefix = "") {
+  fields_internal::NameList names{prefix, {}};
+  visit_fields(config, names);
+  return names.list;
+}
+
 // One override, `path` = "section.key", `text` as typed on the command line.
 template <class T>
 void set_field(T& config, const std::string& path, const std::string& text) {
@@ -224,7 +251,10 @@ void set_field(T& config, const std::string& path, const std::string& text) {
   const size_t dot = path.find('.');
   fields_internal::Setter setter{path.substr(0, dot), dot == std::string::npos ? "" : path.substr(dot + 1), text, what, false, {}};
   visit_fields(config, setter);
-  if (!setter.found) fail_unknown_key(setter.head, "the command line", setter.known);
+  if (setter.found) return;
+  const std::string near = nearest_dotted(path, field_names(config));
+  FB_CHECK(near.empty() || dot != std::string::npos, "{}: unknown key. Did you mean --{}?", what, near);
+  fail_unknown_key(setter.head, what, setter.known);
 }
 
 // A line per field: dotted name, help, default.

@@ -134,5 +134,39 @@ TEST(NearestWord, IsEmptyWhenNothingIsNear) {
   EXPECT_EQ(nearest_word("", {"generate"}), "");
 }
 
+std::string override_error(const std::string& path, const std::string& text) {
+  try {
+    Outer config;
+    set_field(config, path, text);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Fields, AnOverrideWithoutItsSectionIsAskedFor) {
+  EXPECT_EQ(override_error("rate", "1"), "--rate: unknown key. Did you mean --inner.rate?");
+  EXPECT_EQ(override_error("limti", "1"), "--limti: unknown key. Did you mean --inner.limit?");
+  EXPECT_EQ(override_error("inner.rat", "1"), "--inner.rat: unknown key \"rat\". Did you mean \"rate\"?");
+  EXPECT_NE(override_error("zzzzzz.rate", "1").find("Known keys"), std::string::npos);
+  Outer config;
+  EXPECT_EQ(field_names(config), (std::vector<std::string>{"name", "small", "count", "on", "list", "inner.rate", "inner.limit", "rows"}));
+}
+
+TEST(Fields, AListIsTypedAsJsonOrAsInARecipe) {
+  Outer config;
+  set_field(config, "rows", "[{rate = 2.5}, {limit = 3}]");
+  ASSERT_EQ(config.rows.size(), 2u);
+  EXPECT_EQ(config.rows[0].rate, 2.5);
+  EXPECT_EQ(config.rows[1].limit, 3);
+  set_field(config, "rows", R"([{"rate": 4}])");
+  ASSERT_EQ(config.rows.size(), 1u);
+  EXPECT_EQ(config.rows[0].rate, 4);
+  set_field(config, "list", "[3, 4]");
+  EXPECT_EQ(config.list, (std::vector<int64_t>{3, 4}));
+  EXPECT_NE(override_error("rows", "[{rate = }]").find("--rows"), std::string::npos);
+  EXPECT_NE(override_error("rows", "words").find("expected a list"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace finback

@@ -102,7 +102,9 @@ size_t Args::take_flag(std::span<const std::string> words) {
     for (const Declared& candidate : declared_) known.push_back(candidate.name);
     // How weights are kept is --weights in every verb.
     const bool weights = (name == "dtype" || name == "precision") && find("weights");
-    const std::string near = weights ? "weights" : nearest_word(name, known);
+    std::string near = weights ? "weights" : nearest_word(name, known);
+    if (const std::string key = nearest_dotted(name, override_keys_); !key.empty() && (near.empty() || key.ends_with("." + name)))
+      near = key + "=VALUE";
     throw UsageError(
         fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
   }

@@ -31,6 +31,7 @@ class Args {
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
   Args& repeatable(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
+  // keys: the dotted names that there are, for hints and completion.
   Args& accept_overrides(const std::string& help_text, std::vector<std::string> keys = {});
   // The flag declared last is for tests and developers.
   Args& developer();
@@ -67,6 +68,7 @@ class Args {
   std::string usage_, about_, example_, override_help_;
   std::vector<std::string> override_keys_;
   bool accepts_overrides_ = false;
+  std::vector<std::string> override_keys_;
   std::vector<Declared> declared_;  // those of every verb first
   size_t of_every_verb_ = 0;
   std::vector<std::string> positional_;

@@ -152,5 +152,17 @@ TEST(Args, HelpShowsFlagsAndTheExample) {
   }
 }
 
+TEST(Args, AKeyWithoutItsSectionIsAskedFor) {
+  Args args = declared();
+  args.accept_overrides("keys", {"optimizer.lr", "train.steps", "run.name"});
+  const std::vector<std::string> words = {"--lr", "1e-3"};
+  try {
+    (void)args.parse(words);
+    FAIL() << "taken";
+  } catch (const UsageError& e) {
+    EXPECT_NE(std::string(e.what()).find("--optimizer.lr=VALUE"), std::string::npos) << e.what();
+  }
+}
+
 }  // namespace
 }  // namespace finback

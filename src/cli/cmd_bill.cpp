@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "cost/bill_sum.h"
 #include "cost/serve_bill.h"
+#include "train/run_bill.h"
 
 namespace finback {
 namespace {
@@ -21,13 +22,46 @@ int bill_serving(const Args& args) {
   return 0;
 }
 
+// The bills of the folders that are runs; what is none is said and left out, so that `bill runs/*` gives the sum of what is there.
+struct FoundBills {
+  std::vector<std::string> runs, left_out;
+  std::vector<Bill> bills;
+  bool damaged = false;
+};
+FoundBills find_bills(const std::vector<std::string>& folders) {
+  FoundBills found;
+  const auto leave_out = [&](const std::string& folder, const std::string& why) {
+    found.left_out.push_back(folder);
+    fmt::print(stderr, "{}: left out: {}\n", folder, why);
+  };
+  for (const std::string& folder : folders) {
+    try {
+      std::optional<Bill> bill = std::filesystem::is_directory(folder) ? run_bill(folder) : std::nullopt;
+      if (!bill) FB_CHECK(folders.size() > 1, "{}: expected a run folder, with bill.json or attempts.jsonl in it", folder);
+      if (!bill) {
+        leave_out(folder, "no run, neither bill.json nor attempts.jsonl in it");
+        continue;
+      }
+      found.runs.push_back(folder), found.bills.push_back(*std::move(bill));
+    } catch (const std::exception& e) {
+      if (folders.size() == 1) throw;
+      found.damaged = true;
+      leave_out(folder, e.what());
+    }
+  }
+  FB_CHECK(!found.runs.empty(), "expected a run folder, with bill.json or attempts.jsonl in it, got none of {} folders", folders.size());
+  return found;
+}
+
 }  // namespace
 
 int cmd_bill(Words words) {
   Args args("bill RUN... [--final RUN] [--rate USD] [--json]  |  bill --serve USAGE.json...",
-            "Prints the bill of each run folder (bill.json), its plan beside it, and for several their sum: the final run against those "
-            "that led\n"
-            "to it. The final one is the last named, or --final RUN.\nWith --serve: dollars a million input tokens, cached and new, and "
+            "Prints the bill of each run folder, its plan beside it, and for several their sum: the final run against those that led\n"
+            "to it. The final one is the last named, or --final RUN. A run that goes on, was stopped, killed or failed has a bill of what "
+            "it took so\n"
+            "far, marked unfinished; among several, folders that are no runs are said on stderr and left out.\nWith --serve: dollars a "
+            "million input tokens, cached and new, and "
             "output tokens, "
             "from usage files (generate --usage).",
             "finback bill runs/quickstart");
@@ -39,17 +73,21 @@ int cmd_bill(Words words) {
   if (args.has("serve")) return bill_serving(args);
   args.required(0, "a run folder");
   const double rate = args.number("rate", 0, 0, 1e6);
-  const std::vector<std::string>& runs = args.positional();
-  const std::string final_run = args.get_or("final", runs.back());
-  FB_CHECK(std::count(runs.begin(), runs.end(), final_run) > 0, "--final: expected one of the runs named, got {}", final_run);
-  std::vector<Bill> bills;
-  for (const std::string& run : runs) {
-    bills.push_back(read_bill(std::filesystem::path(run) / "bill.json"));
-    if (rate > 0) settle_bill(bills.back(), rate);
+  FoundBills found = find_bills(args.positional());
+  const std::string final_run = args.get_or("final", found.runs.back());
+  FB_CHECK(std::count(found.runs.begin(), found.runs.end(), final_run) > 0, "--final: expected one of the runs named, got {}", final_run);
+  for (Bill& bill : found.bills) {
+    if (rate > 0) settle_bill(bill, rate);
   }
-  const BillSum sum = sum_bills(runs, std::move(bills), final_run);
-  fmt::print("{}", args.has("json") ? dump_json(bill_sum_json(sum)) : bill_sum_text(sum));
-  return 0;
+  const BillSum sum = sum_bills(found.runs, std::move(found.bills), final_run);
+  if (args.has("json")) {
+    Json json = bill_sum_json(sum);
+    json["left_out"] = found.left_out;
+    fmt::print("{}", dump_json(json));
+  } else {
+    fmt::print("{}", bill_sum_text(sum));
+  }
+  return found.damaged ? 1 : 0;  // a damaged run is missing in the sum; what is no run is not
 }
 
 }  // namespace finback

@@ -50,6 +50,7 @@ Args generate_args() {
       .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens")
       .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
       .flag("device", "cpu|cuda", "where to run (default cpu)")
+      .toggle("anyway", "load the model though the count of memory says that it does not fit")
       .flag("usage", "FILE.json", "add tokens and seconds of this run to a usage file, for finback bill --serve");
   return args;
 }
@@ -119,7 +120,9 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.model = load_text_model(folder, asked.defaults,
                                 {.device = parse_device(args.get_or("device", "cpu"), "--device"),
                                  .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
-                                 .tokenizer_optional = args.has("ids") && !args.has("stop")});
+                                 .tokenizer_optional = args.has("ids") && !args.has("stop"),
+                                 .cached_tokens = asked.request.max_tokens,
+                                 .anyway = args.has("anyway")});
   if (!args.has("ignore-eos")) asked.request.stop_ids = asked.model.stop_ids;
   return asked;
 }

@@ -12,16 +12,41 @@
 
 namespace finback {
 
+namespace {
+
+void print_end(const TrainSummary& s) {
+  const std::string folder = s.folder.string();
+  if (s.stopped_by && !s.saved) {
+    fmt::print("stopped at step {} of {}: nothing was trained, so nothing is saved. Start again with the same command\n", s.step, s.steps);
+  } else if (s.stopped_by) {
+    fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: finback train {} --resume\n", s.step, s.steps, folder,
+               s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "", folder);
+  } else if (s.steps_done == 0 && !s.val_bpb) {
+    fmt::print("nothing to do: finished at step {}, model in {}/latest\n", s.step, folder);
+  } else {
+    fmt::print("done: {} steps{}, model in {}/latest\n", s.step,
+               s.val_bpb ? fmt::format(", validation {:.4f} bits a byte", *s.val_bpb) : "", folder);
+  }
+  if (s.bill.wall_hours > 0) fmt::print("{}", bill_table(s.bill));
+}
+
+}  // namespace
+
 int cmd_train(Words words) {
   Args args("train RECIPE [--resume] [--section.key=value ...]",
             "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, "
             "metrics.jsonl, "
-            "TensorBoard events, step-NNNNNN/ as Hugging Face folders, latest, bill.json. SIGINT and SIGTERM save and end the run orderly.",
+            "TensorBoard events, step-NNNNNN/ as Hugging Face folders, latest, log.txt, bill.json. Ctrl-C, SIGTERM and SIGHUP save and end "
+            "the run\n"
+            "orderly, with exit code 130, 143 or 129 (0: done); a second Ctrl-C leaves at once. A relative path in a recipe is looked for "
+            "from the\n"
+            "recipe's folder, then from here; one in a flag from here. Longer runs, other learning rates, fine-tuning: docs/runs.md.",
             "finback train configs/recipes/quickstart.toml --run.name=try --train.steps=200");
   args.toggle("resume", "go on from the newest checkpoint, exactly; from the start when there is none")
       .toggle("overwrite", "remove what an earlier run left in the folder and start again")
       .toggle("deterministic", "forbid every op without fixed bits (same as --run.deterministic=true)")
       .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
+      .toggle("anyway", "start though the count of memory or disk space says that the run does not fit")
       .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
       .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
       .flag("log-rows", "FILE", "write every row trained on and the experts chosen for it as JSON lines, for replaying the run elsewhere")
@@ -48,29 +73,22 @@ int cmd_train(Words words) {
   if (args.has("resume")) options.mode = OpenMode::kResume;
   if (args.has("overwrite")) options.mode = OpenMode::kOverwrite;
   options.allow_other_kernels = args.has("allow-other-kernels");
+  options.anyway = args.has("anyway");
   options.rows_log = args.get_or("log-rows", "");
   options.sample = sample_text;
 
   TrainSummary summary = train(config, options);
+  const int code = summary.stopped_by ? 128 + summary.stopped_by : 0;
   if (args.has("json")) {
     Json json = dump_fields(summary.bill);
-    json["stopped"] = summary.stopped;
+    json["stopped"] = summary.stopped_by != 0;
     json["step"] = summary.step;
     json["steps"] = summary.steps;
     fmt::print("{}", dump_json(json));
-    return 0;
+    return code;
   }
-  if (summary.stopped) {
-    fmt::print("stopped at step {} of {}, saved in {}. Go on with: finback train {} --resume\n", summary.step, summary.steps,
-               summary.folder.string(), summary.folder.string());
-  } else if (summary.steps_done == 0 && !summary.val_bpb) {
-    fmt::print("nothing to do: finished at step {}, model in {}/latest\n", summary.step, summary.folder.string());
-  } else {
-    fmt::print("done: {} steps{}, model in {}/latest\n", summary.step,
-               summary.val_bpb ? fmt::format(", validation {:.4f} bits a byte", *summary.val_bpb) : "", summary.folder.string());
-  }
-  fmt::print("{}", bill_table(summary.bill));
-  return 0;
+  print_end(summary);
+  return code;
 }
 
 }  // namespace finback

@@ -1,5 +1,9 @@
 #include "cli/process_flags.h"
 
+#include <fmt/format.h>
+
+#include <cstdio>
+
 #include "base/file.h"
 #include "base/pool.h"
 #include "base/status_line.h"
@@ -24,6 +28,9 @@ void apply_process_flags(const Args& args) {
   if (args.has("poison")) poison_memory();
   if (args.has("failpoint")) arm_failpoint(*args.get("failpoint"));
   set_threads(int(args.integer("threads", available_cores(), 1, 1024)));
+  if (threads() > available_cores())
+    fmt::print(stderr, "warning: --threads={} on {} core{}: more threads than cores only wait for each other\n", threads(),
+               available_cores(), available_cores() == 1 ? "" : "s");
   select_kernels(args.get_or("kernels", "auto"));
 }
 

@@ -1,5 +1,7 @@
 #include "cost/bill.h"
 
+#include <algorithm>
+
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/timer.h"
@@ -23,8 +25,10 @@ void settle_bill(Bill& bill, double rate_usd_per_device_hour) {
     const Electricity estimate = estimated_electricity(bill.device, bill.device_hours);
     bill.energy_kwh = estimate.kwh, bill.energy_how = estimate.how;
   }
-  const double capacity = bill.wall_hours * 3600 * bill.peak_flops_per_s;
-  bill.share_of_peak = capacity > 0 ? bill.flops / capacity : 0;
+  const double seconds = bill.wall_hours * 3600;
+  if (bill.peak_flops_per_s > 0 && seconds > 0) bill.peak_flops_per_s = std::max(bill.peak_flops_per_s, bill.flops / seconds);
+  const double capacity = seconds * bill.peak_flops_per_s;
+  bill.share_of_peak = capacity > 0 ? std::min(1.0, bill.flops / capacity) : 0;
   bill.not_included = {"building the program", "fetching and tokenising the corpus", "runs that were thrown away", "people",
                        "storage and network"};
 }
@@ -43,6 +47,7 @@ namespace {
 std::string comparison(const Bill& bill) {
   const Planned& plan = bill.planned;
   if (plan.tokens <= 0) return "  no plan was made before this run\n";
+  if (bill.tokens <= 0) return "  nothing was trained, so its plan is not compared\n";
   const double share = double(bill.tokens) / plan.tokens;
   std::string text = fmt::format("  {:<16} {:>12} {:>12} {:>8}\n", share < 1 ? "share of the plan" : "", "predicted", "actual", "off");
   const auto line = [&](const char* name, const std::string& said, const std::string& is, double ratio) {
@@ -65,14 +70,15 @@ std::string comparison(const Bill& bill) {
 std::string bill_table(const Bill& bill) {
   std::string left_out;
   for (const std::string& item : bill.not_included) left_out += (left_out.empty() ? "" : ", ") + item;
-  std::string text = fmt::format("bill of {} ({})\n", bill.run, bill.kind);
+  std::string text = fmt::format("bill of {} ({}{})\n", bill.run, bill.kind, bill.finished ? "" : ", unfinished");
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<16} {}\n", name, value); };
+  if (!bill.finished) line("unfinished", bill.status);
   line("device", fmt::format("{} x {} ({})", bill.devices, bill.device, bill.device_name));
   line("hours", fmt::format("{:.4f} wall, {:.4f} {}-hours", bill.wall_hours, bill.device_hours, bill.device));
   line("tokens", fmt::format("{}, {:.0f} per second", human_count(double(bill.tokens)), bill.tokens_per_s));
   line("electricity", fmt::format("{:.5f} kWh ({})", bill.energy_kwh, bill.energy_how));
-  line("work", fmt::format("{}FLOP, {:.1f} % of the measured f32 peak ({}FLOP/s)", human_count(bill.flops), 100 * bill.share_of_peak,
-                           human_count(bill.peak_flops_per_s)));
+  line("work", fmt::format("{}FLOP, {:.1f} % of the highest rate measured ({}FLOP/s; f32)", human_count(bill.flops),
+                           100 * bill.share_of_peak, human_count(bill.peak_flops_per_s)));
   line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source,
                            bill.price_date));
   line("total", fmt::format("${:.4f}  (${:.4f} a million tokens)", bill.usd, bill.usd_per_million_tokens));

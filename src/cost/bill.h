@@ -25,6 +25,8 @@ struct Bill {
   int64_t format_version = 1;
   std::string kind = "train";     // train | sft | rl | serve
   std::string run;                // run name
+  bool finished = true;           // false: it goes on, was stopped, killed or failed; see status
+  std::string status;             // of an unfinished run, for people: "running, step 9 of 600"
   std::string device;             // price-table name: "cpu", "h200"
   std::string device_name;        // "AMD EPYC ..."
   int64_t devices = 1;            // vCPUs used, or accelerators
@@ -37,8 +39,8 @@ struct Bill {
   std::string energy_how;  // measured or estimated, and of what
   Planned planned;
   double flops = 0;             // useful: train_flops_per_token (causal, MTP included) * tokens
-  double peak_flops_per_s = 0;  // measured f32 FMA peak of the devices used
-  double share_of_peak = 0;     // flops / (wall seconds * peak)
+  double peak_flops_per_s = 0;  // highest rate measured on the devices used: probes of f32 FMA, and the run itself
+  double share_of_peak = 0;     // flops / (wall seconds * peak), at most 1
   double usd_per_device_hour = 0;
   std::string price_what, price_source, price_date;
   double usd = 0;
@@ -51,6 +53,8 @@ void visit_fields(Bill& b, V& v) {
   v("format_version", b.format_version, "version of this file");
   v("kind", b.kind, "train, sft, rl or serve");
   v("run", b.run, "run name");
+  v("finished", b.finished, "all of its tokens are trained and evaluated");
+  v("status", b.status, "of an unfinished run: how far it is, and whether it runs");
   v("device", b.device, "device in the price table");
   v("device_name", b.device_name, "device as the machine calls it");
   v("devices", b.devices, "vCPUs or accelerators used");
@@ -63,7 +67,7 @@ void visit_fields(Bill& b, V& v) {
   v("energy_how", b.energy_how, "measured or estimated, and of what");
   v("planned", b.planned, "what the plan said before the first step");
   v("flops", b.flops, "useful FLOPs: formula in src/cost/flops.h, causal attention, MTP included");
-  v("peak_flops_per_s", b.peak_flops_per_s, "measured peak of the devices used, FLOP/s");
+  v("peak_flops_per_s", b.peak_flops_per_s, "highest rate measured on the devices used, FLOP/s: probes of f32 FMA, and the run itself");
   v("share_of_peak", b.share_of_peak, "flops / (seconds * peak)");
   v("usd_per_device_hour", b.usd_per_device_hour, "rate");
   v("price_what", b.price_what, "what that rate buys");
@@ -76,6 +80,7 @@ void visit_fields(Bill& b, V& v) {
   v("not_included", b.not_included, "what this bill leaves out");
 }
 
+// A run that did more FLOPs a second than its peak has measured a higher one: the peak becomes that.
 // Fills tokens_per_s, energy (estimated where nothing measured it), share_of_peak, usd and usd_per_million_tokens from the other fields, device_hours (where it
 // is 0) as wall_hours * devices, the price from the table (or `rate` > 0), and not_included. Settling a bill again gives it today's price.
 void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);

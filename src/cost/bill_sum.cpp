@@ -1,5 +1,6 @@
 #include "cost/bill_sum.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/fields.h"
@@ -36,7 +37,9 @@ std::string bill_sum_text(const BillSum& sum) {
   if (sum.bills.size() < 2) return text;
   std::string spent;
   for (const auto& [device, hours] : sum.device_hours) spent += fmt::format("{:.4f} {}-hours, ", hours, device);
-  text += fmt::format("sum of {} runs: {}{} tokens, ${:.4f}\n", sum.bills.size(), spent, sum.tokens, sum.usd);
+  const auto unfinished = std::count_if(sum.bills.begin(), sum.bills.end(), [](const Bill& bill) { return !bill.finished; });
+  text += fmt::format("sum of {} runs{}: {}{} tokens, ${:.4f}\n", sum.bills.size(),
+                      unfinished ? fmt::format(" ({} unfinished)", unfinished) : "", spent, sum.tokens, sum.usd);
   text += fmt::format("final run {}: ${:.4f}; development: ${:.4f}; all of it is {:.2f} times the final run\n", sum.final_run,
                       sum.final_usd, sum.development_usd, sum.final_usd > 0 ? sum.usd / sum.final_usd : 1);
   return text;

@@ -27,6 +27,26 @@ TEST(Bill, SettlesHoursShareAndDollars) {
   EXPECT_EQ(bill.price_source, "the user");
 }
 
+// A probe is a moment's; what the run itself reached was reached.
+TEST(Bill, NoRunDoesMoreThanItsPeak) {
+  Bill bill;
+  bill.device = "cpu", bill.wall_hours = 1, bill.flops = 3600 * 120e9, bill.peak_flops_per_s = 114.3e9;
+  settle_bill(bill, 0.5);
+  EXPECT_EQ(bill.peak_flops_per_s, 120e9);
+  EXPECT_EQ(bill.share_of_peak, 1);
+  EXPECT_EQ(bill_table(bill).find("104"), std::string::npos);
+  EXPECT_NE(bill_table(bill).find("100.0 %"), std::string::npos);
+}
+
+TEST(Bill, AnUnfinishedRunSaysSo) {
+  Bill bill;
+  bill.device = "cpu", bill.wall_hours = 1, bill.planned.tokens = 5;
+  EXPECT_EQ(bill_table(bill).find("unfinished"), std::string::npos);
+  bill.finished = false, bill.status = "running, step 9 of 600";
+  settle_bill(bill, 0.5);
+  EXPECT_NE(bill_table(bill).find("running, step 9 of 600"), std::string::npos);
+}
+
 TEST(Bill, HoursOfAttemptsOnOtherThreadCountsStand) {
   Bill bill;
   bill.device = "cpu";

@@ -3,7 +3,6 @@
 #include "base/timer.h"
 #include "cost/cache_bytes.h"
 #include "cost/flops.h"
-#include "cost/serve_memory.h"
 
 namespace finback {
 namespace {
@@ -29,9 +28,27 @@ Json parameters_json(const ParameterCount& p) {
   return json;
 }
 
-Json train_json(const TrainMemory& m) {
-  return {{"weights", m.weights},         {"gradients", m.gradients}, {"optimizer", m.optimizer}, {"packed_weights", m.packed_weights},
-          {"activations", m.activations}, {"working", m.working},     {"program", kProgramBytes}, {"total", m.total()}};
+Json memory_json(const std::vector<MemoryPart>& parts) {
+  Json json;
+  for (const auto& [name, bytes] : parts) json[name] = bytes;
+  json["total"] = total_bytes(parts);
+  return json;
+}
+
+// A row a part, a column a precision: what `train` and `generate` count before they start.
+std::string memory_table(const std::vector<ModelReport::Memory>& columns) {
+  std::string text = fmt::format("{:<18}", "");
+  for (const auto& [precision, parts] : columns) text += fmt::format(" {:>10}", precision_name(precision));
+  text += "\n";
+  const auto row = [&](const std::string& name, auto bytes_of) {
+    text += fmt::format("  {:<16}", name);
+    for (const auto& [precision, parts] : columns) text += fmt::format(" {:>10}", human_bytes(bytes_of(parts)));
+    text += "\n";
+  };
+  for (size_t i = 0; i < columns[0].parts.size(); ++i)
+    row(columns[0].parts[i].name, [&](const std::vector<MemoryPart>& parts) { return parts[i].bytes; });
+  row("total", total_bytes);
+  return text;
 }
 
 }  // namespace
@@ -54,9 +71,9 @@ ModelReport report_model(const ModelConfig& config, int64_t seq_len) {
   r.cache_f32 = cache_bytes_per_token(shape, 4, false);
   r.cache_f32_with_mtp = cache_bytes_per_token(shape, 4, mtp);
   for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8})
-    r.train.push_back({precision, train_memory(config, seq_len, precision)});
+    r.train.push_back({precision, memory_parts(config, {.trains = true, .precision = precision, .tokens = seq_len})});
   for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8})
-    r.serve.push_back({storage, serve_memory(config, storage, seq_len)});
+    r.serve.push_back({storage, memory_parts(config, {.trains = false, .precision = storage, .tokens = seq_len})});
   return r;
 }
 
@@ -70,8 +87,11 @@ Json model_report_json(const ModelReport& r) {
                              {"train_causal_with_mtp", r.train_causal_with_mtp},
                              {"decode_at_seq_len", r.decode}};
   json["cache_bytes_per_token"] = {{"bf16", r.cache_bf16}, {"f32", r.cache_f32}, {"f32_with_mtp", r.cache_f32_with_mtp}};
-  for (const auto& [precision, memory] : r.train) json["memory_bytes"]["train"][precision_name(precision)] = train_json(memory);
-  for (const auto& [storage, bytes] : r.serve) json["memory_bytes"]["serve"][precision_name(storage)] = bytes;
+  for (const auto& [precision, parts] : r.train) json["memory_bytes"]["train"][precision_name(precision)] = memory_json(parts);
+  for (const auto& [storage, parts] : r.serve) {
+    json["memory_bytes"]["serve"][precision_name(storage)] = total_bytes(parts);
+    json["memory_bytes"]["serve_parts"][precision_name(storage)] = memory_json(parts);
+  }
   if (r.weights_fingerprint) json["weights_fingerprint"] = *r.weights_fingerprint;
   return json;
 }
@@ -90,14 +110,9 @@ std::string model_report_text(const ModelReport& r) {
                       human_count(r.train_causal), human_count(r.train_full_attention), human_count(r.train_causal_with_mtp));
   text += fmt::format("  decoding        {}FLOP (absorbed attention)\n", human_count(r.decode));
   text += fmt::format("\ncache             {} bytes per token in bf16, {} in f32\n", r.cache_bf16, r.cache_f32);
-  std::string train, serve;
-  for (const auto& [precision, memory] : r.train)
-    train += fmt::format("{}{} in {}", train.empty() ? "" : ", ", human_bytes(memory.total()), precision_name(precision));
-  for (const auto& [storage, bytes] : r.serve)
-    serve += fmt::format("{}{} in {}", serve.empty() ? "" : ", ", human_bytes(bytes), precision_name(storage));
-  text += fmt::format("memory            to train {} (one micro-batch of {} tokens)\n", train, r.seq_len);
-  text += fmt::format("                  to serve {}, f32 copy included (one context)\n", serve);
-  if (r.weights_fingerprint) text += fmt::format("weights           {}\n", *r.weights_fingerprint);
+  text += fmt::format("\nmemory to train (one micro-batch of {} tokens)\n", r.seq_len) + memory_table(r.train);
+  text += fmt::format("\nmemory to serve (one context of {} tokens; the f32 weights stay)\n", r.seq_len) + memory_table(r.serve);
+  if (r.weights_fingerprint) text += fmt::format("\nweights           {}\n", *r.weights_fingerprint);
   return text;
 }
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/json.h"
+#include "cost/memory_parts.h"
 #include "cost/other_model.h"
 #include "cost/parameter_count.h"
-#include "cost/train_memory.h"
 
 namespace finback {
 
@@ -18,16 +18,12 @@ struct ModelReport {
   ParameterCount parameters;
   double train_causal = 0, train_full_attention = 0, train_causal_with_mtp = 0, decode = 0;  // FLOPs a token
   int64_t cache_bf16 = 0, cache_f32 = 0, cache_f32_with_mtp = 0;                             // bytes a token
-  struct Train {
-    Precision precision;
-    TrainMemory memory;
+  struct Memory {
+    Precision precision;  // of training, or of the stored weights
+    std::vector<MemoryPart> parts;
   };
-  struct Serve {
-    Precision storage;
-    double bytes;
-  };
-  std::vector<Train> train;  // f32, bf16, fp8
-  std::vector<Serve> serve;  // f32, bf16, int8, fp8
+  std::vector<Memory> train;  // f32, bf16, fp8
+  std::vector<Memory> serve;  // f32, bf16, int8, fp8
   std::optional<std::string> weights_fingerprint;
 };
 ModelReport report_model(const ModelConfig& config, int64_t seq_len);

@@ -15,6 +15,8 @@ struct TextModelOptions {
   at::Device device = at::kCPU;
   Precision weights = Precision::kF32;  // how the matrices are kept and read; a GPU keeps f32
   bool tokenizer_optional = false;      // ids in, ids out, when the folder has none
+  int64_t cached_tokens = 0;            // that the caller will cache at most, for the count of memory
+  bool anyway = false;                  // load though that count is more than the memory there is
 };
 
 struct TextModel {
@@ -24,7 +26,7 @@ struct TextModel {
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
 
-// Throws Error for a folder that cannot be read, and for weights that the device does not take.
+// Throws Error for a folder that cannot be read, for weights that the device does not take, and, before it loads any, for more of them than fit in memory.
 TextModel load_text_model(const std::filesystem::path& folder, const GenerationConfig& generation, const TextModelOptions& options);
 
 }  // namespace finback

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "base/timer.h"
+#include "machine/free_memory.h"
 #include "machine/machine_probe_cpu.h"
 
 namespace finback {
@@ -35,24 +36,14 @@ std::string processor_name() {
   return "unknown";
 }
 
-// Best of several runs of a few ms: a neighbour slows some of them, not all. The loops are called through pointers chosen at run time, so no
-// compiler can drop a call for its unused result; a variable that all threads wrote would be a data race.
-double fma_peak_gflops() {
-  const ProbeLoops& loops = probe_loops();
-  constexpr int64_t kRounds = 500'000;
-  double best = 1e30;
-  for (int run = 0; run < 10; ++run) {
-    best = std::min(best, seconds_of([&] { parallel_for(threads(), [&](int64_t) { loops.fma(kRounds); }); }));
-  }
-  return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
-}
-
 // What is read again has to come from memory. Where caches cannot be flushed that takes several times the last one as the processor tells it (a
 // virtual machine's may be larger), and the system's zeroing of a GiB takes longer than all the rest of a start.
 size_t stream_bytes() {
   constexpr size_t kLeast = size_t{256} << 20;
   const size_t cache = size_t(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L));
-  return can_flush_caches() ? kLeast : std::clamp(4 * cache, kLeast, size_t{1} << 30);
+  const size_t wanted = can_flush_caches() ? kLeast : std::clamp(4 * cache, kLeast, size_t{1} << 30);
+  // A probe must not be what ends a process in a small container.
+  return std::min(wanted, std::max(size_t{16} << 20, size_t(free_memory().bytes / 4)));
 }
 
 // Best of three passes over `blocks`, after `before` each.
@@ -98,6 +89,18 @@ double stream_gb_per_s() {
 
 }  // namespace
 
+// Best of several runs of a few ms: a neighbour slows some of them, not all. The loops are called through pointers chosen at run time, so no
+// compiler can drop a call for its unused result; a variable that all threads wrote would be a data race.
+double measure_fma_gflops() {
+  const ProbeLoops& loops = probe_loops();
+  constexpr int64_t kRounds = 500'000;
+  double best = 1e30;
+  for (int run = 0; run < 10; ++run) {
+    best = std::min(best, seconds_of([&] { parallel_for(threads(), [&](int64_t) { loops.fma(kRounds); }); }));
+  }
+  return double(threads()) * double(kRounds) * double(loops.flops_a_round) / best / 1e9;
+}
+
 double read_gb_per_s(std::span<const std::span<const float>> blocks) {
   return best_read_gb_per_s(blocks, [] {});
 }
@@ -108,7 +111,7 @@ MachineProbe measure_machine(std::string kernels, std::string device) {
   probe.kernels = std::move(kernels), probe.device = std::move(device);
   probe.threads = threads();
   if (probe.device != "cpu") return probe;
-  probe.fma_peak_gflops = fma_peak_gflops();
+  probe.fma_peak_gflops = measure_fma_gflops();
   probe.stream_gb_per_s = stream_gb_per_s();
   return probe;
 }

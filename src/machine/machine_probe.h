@@ -19,6 +19,8 @@ struct MachineProbe {
 // Everything but row_dependent, at the current thread count and instruction set: limits are the best of several short runs, a tenth of a second in all.
 // They are the CPU's: on another device none is measured.
 MachineProbe measure_machine(std::string kernels, std::string device = "cpu");
+// The f32 FMA limit alone, best of several runs, some 30 ms. Of one moment: a neighbour slows it, so the highest of several moments is the peak.
+double measure_fma_gflops();
 // Reading `blocks` from first to last in chunks that threads share, best of three passes. On a virtual machine the rate depends on how the host
 // backs the very pages (36 to 62 GB/s seen within a minute), so a share needs the rate of the memory that is used.
 double read_gb_per_s(std::span<const std::span<const float>> blocks);

@@ -128,7 +128,7 @@ Json tokenizer_config() {
 void write_tokenizer(const std::filesystem::path& folder, const std::vector<MergePair>& merges, int64_t vocab_size) {
   FB_ASSERT(int64_t(merges.size()) <= vocab_size - minimum_vocab_size(), "more merges than ids");
   make_directories(folder);
-  // tokenizer_config.json last: who finds it finds both.
+  // The small file comes last: a folder that has it is whole, as scripts ask (quickstart).
   write_file_atomic(folder / "tokenizer.json", tokenizer_text(merges, vocab_size));
   write_file_atomic(folder / "tokenizer_config.json", dump_json(tokenizer_config()));
 }

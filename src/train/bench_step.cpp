@@ -89,8 +89,10 @@ Json bench_training_step(ModelConfig config, const StepBench& options) {
   json["step_cpu_ms_median"] = median(cpu_seconds) * 1e3;  // of all threads: what a busy neighbour changes least
   json["backward_bytes"] = kept;
   json["peak_memory_bytes"] = int64_t(usage.ru_maxrss) * 1024;
-  json["fma_peak_gflops"] = probe.fma_peak_gflops;
-  json["share_of_peak"] = rate * flops / 1e9 / probe.fma_peak_gflops;
+  const double gflops = rate * flops / 1e9,
+               peak = std::max(probe.fma_peak_gflops, gflops);  // the probe is of one moment: no share exceeds 1
+  json["fma_peak_gflops"] = peak;
+  json["share_of_peak"] = gflops / peak;
   add_machine(json, probe);
   return json;
 }

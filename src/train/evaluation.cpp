@@ -10,6 +10,12 @@
 namespace finback {
 
 Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<std::optional<MicroBatch>()>& next) {
+  return *evaluate_until(
+      model, algebra, next, [] { return false; }, [](int64_t) {});
+}
+
+std::optional<Validation> evaluate_until(Transformer& model, MlaAlgebra algebra, const std::function<std::optional<MicroBatch>()>& next,
+                                         const std::function<bool()>& stop, const std::function<void(int64_t)>& done) {
   const at::NoGradGuard no_grad;
   const size_t n_mtp = size_t(model.config().num_nextn_predict_layers);
   Validation result;
@@ -20,6 +26,7 @@ Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<
   inputs.mtp_denominators.assign(n_mtp, 1);
   inputs.forward.algebra = algebra;
   while (const std::optional<MicroBatch> micro = next()) {
+    if (stop()) return std::nullopt;
     inputs.targets_T = micro->targets_T;
     const LossResult part = lm_loss(model, micro->batch, inputs);
     FB_ASSERT(part.main_count == micro->valid_targets, "the loader and the loss count the same targets");
@@ -31,6 +38,7 @@ Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<
       mtp_count[k] += part.mtp_count[k];
       mtp_agree[k] += part.mtp_agree[k];
     }
+    done(result.targets);
   }
   FB_CHECK(result.bytes > 0, "validation: expected text in the validation split, got none. Hint: a larger share in the corpus recipe");
   result.loss = nll.value() / double(result.targets);

@@ -18,7 +18,10 @@ struct Validation {
   std::vector<double> mtp_acceptance;  // share of the targets of a depth
 };
 
-// `next` gives the rows in their fixed order and nothing at the end. Every target of every batch counts once.
+// `next` gives the rows in their fixed order and nothing at the end. Every target of every batch counts once. Throws Error for rows without text.
 Validation evaluate(Transformer& model, MlaAlgebra algebra, const std::function<std::optional<MicroBatch>()>& next);
+// The same, left when `stop` says so before a batch: nothing then. `done` is told the targets so far behind each batch.
+std::optional<Validation> evaluate_until(Transformer& model, MlaAlgebra algebra, const std::function<std::optional<MicroBatch>()>& next,
+                                         const std::function<bool()>& stop, const std::function<void(int64_t)>& done);
 
 }  // namespace finback

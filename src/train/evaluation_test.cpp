@@ -54,5 +54,21 @@ TEST(Evaluation, LeavesGradientsAlone) {
   EXPECT_TRUE(at::equal(model->parameters().grads_P(), at::full_like(model->parameters().grads_P(), 2)));
 }
 
+TEST(Evaluation, IsLeftBetweenTwoBatchesAndTellsItsProgress) {
+  const auto model = lively_model(small_config(), true, 9);
+  const MicroBatch batch = random_micro_batch(2, 16, 3);
+  std::vector<int64_t> told;
+  const auto run = [&](size_t stop_at) {
+    told.clear();
+    return evaluate_until(
+        *model, MlaAlgebra::kExpanded, feed_of({batch, batch, batch}), [&] { return told.size() == stop_at; },
+        [&](int64_t targets) { told.push_back(targets); });
+  };
+  EXPECT_FALSE(run(2).has_value());
+  EXPECT_EQ(told, (std::vector<int64_t>{batch.valid_targets, 2 * batch.valid_targets}));
+  EXPECT_FALSE(run(0).has_value());
+  EXPECT_EQ(run(9)->targets, 3 * batch.valid_targets);
+}
+
 }  // namespace
 }  // namespace finback

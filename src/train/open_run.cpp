@@ -39,18 +39,17 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
 
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
                                            const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop) {
-  if (fs::exists(folder.plan())) {
+  if (options.mode == OpenMode::kResume && fs::exists(folder.plan())) {
     LocalPlan plan;
     load_fields(plan, read_json(folder.plan()), folder.plan().string());
     return plan;
   }
-  const std::optional<TrainerState> saved = newest_checkpoint(folder.root());
+  const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
   if (config.run.device != "cpu" || (saved && saved->step > 0)) return std::nullopt;
   const double rough_s = rough_seconds(config, shape, machine.fma_peak_gflops);
   if (rough_s < config.bill.plan_above_s) return std::nullopt;
-  std::optional<LocalPlan> plan = rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal", [&] { return stop.asked(); });
-  if (plan) write_file_atomic(folder.plan(), dump_json(dump_fields(*plan)));
-  return plan;
+  stop.announce("in the rehearsal; nothing is trained yet, so there is nothing to save. Ctrl-C again leaves at once");
+  return rehearse(config, options.sample, rough_s, folder.root() / "step-rehearsal", [&] { return stop.asked(); });
 }
 
 }  // namespace finback

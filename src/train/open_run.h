@@ -20,8 +20,8 @@ struct OpenedRun {
 OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
                    Optimizer& optimizer);
 
-// The plan that an earlier attempt made, or a new one before the first step of a run that is worth it; none for short runs, and none when the
-// rehearsal is stopped: the next attempt makes it.
+// The plan that an earlier attempt of a resumed run made, or a new one before the first step of a run that is worth it; none for short runs, and none
+// when the rehearsal is stopped: the next attempt makes it. A new one is written when the folder is the new run's (RunFolder::clear).
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
                                            const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop);
 

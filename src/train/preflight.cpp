@@ -3,7 +3,10 @@
 #include "base/fields.h"
 #include "cost/prices.h"
 #include "kernels/backend.h"
+#include "model/checkpoint.h"
+#include "tokenizer/tokenizer.h"
 #include "train/run_folder.h"
+#include "train/schedule.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -21,6 +24,7 @@ void check_before_start(const TrainConfig& config, const ModelConfig& shape, con
            "validation_share in the corpus recipe",
            config.data.seq_len);
   if (!samples || config.eval.sample_tokens == 0) return;
+  Tokenizer::load(feed.tokenizer_folder());
   FB_CHECK(!config.eval.sample_prompt.empty(),
            "eval.sample_prompt: expected some text, got none. Hint: --eval.sample_tokens=0 makes no samples");
   FB_CHECK(config.eval.sample_tokens < shape.max_position_embeddings,
@@ -44,21 +48,75 @@ std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked
   return std::nullopt;
 }
 
+void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root) {
+  if (init.empty()) return;
+  FB_CHECK(fs::exists(init), "train.init: nothing is at {}", init);
+  const fs::path folder = fs::weakly_canonical(init), run = fs::weakly_canonical(root);
+  const fs::path inside = folder.lexically_relative(run);
+  const bool below = !inside.empty() && *inside.begin() != ".." && *inside.begin() != ".";
+  FB_CHECK(!below || !is_run_file(inside.begin()->string()),
+           "train.init: expected a folder outside {}, got {}, which the new run would remove. Hint: --run.name=NAME gives the new run a "
+           "folder of its own",
+           root.string(), init);
+  FB_CHECK(fs::exists(folder / "config.json") || !fs::exists(folder / "latest"),
+           "train.init: expected a model folder, got a run's. Hint: {}/latest", init);
+  const std::optional<ChangedKey> other = first_changed_key(load_model_config(folder), shape);
+  try {
+    check_weights(folder, shape);
+  } catch (const Error& e) {
+    if (!other) throw;
+    FB_FAIL(
+        "train.init: expected weights of this recipe's model, got another shape in {}: {} is {}, the recipe's {}. Hint: --model.config={}",
+        init, other->key, other->saved, other->asked, init);
+  }
+}
+
+namespace {
+
+// Why the steps so far do not belong to a run of the length that is asked for, and from which checkpoint on they would.
+void check_length(const TrainerState& saved, const TrainConfig& recipe, const TrainConfig& config, const ModelConfig& shape,
+                  const fs::path& root) {
+  const RunLength before = run_length(recipe.train, recipe.data.seq_len), after = run_length(config.train, config.data.seq_len);
+  if (before.tokens == after.tokens) return;
+  FB_CHECK(after.tokens >= saved.tokens,
+           "{}: expected at least the {} steps that are trained, got {}. Hint: --run.name=NAME starts another run", root.string(),
+           saved.step, after.steps);
+  const std::optional<int64_t> apart = first_step_apart(recipe, config, shape, saved.step);
+  if (!apart) return;
+  std::string hint = fmt::format("--run.name=NAME --train.init={}/latest starts another run from these weights", root.string());
+  std::optional<int64_t> earlier;
+  for (const int64_t step : finished_steps(root)) {
+    if (step > 0 && step < *apart) earlier = step;
+  }
+  if (earlier)
+    hint = fmt::format("{} is before that: it goes on as the longer run when the later step folders are removed; or {}",
+                       step_name(*earlier), hint);
+  FB_FAIL(
+      "{}: {} steps cannot become {}: step {} was trained as its schedule of {} steps has it, which in one of {} is otherwise. Hint: {}",
+      root.string(), before.steps, after.steps, *apart, before.steps, after.steps, hint);
+}
+
+}  // namespace
+
 void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
                      const fs::path& root) {
-  constexpr const char* kHint = "Hint: --run.name=NAME starts another run, --overwrite starts this one again";
+  const std::string hint = fmt::format(
+      "Hint: with this change --run.name=NAME --train.init={}/latest starts another run from these weights, without "
+      "--train.init from none; what may change is marked in finback train --help",
+      root.string());
   const fs::path folder = root / step_name(saved.step);
   const std::string where = (folder / "trainer.json").string();
   TrainConfig recipe;
   load_fields(recipe, saved.recipe, where + " [recipe]");
   if (const auto changed = first_changed_key(recipe, config)) {
-    FB_FAIL("{}: expected {} = {} as in the run so far, got {}. {}", root.string(), changed->key, changed->saved, changed->asked, kHint);
+    FB_FAIL("{}: expected {} = {} as in the run so far, got {}. {}", root.string(), changed->key, changed->saved, changed->asked, hint);
   }
   // The recipe may name a config.json, which can have changed since.
   if (const auto changed = first_changed_key(load_model_config(folder), shape)) {
     FB_FAIL("{}: expected a model with {} = {} as in the run so far, got {}. {}", root.string(), changed->key, changed->saved,
-            changed->asked, kHint);
+            changed->asked, hint);
   }
+  check_length(saved, recipe, config, shape, root);
   const at::Device device(config.run.device);
   if (!device.is_cpu()) return;  // there ops run their definitions, under every variant and whatever label an older program gave the run
   const std::string kernels = kernel_label_on(device);

@@ -17,7 +17,11 @@ std::string price_row(const TrainConfig& config);
 // Throws Error for whatever would only fail at the first evaluation, sample or bill. `samples`: text samples will be made.
 void check_before_start(const TrainConfig& config, const ModelConfig& shape, const RowFeed& feed, bool samples);
 
-// Throws Error when recipe, model shape or, on the CPU, kernels are not those of the run that saved root/step-<saved.step>.
+// train.init of a run that begins in `root`: a model folder whose weights fit `shape`, and none that the run itself would remove.
+void check_init(const std::string& init, const ModelConfig& shape, const std::filesystem::path& root);
+
+// Throws Error when recipe, model shape or, on the CPU, kernels are not those of the run that saved root/step-<saved.step>, or when its steps so far
+// would have been others in a run of the length that is asked for.
 void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
                      const std::filesystem::path& root);
 

@@ -68,5 +68,54 @@ TEST_F(Preflight, ARunIsNotResumedOnAnotherDevice) {
   EXPECT_THROW(check_resumable(saved, config, shape, /*allow_other_kernels=*/true, root), Error);
 }
 
+// --overwrite would remove it before it is read a second time, or leave a recipe that names what is gone.
+TEST_F(Preflight, WeightsInTheFolderOfTheRunAreRefused) {
+  const auto refused = [&](const fs::path& init) -> std::string {
+    try {
+      check_init(init.string(), shape, root);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  fs::create_directory_symlink(step_name(0), root / "latest");
+  for (const fs::path& init : {root / "latest", root / step_name(0), root / "latest" / ".", root / "other" / ".." / "latest"})
+    EXPECT_NE(refused(init).find("outside"), std::string::npos) << init << refused(init);
+  EXPECT_NE(refused(root).find("latest"), std::string::npos) << refused(root);
+  EXPECT_NE(refused(root / "typo").find("nothing is at"), std::string::npos);
+  // A neighbour whose name begins the same is outside.
+  const fs::path other = fs::path(root.string() + "-other");
+  fs::create_directories(other);
+  write_file_atomic(other / "config.json", dump_json(dump_model_config(shape)));
+  EXPECT_EQ(refused(other).find("outside"), std::string::npos);
+  EXPECT_NE(refused(other), "") << "it has no weights";
+  fs::remove_all(other);
+}
+
+TEST_F(Preflight, ALongerRunGoesOnWhereItsStepsSoFarWouldBeTheSame) {
+  config.train.steps = 100, config.train.batch_tokens = 256, config.schedule.kind = "wsd", config.schedule.warmup_steps = 1;
+  config.train.mtp_lambda_late = config.train.mtp_lambda, config.train.bias_update_stop = 1;
+  const auto refused = [&](int64_t step, int64_t steps) -> std::string {
+    fs::create_directories(root / step_name(step));
+    write_file_atomic(root / step_name(step) / "config.json", dump_json(dump_model_config(shape)));
+    TrainConfig copy = config, asked = config;
+    asked.train.steps = steps;
+    TrainerState saved;
+    saved.step = step, saved.tokens = 256 * step, saved.kernels = kernel_label(), saved.recipe = dump_fields(copy);
+    try {
+      check_resumable(saved, asked, shape, false, root);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refused(60, 200), "");
+  EXPECT_EQ(refused(60, 80), "");
+  EXPECT_NE(refused(60, 50).find("at least the 60 steps"), std::string::npos);
+  write_file_atomic(root / step_name(60) / "DONE", "x");
+  const std::string late = refused(95, 200);
+  for (const char* word : {"step 82", "--train.init=", "step-000060"}) EXPECT_NE(late.find(word), std::string::npos) << late;
+}
+
 }  // namespace
 }  // namespace finback

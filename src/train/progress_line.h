@@ -31,6 +31,8 @@ class ProgressLine {
   void update(const ProgressNumbers& numbers, bool last);
   // A line of its own (an evaluation, a sample, a saved checkpoint).
   void note(const std::string& text) { inform(text); }
+  // Ends the rewritten line, when there is one.
+  void end_line() { end_status(); }
 
  private:
   Timer since_print_;

@@ -30,7 +30,9 @@ bool is_first(const FieldLine& line) { return std::find(kFirstKeys.begin(), kFir
 
 std::string line_of(const FieldLine& line) {
   const bool said = line.value.empty() || line.value == "null" || line.value == "\"\"";  // an absent key's help says what that means
-  return fmt::format("  {:<32} {}{}\n", line.key, line.help, said ? "" : " (default " + line.value + ")");
+  const OnResume change = on_resume(line.key);
+  const char mark = change == OnResume::kAlways ? '*' : change == OnResume::kLonger ? '~' : ' ';
+  return fmt::format("{} {:<32} {}{}\n", mark, line.key, line.help, said ? "" : " (default " + line.value + ")");
 }
 
 }  // namespace
@@ -38,7 +40,9 @@ std::string line_of(const FieldLine& line) {
 std::string recipe_help() {
   TrainConfig defaults;
   const std::vector<FieldLine> lines = field_lines(defaults);
-  std::string text = "recipe keys, each also a flag --section.key=value; those that matter first\n";
+  std::string text =
+      "recipe keys, each also a flag --section.key=value; those that matter first.\n* may change on --resume; ~ may change where no step "
+      "so far depended on the run's length\n";
   for (const std::string_view key : kFirstKeys) {
     const auto found = std::find_if(lines.begin(), lines.end(), [&](const FieldLine& line) { return line.key == key; });
     FB_ASSERT(found != lines.end(), "a key of the first group is in the field list");

@@ -61,10 +61,12 @@ struct RowFeed::State {
   Loader loader;
   at::Device device;
   int64_t micro_rows;  // rows of a micro-batch; 0: all rows of the step
+  size_t corpora;
 };
 
 RowFeed::RowFeed(const TrainConfig& config, at::Device device)
-    : state_(new State{Loader(loader_options(config)), device, config.train.micro_batch_tokens / config.data.seq_len}) {}
+    : state_(new State{Loader(loader_options(config)), device, config.train.micro_batch_tokens / config.data.seq_len,
+                       config.data.corpora.size()}) {}
 RowFeed::~RowFeed() = default;
 
 int64_t RowFeed::vocab_size() const { return state_->loader.tokenizer().vocab_size; }
@@ -95,6 +97,12 @@ void RowFeed::restore(int64_t cursor, const std::string& fingerprint) {
   state_->loader.seek(cursor);
 }
 
+int64_t RowFeed::epoch_tokens() const {
+  int64_t rows = 0;
+  for (size_t i = 0; i < state_->corpora; ++i) rows += state_->loader.epoch_rows(i);
+  return rows * state_->loader.seq_len();
+}
+
 int64_t RowFeed::validation_rows() const { return state_->loader.validation_rows(); }
 
 std::function<std::optional<MicroBatch>()> RowFeed::validation(int64_t tokens) const {
@@ -115,8 +123,14 @@ std::function<std::optional<MicroBatch>()> RowFeed::validation(int64_t tokens) c
 
 RowsLog::RowsLog(const std::filesystem::path& path) : path_(path) {
   if (path.empty()) return;
-  file_.open(path, std::ios::trunc);
+  file_.open(path, std::ios::app);
   FB_CHECK(file_.good(), "--log-rows: cannot write {}. Hint: check that the folder exists and is writable", path.string());
+}
+
+void RowsLog::open() {
+  if (!wanted()) return;
+  file_.close();
+  file_.open(path_, std::ios::trunc);
 }
 
 void RowsLog::append(int64_t step, const std::vector<MicroBatch>& micro_batches, const std::vector<RouterLog>& routes) {

@@ -40,6 +40,9 @@ class RowFeed {
   // Goes to a saved position; throws Error when the data is not the same.
   void restore(int64_t cursor, const std::string& fingerprint);
 
+  // Of one pass over all corpora's training splits.
+  int64_t epoch_tokens() const;
+
   int64_t validation_rows() const;
   // A pass over the first corpus's validation split, `tokens` of it (0: all).
   std::function<std::optional<MicroBatch>()> validation(int64_t tokens) const;
@@ -53,8 +56,10 @@ class RowFeed {
 // "experts": {layer: [the experts chosen for each token, num_experts_per_tok of them, one token after another]}}.
 class RowsLog {
  public:
-  // An empty path writes nothing.
+  // An empty path writes nothing. Throws Error for a path that cannot be written, and leaves what is there as it is.
   explicit RowsLog(const std::filesystem::path& path);
+  // Begins the file anew.
+  void open();
   bool wanted() const { return !path_.empty(); }
   // routes: what accumulate_gradients reports of these micro-batches. MTP layers are left out: their rows are others.
   void append(int64_t step, const std::vector<MicroBatch>& micro_batches, const std::vector<RouterLog>& routes);

@@ -8,22 +8,19 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 
 namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-// Written by a run, hence removable by --overwrite.
-bool is_run_file(const std::string& name) {
-  static const std::vector<std::string> fixed = {"config.toml", "metrics.jsonl", "attempts.jsonl",  "bill.json",     "plan.json",
-                                                 "latest",      "latest.tmp",    "config.toml.tmp", "bill.json.tmp", "plan.json.tmp"};
-  return name.starts_with("step-") || name.starts_with("events.out.tfevents.") ||
-         std::find(fixed.begin(), fixed.end(), name) != fixed.end();
-}
+// Replaced by the new run's, never removed before: it may have been started from them.
+bool is_recipe_file(const std::string& name) { return name == "config.toml" || name == "model.json"; }
 
 void remove_tree(const fs::path& path) {
   std::error_code error;
@@ -50,26 +47,62 @@ std::optional<int64_t> step_of(const std::string& name) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path root, OpenMode mode) : root_(std::move(root)) {
+bool is_run_file(const std::string& name) {
+  static const std::vector<std::string> fixed = {"config.toml",    "model.json",    "metrics.jsonl", "attempts.jsonl", "log.txt",
+                                                 "bill.json",      "plan.json",     "latest",        "latest.tmp",     "config.toml.tmp",
+                                                 "model.json.tmp", "bill.json.tmp", "plan.json.tmp"};
+  return name.starts_with("step-") || name.starts_with("events.out.tfevents.") ||
+         std::find(fixed.begin(), fixed.end(), name) != fixed.end();
+}
+
+bool run_is_held(const fs::path& root) {
+  const int fd = ::open((root / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return held;
+}
+
+bool has_trained(const fs::path& root) {
+  if (!finished_steps(root).empty()) return true;
+  std::ifstream metrics(root / "metrics.jsonl");
+  for (std::string line; std::getline(metrics, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.value("kind", "") == "step") return true;
+  }
+  return false;
+}
+
+RunFolder::RunFolder(fs::path root, OpenMode mode) : root_(std::move(root)), mode_(mode) {
   if (mode == OpenMode::kNew && fs::exists(root_)) {
     FB_CHECK(fs::is_directory(root_), "{}: expected a folder, got a file", root_.string());
-    const std::vector<std::string> names = names_in(root_);
-    const bool empty = names.empty() || names == std::vector<std::string>{".lock"};
-    FB_CHECK(empty, "{}: expected a new run, got a folder with {} in it. Hint: --resume goes on, --overwrite starts again, --run.name=NAME",
-             root_.string(), names[0] == ".lock" ? names[1] : names[0]);
+    const bool trained = has_trained(root_);
+    for (const std::string& name : names_in(root_)) {
+      FB_CHECK(name == ".lock" || (is_run_file(name) && !trained),
+               "{}: expected a new run, got a folder with {} in it. Hint: --resume goes on, --overwrite starts again, --run.name=NAME",
+               root_.string(), name);
+    }
   }
   make_directories(root_);
   const fs::path lock = root_ / ".lock";
   lock_fd_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   FB_CHECK(lock_fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder is writable", lock.string(), std::strerror(errno));
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(std::exchange(lock_fd_, -1));
-    FB_FAIL("{}: another process is training in this folder. Hint: wait for it, or --run.name=NAME", root_.string());
+  // A second try: run_is_held holds the lock for an instant.
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0 || (::usleep(50'000), ::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0)) return;
+  ::close(std::exchange(lock_fd_, -1));
+  FB_FAIL("{}: another process is training in this folder. Hint: wait for it, or --run.name=NAME", root_.string());
+}
+
+void RunFolder::clear() {
+  remove_unfinished(root_);
+  if (mode_ == OpenMode::kResume) return;
+  const std::vector<std::string> names = names_in(root_);
+  for (const std::string& name : names) {  // first, so that a removal cut short leaves unfinished checkpoints, not broken ones
+    if (name.starts_with("step-")) remove_tree(root_ / name / "DONE");
   }
-  if (mode == OpenMode::kResume) remove_unfinished(root_);
-  if (mode != OpenMode::kOverwrite) return;
-  for (const std::string& name : names_in(root_)) {
-    if (is_run_file(name)) remove_tree(root_ / name);
+  for (const std::string& name : names) {
+    const bool hours = mode_ == OpenMode::kNew && name == "attempts.jsonl";
+    if (is_run_file(name) && !is_recipe_file(name) && !hours) remove_tree(root_ / name);
   }
 }
 

@@ -1,5 +1,5 @@
 // runs/<name>/: who may use it, and where its files are. One process at a time holds a run folder (flock on .lock, freed by any death).
-//   config.toml  metrics.jsonl  attempts.jsonl  events.out.tfevents.*  plan.json  bill.json  step-000500/  latest -> step-000500
+//   config.toml  model.json  metrics.jsonl  attempts.jsonl  log.txt  events.out.tfevents.*  plan.json  bill.json  step-000500/  latest -> step-000500
 // Knows no tensors and no training.
 #pragma once
 #include <cstdint>
@@ -14,14 +14,20 @@ enum class OpenMode { kNew, kResume, kOverwrite };
 
 class RunFolder {
  public:
-  // kNew refuses a folder with anything in it; kOverwrite removes what an earlier run left (and nothing else); kResume takes it as it is,
-  // makes it when absent, and removes checkpoints that were never finished. Throws Error when another process holds it.
+  // Makes the folder when it is absent, and removes nothing. kNew refuses a folder with anything in it but what a start that failed before its
+  // first step leaves. Throws Error when another process holds it.
   RunFolder(std::filesystem::path root, OpenMode mode);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
+  // Removes what is in the new run's way: kOverwrite all that an earlier run left, and nothing else; kNew what a failed start left, but for the hours
+  // that it took; every mode checkpoints that were never finished. config.toml and model.json stay until the new ones replace them: they may be what
+  // this run was started from. To be called when nothing can be refused any more.
+  void clear();
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path config() const { return root_ / "config.toml"; }
+  std::filesystem::path model() const { return root_ / "model.json"; }
+  std::filesystem::path log() const { return root_ / "log.txt"; }
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path attempts() const { return root_ / "attempts.jsonl"; }
   // A fixed name, so that a resumed run goes on in the same file; TensorBoard asks only for "tfevents" in it.
@@ -31,8 +37,16 @@ class RunFolder {
 
  private:
   std::filesystem::path root_;
+  OpenMode mode_;
   int lock_fd_ = -1;
 };
+
+// Whether a run wrote `name` into its folder, so that --overwrite removes it.
+bool is_run_file(const std::string& name);
+// Whether a process trains in this folder now.
+bool run_is_held(const std::filesystem::path& root);
+// Whether `root` holds a checkpoint or a step of training: what a start that failed does not leave.
+bool has_trained(const std::filesystem::path& root);
 
 // "step-000500"; more digits when the step has more.
 std::string step_name(int64_t step);

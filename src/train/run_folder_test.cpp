@@ -23,9 +23,9 @@ struct RunFolderFiles : testing::Test {
   }
 };
 
-TEST_F(RunFolderFiles, NewRunRefusesAFolderWithSomethingInIt) {
+TEST_F(RunFolderFiles, NewRunRefusesAFolderThatHasTrained) {
   fs::create_directories(root);
-  std::ofstream(root / "metrics.jsonl") << "x";
+  std::ofstream(root / "metrics.jsonl") << "{\"kind\": \"eval\"}\n{\"kind\": \"step\", \"step\": 1}\n{\"kind\"";
   try {
     RunFolder run(root, OpenMode::kNew);
     FAIL() << "opened";
@@ -36,16 +36,47 @@ TEST_F(RunFolderFiles, NewRunRefusesAFolderWithSomethingInIt) {
   EXPECT_TRUE(fs::exists(root / "metrics.jsonl"));
 }
 
-TEST_F(RunFolderFiles, OverwriteRemovesARunAndNothingElse) {
-  make_step("step-000010", true);
-  std::ofstream(root / "config.toml") << "x";
-  std::ofstream(root / "attempts.jsonl") << "x";
+TEST_F(RunFolderFiles, NewRunRefusesACheckpointAndForeignFiles) {
+  make_step("step-000000", true);
+  EXPECT_THROW(RunFolder(root, OpenMode::kNew), Error);
+  fs::remove_all(root);
+  fs::create_directories(root);
   std::ofstream(root / "notes.md") << "mine";
+  EXPECT_THROW(RunFolder(root, OpenMode::kNew), Error);
+}
+
+TEST_F(RunFolderFiles, AFailedStartIsNotInTheWayAndKeepsItsHours) {
+  make_step("step-000000.tmp", false);
+  for (const char* name : {"attempts.jsonl", "config.toml", "model.json", "plan.json", ".lock", "log.txt"})
+    std::ofstream(root / name) << "x";
+  std::ofstream(root / "metrics.jsonl") << "{\"kind\": \"eval\"}\n";
+  RunFolder run(root, OpenMode::kNew);
+  run.clear();
+  EXPECT_TRUE(fs::exists(root / "attempts.jsonl"));
+  for (const char* name : {"plan.json", "metrics.jsonl", "step-000000.tmp"}) EXPECT_FALSE(fs::exists(root / name)) << name;
+}
+
+TEST_F(RunFolderFiles, OverwriteRemovesARunAndNothingElseAndNotBeforeItIsToldTo) {
+  make_step("step-000010", true);
+  for (const char* name : {"config.toml", "model.json", "attempts.jsonl", "log.txt", "metrics.jsonl", "bill.json", "notes.md"})
+    std::ofstream(root / name) << "x";
   RunFolder run(root, OpenMode::kOverwrite);
-  EXPECT_FALSE(fs::exists(root / "step-000010"));
-  EXPECT_FALSE(fs::exists(root / "config.toml"));
-  EXPECT_FALSE(fs::exists(root / "attempts.jsonl"));
-  EXPECT_TRUE(fs::exists(root / "notes.md"));
+  EXPECT_TRUE(fs::exists(root / "step-000010" / "DONE"));
+  EXPECT_TRUE(fs::exists(root / "bill.json"));
+  run.clear();
+  for (const char* name : {"step-000010", "attempts.jsonl", "log.txt", "metrics.jsonl", "bill.json"})
+    EXPECT_FALSE(fs::exists(root / name)) << name;
+  // The recipe may be what the new run is started from: it is replaced, later.
+  for (const char* name : {"config.toml", "model.json", "notes.md"}) EXPECT_TRUE(fs::exists(root / name)) << name;
+}
+
+TEST_F(RunFolderFiles, AHeldRunIsToldFromOneThatNobodyTrains) {
+  EXPECT_FALSE(run_is_held(root));
+  {
+    RunFolder run(root, OpenMode::kNew);
+    EXPECT_TRUE(run_is_held(root));
+  }
+  EXPECT_FALSE(run_is_held(root));
 }
 
 TEST_F(RunFolderFiles, TwoProcessesCannotHoldOneRun) {
@@ -61,6 +92,8 @@ TEST_F(RunFolderFiles, ResumeSeesFinishedCheckpointsOnlyAndRemovesTheRest) {
   make_step("step-0000040", true);  // not a name that a run writes
   EXPECT_EQ(finished_steps(root), (std::vector<int64_t>{10, 1234567}));
   RunFolder run(root, OpenMode::kResume);
+  EXPECT_TRUE(fs::exists(root / "step-000020"));
+  run.clear();
   EXPECT_FALSE(fs::exists(root / "step-000020"));
   EXPECT_FALSE(fs::exists(root / "step-000030.tmp"));
   EXPECT_TRUE(fs::exists(root / "step-000010" / "DONE"));

@@ -1,11 +1,32 @@
 #include "train/run_journal.h"
 
+#include <system_error>
+
 #include "base/timer.h"
 
 namespace finback {
+namespace {
 
-RunJournal::RunJournal(const RunFolder& folder, uint64_t metrics_bytes, uint64_t events_bytes, const std::string& machine)
-    : log_(folder.metrics(), metrics_bytes, machine), events_(folder.events(), events_bytes, unix_seconds()) {}
+constexpr double kLoggedEvery = 30;  // seconds between two steps in log.txt
+
+// A reader of stderr that went away is no reason to end a run.
+template <class F>
+void on_screen(F&& print) {
+  try {
+    print();
+  } catch (const std::system_error&) {
+  }
+}
+
+}  // namespace
+
+RunJournal::RunJournal(const RunFolder& folder, uint64_t metrics_bytes, uint64_t events_bytes, const std::string& machine, RunLog& log)
+    : log_(folder.metrics(), metrics_bytes, machine), events_(folder.events(), events_bytes, unix_seconds()), text_(log) {}
+
+void RunJournal::note(const std::string& text) {
+  on_screen([&] { progress_.note(text); });
+  text_.line(text);
+}
 
 void RunJournal::step(const StepRecord& record, const StepPlace& place, const StepClock& clock, const std::vector<RouterStats>& router,
                       int64_t steps, double seconds_left) {
@@ -13,9 +34,22 @@ void RunJournal::step(const StepRecord& record, const StepPlace& place, const St
   const int64_t step = record.settings.step;
   log_.append(step_line(record, place, router, clock));
   events_.scalars(step, unix_seconds(), step_scalars(record, place, router, clock));
-  progress_.update({step, steps, result.main_loss, result.bpb, validation_bpb_, record.settings.lr, result.grad_norm, clock.tokens_per_s,
-                    clock.peak_share, seconds_left, clock.usd},
-                   place.last);
+  const ProgressNumbers numbers{step,
+                                steps,
+                                result.main_loss,
+                                result.bpb,
+                                validation_bpb_,
+                                record.settings.lr,
+                                result.grad_norm,
+                                clock.tokens_per_s,
+                                clock.peak_share,
+                                seconds_left,
+                                clock.usd};
+  on_screen([&] { progress_.update(numbers, place.last); });
+  if (logged_ && !place.last && since_logged_.seconds() < kLoggedEvery) return;
+  logged_ = true;
+  since_logged_.restart();
+  text_.line(progress_text(numbers));
 }
 
 void RunJournal::evaluation(int64_t step, int64_t tokens, const Validation& validation, double elapsed_s) {

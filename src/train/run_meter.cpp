@@ -10,6 +10,11 @@
 #include "train/preflight.h"
 
 namespace finback {
+namespace {
+
+constexpr double kProbeEvery = 60;  // seconds; each takes some 30 ms
+
+}  // namespace
 
 int64_t device_count(const TrainConfig& config) { return config.run.device == "cpu" ? std::min(threads(), available_cores()) : 1; }
 
@@ -20,10 +25,18 @@ RunMeter::RunMeter(const TrainConfig& config, const ModelConfig& shape, const Ma
   flops_per_token_ =
       train_flops_per_token(shape_of(shape), double(config.data.seq_len), AttentionCount::kCausal, config.train.mtp_lambda > 0);
   usd_per_device_second_ = rate / 3600;
+  peak_flops_per_s_ = machine.fma_peak_gflops * 1e9;
 }
 
-double RunMeter::peak_share(double tokens_per_s) const {
-  return machine_.fma_peak_gflops > 0 ? flops_per_token_ * tokens_per_s / (machine_.fma_peak_gflops * 1e9) : 0;
+double RunMeter::peak_share(double tokens_per_s) {
+  if (peak_flops_per_s_ == 0) return 0;
+  if (since_probe_.seconds() > kProbeEvery) {
+    peak_flops_per_s_ = std::max(peak_flops_per_s_, measure_fma_gflops() * 1e9);
+    since_probe_.restart();
+  }
+  const double rate = flops_per_token_ * tokens_per_s;
+  peak_flops_per_s_ = std::max(peak_flops_per_s_, rate);
+  return rate / peak_flops_per_s_;
 }
 
 Bill RunMeter::bill(const TrainConfig& config, const TrainerState& state, const std::optional<LocalPlan>& plan) const {
@@ -43,7 +56,7 @@ Bill RunMeter::bill(const TrainConfig& config, const TrainerState& state, const 
   if (plan) bill.planned = {plan->measured.tokens, plan->wall_hours, plan->device_hours, plan->tokens_per_s, plan->memory_bytes};
   bill.tokens = state.tokens;
   bill.flops = flops_per_token_ * double(state.tokens);
-  bill.peak_flops_per_s = machine_.fma_peak_gflops * 1e9;
+  bill.peak_flops_per_s = peak_flops_per_s_;
   bill.started = state.started;
   bill.ended = utc_now();
   settle_bill(bill, config.bill.rate);

@@ -80,4 +80,25 @@ StepSettings scheduled_step(const TrainConfig& config, const ModelConfig& shape,
   return settings;
 }
 
+std::optional<int64_t> first_step_apart(const TrainConfig& a, const TrainConfig& b, const ModelConfig& shape, int64_t steps) {
+  const int64_t seq_len = a.data.seq_len;
+  struct Run {
+    const TrainConfig& config;
+    int64_t total, warmup, tokens = 0;
+    explicit Run(const TrainConfig& c)
+        : config(c),
+          total(run_length(c.train, c.data.seq_len).tokens),
+          warmup(tokens_of_steps(c.train, c.data.seq_len, c.schedule.warmup_steps)) {}
+  } x(a), y(b);
+  for (int64_t step = 0; step < steps; ++step) {
+    const StepSettings s = scheduled_step(a, shape, {step, x.tokens, x.total}, x.warmup);
+    const StepSettings t = scheduled_step(b, shape, {step, y.tokens, y.total}, y.warmup);
+    const int64_t batch = batch_tokens(a.train, seq_len, x.tokens), other_batch = batch_tokens(b.train, seq_len, y.tokens);
+    const bool same = s.lr == t.lr && s.loss.mtp_lambda == t.loss.mtp_lambda && s.bias_update_speed == t.bias_update_speed;
+    if (!same || batch != other_batch) return step + 1;
+    x.tokens += batch, y.tokens += other_batch;
+  }
+  return std::nullopt;
+}
+
 }  // namespace finback

@@ -2,6 +2,7 @@
 // There is no schedule state to save. Phases are shares of all tokens of the run, so a recipe keeps its form at any length.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "train/optimizer_step.h"
 #include "train/train_config.h"
@@ -38,5 +39,9 @@ double bias_update_speed(const TrainSection& train, const Age& age);
 
 // Everything above for the next step of a model of this shape; no audit.
 StepSettings scheduled_step(const TrainConfig& config, const ModelConfig& shape, const Age& age, int64_t warmup_tokens);
+
+// Of the first `steps` steps the first (from 1) that a run like `a` but for its length would have trained otherwise: another learning rate, batch,
+// MTP weight or bias speed; nothing when it cannot be told from `b` so far, so that one may go on as the other, to the bit.
+std::optional<int64_t> first_step_apart(const TrainConfig& a, const TrainConfig& b, const ModelConfig& shape, int64_t steps);
 
 }  // namespace finback

@@ -97,5 +97,31 @@ TEST(Schedule, MtpWeightAndBiasSpeedSwitchAtTheirShares) {
   EXPECT_EQ(bias_update_speed(train, Age{0, 14301 * kTrillion / 1000, 14800 * kTrillion / 1000}), 0);
 }
 
+// A run may be made longer as long as no step so far depended on where it ends, and no step further.
+TEST(Schedule, ALongerRunIsAnotherOneFromTheFirstStepThatDependsOnTheEnd) {
+  ModelConfig shape = load_model_config(FINBACK_SOURCE_DIR "/configs/models/nano");
+  shape.num_nextn_predict_layers = 1;
+  TrainConfig a;
+  a.train.steps = 100, a.train.batch_tokens = 256, a.schedule.warmup_steps = 5;
+  a.train.mtp_lambda_late = a.train.mtp_lambda, a.train.bias_update_stop = 1;
+  const auto apart = [&](auto change, int64_t steps = 100) {
+    TrainConfig x = a;
+    change(x);
+    TrainConfig y = x;
+    y.train.steps = 150;
+    return first_step_apart(x, y, shape, steps);
+  };
+  EXPECT_EQ(apart([](TrainConfig& c) { c.schedule.kind = "constant"; }), std::nullopt);
+  // Linear over the last fifth: step 81 is at 80 %, with the full rate still.
+  const auto wsd = [](TrainConfig& c) { c.schedule.kind = "wsd", c.schedule.decay_share = 0.2; };
+  EXPECT_EQ(apart(wsd), 82);
+  EXPECT_EQ(apart(wsd, 81), std::nullopt);
+  EXPECT_EQ(apart([](TrainConfig& c) { c.schedule.kind = "cosine"; }), 7);
+  EXPECT_EQ(apart([](TrainConfig& c) { c.schedule.kind = "constant", c.train.mtp_lambda_late = 0, c.train.mtp_switch = 0.5; }), 51);
+  EXPECT_EQ(apart([](TrainConfig& c) { c.schedule.kind = "constant", c.train.bias_update_stop = 0.9; }), 91);
+  EXPECT_EQ(apart([](TrainConfig& c) { c.schedule.kind = "constant", c.train.bias_update_stop = 0.9, c.train.bias_update_speed = 0; }),
+            std::nullopt);
+}
+
 }  // namespace
 }  // namespace finback

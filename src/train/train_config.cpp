@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <set>
 #include <string_view>
 
 #include "base/fields.h"
@@ -17,18 +19,6 @@ namespace {
 
 // What a resumed run may change: nothing here reaches the weights. A key ending in "." stands for its whole section.
 constexpr std::string_view kFreeKeys[] = {"eval.", "checkpoint.", "bill.", "run.dir", "run.name", "train.micro_batch_tokens"};
-
-bool is_free(const std::string& key, const TrainConfig& config) {
-  // A run may be made longer when no step so far depended on where it ends.
-  const TrainSection& t = config.train;
-  const bool endless =
-      config.schedule.kind == "constant" && t.mtp_lambda == t.mtp_lambda_late && (t.bias_update_speed == 0 || t.bias_update_stop == 1);
-  if (endless && (key == "train.steps" || key == "train.tokens")) return true;
-  for (const std::string_view free : kFreeKeys) {
-    if (free.ends_with('.') ? key.starts_with(free) : key == free) return true;
-  }
-  return false;
-}
 
 void one_of(const std::string& key, const std::string& got, std::initializer_list<const char*> allowed) {
   std::string list;
@@ -115,6 +105,37 @@ void name_after_folder(RunSection& run, const fs::path& given) {
   run.dir = folder.has_parent_path() ? folder.parent_path().string() : ".";
 }
 
+// See Note [Paths]. Two different files of one name are a choice that is said.
+void find_path(std::string& path, const fs::path& folder) {
+  if (path.empty() || fs::path(path).is_absolute()) return;
+  const fs::path beside = fs::absolute(folder / path).lexically_normal(), here = fs::absolute(path).lexically_normal();
+  std::error_code ignored;
+  const bool is_beside = fs::exists(beside, ignored), is_here = fs::exists(here, ignored);
+  if (is_beside && is_here && !fs::equivalent(beside, here))
+    fmt::print(stderr, "{}: there are {} and {}; the one beside the recipe is read\n", path, beside.string(), here.string());
+  if (is_beside || is_here) path = (is_beside ? beside : here).string();
+}
+
+void find_paths(TrainConfig& config, const fs::path& folder) {
+  for (DataSource& source : config.data.corpora) find_path(source.path, folder);
+  find_path(config.model.config, folder);
+  find_path(config.train.init, folder);
+}
+
+// A folder alone is a list of one.
+std::string corpora_of(const std::string& text) {
+  return text.empty() || text[0] == '[' ? text : dump_json_line(Json::array({{{"path", text}}}));
+}
+
+// The same place, written by programs that kept relative paths and by this one.
+bool same_place(const std::string& a, const std::string& b) {
+  const fs::path x = fs::path(a).lexically_normal(), y = fs::path(b).lexically_normal();
+  const auto ends_with = [](const fs::path& whole, const fs::path& end) {
+    return !end.empty() && end.is_relative() && whole.string().ends_with("/" + end.string());
+  };
+  return x == y || ends_with(x, y) || ends_with(y, x);
+}
+
 void flatten(const Json& value, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
   if (!value.is_object()) {
     out.emplace_back(prefix, dump_json_line(value));
@@ -131,8 +152,14 @@ TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pai
   FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: a TOML file as in configs/recipes, or a run folder", file.string());
   TrainConfig config;
   load_fields(config, read_toml(file), file.string());
+  find_paths(config, fs::absolute(file).parent_path());
   if (is_run) name_after_folder(config.run, recipe);
-  for (const auto& [path, text] : overrides) set_field(config, path, text);
+  std::set<std::string> given;
+  for (const auto& [path, text] : overrides) {
+    FB_CHECK(given.insert(path).second, "--{}: given twice", path);
+    set_field(config, path, path == "data.corpora" ? corpora_of(text) : text);
+  }
+  find_paths(config, fs::current_path());
   if (config.run.name.empty()) config.run.name = recipe.stem().string();
   validate(config);
   return config;
@@ -161,15 +188,29 @@ void validate(const TrainConfig& c) {
   in_range("bill.rate", c.bill.rate, 0, 1e6);
 }
 
-ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
-                                 std::optional<int64_t> eos) {
+void check_paths(const TrainConfig& config) {
+  const auto check = [](const char* key, const std::string& path) {
+    FB_CHECK(path.empty() || fs::exists(path), "{}: nothing is at {}{}", key, path,
+             fs::path(path).is_absolute() ? "" : ", seen from the recipe's folder and from the working folder");
+  };
+  for (const DataSource& source : config.data.corpora) check("data.corpora: path", source.path);
+  check("model.config", config.model.config);
+}
+
+namespace {
+
+fs::path base_config_of(const ModelSection& section) {
+  return fs::is_directory(section.config) ? find_model_folder(section.config) / "config.json" : fs::path(section.config);
+}
+
+}  // namespace
+
+Json resolve_model_keys(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos, std::optional<int64_t> eos) {
   ModelSection section = config.model;
   Json json = plain_model_keys();
-  std::string what = "recipe [model]";
   if (!section.config.empty()) {
-    const fs::path path = fs::is_directory(section.config) ? find_model_folder(section.config) / "config.json" : fs::path(section.config);
+    const fs::path path = base_config_of(section);
     json = settable_keys(read_config_json(path), path.string());
-    what = path.string() + " with the recipe's [model]";
   }
   json["model_type"] = json.value("model_type", "deepseek_v3");
   json["vocab_size"] = tokenizer_vocab;
@@ -180,7 +221,14 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
     if (key != "config" && !value.is_null()) json[key] = value;
   }
   if (section.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
-  ModelConfig model = parse_model_config(json, what);
+  return json;
+}
+
+ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
+                                 std::optional<int64_t> eos) {
+  const std::string what =
+      config.model.config.empty() ? "recipe [model]" : base_config_of(config.model).string() + " with the recipe's [model]";
+  const ModelConfig model = parse_model_config(resolve_model_keys(config, tokenizer_vocab, bos, eos), what);
   check_transformers_class(model, what);
   FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab,
            model.vocab_size);
@@ -190,14 +238,27 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
   return model;
 }
 
+OnResume on_resume(const std::string& key) {
+  if (key == "train.steps" || key == "train.tokens") return OnResume::kLonger;
+  for (const std::string_view free : kFreeKeys) {
+    if (free.ends_with('.') ? key.starts_with(free) : key == free) return OnResume::kAlways;
+  }
+  return OnResume::kNever;
+}
+
 std::optional<ChangedKey> first_changed_key(TrainConfig saved, TrainConfig asked) {
+  if (!same_place(saved.train.init, asked.train.init)) return ChangedKey{"train.init", saved.train.init, asked.train.init};
+  for (TrainConfig* config : {&saved, &asked}) {
+    for (DataSource& source : config->data.corpora) source.path.clear();
+    config->model.config.clear(), config->train.init.clear();
+  }
   std::vector<std::pair<std::string, std::string>> old_keys, new_keys;
   flatten(dump_fields(saved), "", old_keys);
   flatten(dump_fields(asked), "", new_keys);
   FB_ASSERT(old_keys.size() == new_keys.size(), "one field list gives one set of keys");
   for (size_t i = 0; i < old_keys.size(); ++i) {
     const auto& [key, before] = old_keys[i];
-    if (before != new_keys[i].second && !is_free(key, asked)) return ChangedKey{key, before, new_keys[i].second};
+    if (before != new_keys[i].second && on_resume(key) == OnResume::kNever) return ChangedKey{key, before, new_keys[i].second};
   }
   return std::nullopt;
 }

@@ -31,7 +31,7 @@ void visit_fields(RunSection& c, V& v) {
 
 // A base config.json and overrides of its keys, under their published names.
 struct ModelSection {
-  std::string config;  // file, or folder with a config.json; empty: the keys below, plain values for the rest
+  std::string config;  // file, or folder with a config.json; empty: the keys below, plain values for the rest. See Note [Paths]
   std::optional<int64_t> vocab_size, hidden_size, num_hidden_layers, num_attention_heads, q_lora_rank, kv_lora_rank, qk_nope_head_dim,
       qk_rope_head_dim, v_head_dim, intermediate_size, moe_intermediate_size, n_routed_experts, n_shared_experts, num_experts_per_tok,
       first_k_dense_replace, n_group, topk_group, num_nextn_predict_layers, max_position_embeddings;
@@ -87,7 +87,8 @@ struct DataSection {
 };
 template <class V>
 void visit_fields(DataSection& c, V& v) {
-  v("corpora", c.corpora, "what to train on; the first one's validation split is evaluated");
+  v("corpora", c.corpora,
+    "what to train on; the first one's validation split is evaluated. As a flag: --data.corpora=FOLDER, or a list as in a recipe");
   v("seq_len", c.seq_len, "tokens per packed row");
   v("document_mask", c.document_mask, "a token attends to its own document only");
 }
@@ -175,7 +176,7 @@ struct EvalSection {
 template <class V>
 void visit_fields(EvalSection& c, V& v) {
   v("every", c.every, "steps between evaluations; 0: only at the end");
-  v("tokens", c.tokens, "validation tokens of the evaluations on the way; 0, and at the end: the whole split");
+  v("tokens", c.tokens, "validation tokens of the evaluations on the way; 0: the whole split, as always at the end");
   v("sample_every", c.sample_every, "steps between text samples; 0: only at the end");
   v("sample_tokens", c.sample_tokens, "tokens of a text sample; 0: none");
   v("sample_prompt", c.sample_prompt, "what the samples continue");
@@ -228,15 +229,30 @@ void visit_fields(TrainConfig& c, V& v) {
   v("bill", c.bill, "");
 }
 
-// A recipe file, or a run folder (its config.toml); then the overrides, then validation. Throws Error naming the key, expected and got.
+// Note [Paths]: a relative path in a recipe (data.corpora[].path, model.config, train.init) is looked for from the recipe file's folder, then from
+// the working folder; one on the command line, from the working folder. What is found becomes absolute, so that a run folder's config.toml works
+// from everywhere; what is not stays as it was written, for the message of check_paths.
+
+// A recipe file, or a run folder (its config.toml); then the overrides, then validation. Throws Error naming the key, expected and got; for a key
+// that is given twice, too. Opens no data.
 TrainConfig load_train_config(const std::filesystem::path& recipe, const std::vector<std::pair<std::string, std::string>>& overrides);
 void validate(const TrainConfig& config);
-// The model's shape: base config.json, overridden keys, vocabulary and special ids of the tokenizer where the recipe names none.
+// Throws Error for the first path that nothing was found for.
+void check_paths(const TrainConfig& config);
+
+// The model's keys: base config.json, overridden keys, vocabulary and special ids of the tokenizer where the recipe names none; and its shape.
+// A run folder's model.json holds the keys, so that a resumed run reads them there.
+Json resolve_model_keys(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos, std::optional<int64_t> eos);
 ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vocab, std::optional<int64_t> bos,
                                  std::optional<int64_t> eos);
 
-// The first key (dotted) whose change would alter the weights of a resumed run, with both values as text; empty when there is none.
-// Keys that only say how often to look, save and what it costs may change: see kFreeKeys in the source.
+// Whether --resume takes another value of this dotted key: kAlways for what only says how often to look, save and what it costs; kLonger for the
+// run's length, which may change where no step so far depended on it (check_length in preflight.h); kNever for what reaches the weights.
+enum class OnResume { kNever, kLonger, kAlways };
+OnResume on_resume(const std::string& key);
+
+// The first key (dotted) of OnResume::kNever in which two recipes differ, with both values as text; empty when there is none. Where inputs lie is
+// none: the data has its fingerprint, the model's shape is compared, and train.init is read once (another one is a difference all the same).
 struct ChangedKey {
   std::string key, saved, asked;
 };

@@ -93,27 +93,88 @@ TEST(TrainConfig, ResumeNamesTheFirstKeyThatReachesTheWeights) {
   EXPECT_EQ(changed->asked, "0.99");
 }
 
-TEST(TrainConfig, OnlyARunWithoutAPlannedEndMayBeMadeLonger) {
+TEST(TrainConfig, ResumeTakesLookingSavingAndCostAndNothingThatReachesTheWeights) {
+  TrainConfig config;
+  for (const std::string& key : field_names(config)) {
+    const bool free = key.starts_with("eval.") || key.starts_with("checkpoint.") || key.starts_with("bill.") || key == "run.dir" ||
+                      key == "run.name" || key == "train.micro_batch_tokens";
+    const bool length = key == "train.steps" || key == "train.tokens";
+    EXPECT_EQ(on_resume(key), free ? OnResume::kAlways : length ? OnResume::kLonger : OnResume::kNever) << key;
+  }
   TrainConfig saved = valid_config(), asked = saved;
-  asked.train.steps = 20;
-  EXPECT_EQ(first_changed_key(saved, asked).value().key, "train.steps");
-  // A constant learning rate alone does not do: MTP weight and bias speed change at shares of all tokens.
-  const auto changed_with = [&](auto change) {
-    TrainConfig before = saved, after = asked;
-    change(before), change(after);
-    return first_changed_key(before, after).has_value();
-  };
-  const auto endless = [](TrainConfig& c) {
-    c.schedule.kind = "constant";
-    c.train.mtp_lambda_late = c.train.mtp_lambda;
-    c.train.bias_update_stop = 1;
-  };
-  EXPECT_FALSE(changed_with(endless));
-  EXPECT_FALSE(changed_with([&](TrainConfig& c) { endless(c), c.train.bias_update_stop = 0.5, c.train.bias_update_speed = 0; }));
-  EXPECT_TRUE(changed_with([](TrainConfig& c) { c.schedule.kind = "constant"; }));
-  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.schedule.kind = "cosine"; }));
-  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.train.mtp_lambda_late = 0.1; }));
-  EXPECT_TRUE(changed_with([&](TrainConfig& c) { endless(c), c.train.bias_update_stop = 0.5; }));
+  asked.train.steps = 20;  // a question of the schedule: Schedule.*
+  EXPECT_FALSE(first_changed_key(saved, asked));
+}
+
+// Where an input lies is no difference: the data has a fingerprint, and the shape is compared. Which weights a run began with is one.
+TEST(TrainConfig, InputsMayMoveBetweenTwoAttempts) {
+  TrainConfig saved = valid_config(), asked = saved;
+  asked.data.corpora[0].path = "/elsewhere/tokens";
+  asked.model.config = "model.json";
+  EXPECT_FALSE(first_changed_key(saved, asked));
+  asked.data.corpora[0].weight = 2;
+  EXPECT_EQ(first_changed_key(saved, asked).value().key, "data.corpora");
+  asked = saved;
+  saved.train.init = "runs/a/latest", asked.train.init = "/elsewhere/runs/a/latest";  // older programs kept it as it was typed
+  EXPECT_FALSE(first_changed_key(saved, asked));
+  asked.train.init = "/elsewhere/runs/b/latest";
+  EXPECT_EQ(first_changed_key(saved, asked).value().key, "train.init");
+}
+
+struct RecipePaths : testing::Test {
+  fs::path root = fs::temp_directory_path() / fmt::format("finback-paths-{}", ::getpid());
+  fs::path before = fs::current_path();
+  void SetUp() override {
+    for (const char* folder : {"here/both", "here/mine", "recipes/both", "recipes/beside"}) fs::create_directories(root / folder);
+    fs::current_path(root / "here");
+  }
+  void TearDown() override {
+    fs::current_path(before);
+    fs::remove_all(root);
+  }
+  // Where data.corpora[0].path ends up.
+  std::string found(const std::string& path, const std::vector<std::pair<std::string, std::string>>& overrides = {}) {
+    std::ofstream(root / "recipes" / "r.toml") << "[train]\nsteps = 5\n[data]\ncorpora = [{ path = \"" << path << "\" }]\n";
+    return load_train_config(root / "recipes" / "r.toml", overrides).data.corpora[0].path;
+  }
+};
+
+TEST_F(RecipePaths, AreThoseBesideTheRecipeThenThoseOfTheWorkingFolder) {
+  EXPECT_EQ(found("beside"), root / "recipes" / "beside");
+  EXPECT_EQ(found("mine"), root / "here" / "mine");
+  EXPECT_EQ(found("both"), root / "recipes" / "both");
+  EXPECT_EQ(found("nowhere"), "nowhere");
+  EXPECT_EQ(found((root / "elsewhere").string()), root / "elsewhere");
+}
+
+TEST_F(RecipePaths, OfAFlagAreThoseOfTheWorkingFolder) {
+  EXPECT_EQ(found("beside", {{"data.corpora", "both"}}), root / "here" / "both");
+  EXPECT_EQ(found("beside", {{"data.corpora", "[{path = \"mine\", weight = 2}]"}}), root / "here" / "mine");
+  EXPECT_EQ(found("beside", {{"data.corpora", "[{\"path\": \"mine\"}]"}}), root / "here" / "mine");
+  EXPECT_THROW(found("beside", {{"data.corpora", "[{path = "}}), Error);
+}
+
+TEST_F(RecipePaths, WhatIsNotThereIsNamedWithTheKey) {
+  TrainConfig config = valid_config();
+  config.data.corpora[0].path = "nowhere";
+  try {
+    check_paths(config);
+    FAIL() << "found";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("data.corpora: path: nothing is at nowhere"), std::string::npos) << e.what();
+  }
+  config.data.corpora[0].path = "mine";
+  check_paths(config);
+  config.model.config = "nowhere";
+  EXPECT_THROW(check_paths(config), Error);
+}
+
+TEST(TrainConfig, AKeyGivenTwiceIsRefused) {
+  const fs::path file = fs::temp_directory_path() / fmt::format("finback-twice-{}.toml", ::getpid());
+  std::ofstream(file) << "[train]\nsteps = 5\n[data]\ncorpora = [{ path = \"x\" }]\n";
+  EXPECT_EQ(load_train_config(file, {{"train.steps", "7"}}).train.steps, 7);
+  EXPECT_THROW(load_train_config(file, {{"train.steps", "7"}, {"train.steps", "8"}}), Error);
+  fs::remove(file);
 }
 
 TEST(TrainConfig, ARunFolderIsTheRunWhereverItWasMoved) {

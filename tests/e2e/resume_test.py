@@ -217,7 +217,7 @@ class ResumeTest(small_run.ProgramTest):
                 process.stderr.readline()      # the run's first line: the handlers stand
                 process.send_signal(number)
                 out, err = process.communicate(timeout=120)
-                self.assertEqual(process.returncode, 0, err)
+                self.assertEqual(process.returncode, 128 + number, err)
                 self.assertIn("stopped at step", out)
                 self.assertIn("--resume", out)
                 self.resumed(name)
@@ -230,7 +230,7 @@ class ResumeTest(small_run.ProgramTest):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
-        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(process.returncode, 130, err)
         self.assertIn(f"stopped at step 0 of {small_run.STEPS}", out)
         self.assertEqual(glob.glob(os.path.join(run_folder("rehearsed"), "step-r*")), [])
         self.assertFalse(os.path.exists(os.path.join(run_folder("rehearsed"), "plan.json")), "the rehearsal went on to its end")
