@@ -87,6 +87,7 @@ int cmd_corpus(Words words) {
   options.cache = args.get_or("cache", (beside.parent_path() / ".cache").string());
   options.refresh = args.has("refresh");
 
+  report.show_as({std::filesystem::current_path().string() + "/", ""});
   const Timer timer;
   const Json manifest = build_corpus(recipe, options, report);
   fmt::print(stderr, "{}", report.table());

@@ -146,7 +146,7 @@ class CorpusBuild {
     }
     const DebianPackage& package = *fetched.package;
     const UnpackedPackage unpacked(package, options_.cache);
-    read_.show_as(unpacked.root().string(), package.name + ":");
+    const auto shown_before = read_.show_as({unpacked.root().string(), package.name + ":"});
     SourceReport report;
     report.inputs.push_back({{"package", package.name},
                              {"version", package.version},
@@ -154,6 +154,7 @@ class CorpusBuild {
                              {"bytes", int64_t(fs::file_size(package.file))},
                              {"xxhash", hex(hash_file(package.file))}});
     extract(source, source_files(source, unpacked.root(), read_), report);
+    read_.show_as(shown_before);
     return json_of(source, report);
   }
 

@@ -123,6 +123,11 @@ TEST(CorpusBuild, RecipeMistakesAreNamed) {
   EXPECT_NE(message_of("package = \"x1\"\n").find("exactly one"), std::string::npos);
   EXPECT_NE(message_of("optional = true\n").find("with a package only"), std::string::npos);
   EXPECT_NE(message_of("format = \"pdf\"\n").find("got \"pdf\""), std::string::npos);
+  EXPECT_NE(message_of("encoding = \"shift-jis\"\n").find("encoding: expected auto"), std::string::npos);
+  EXPECT_NE(message_of("crlf = \"drop\"\n").find("lf or keep"), std::string::npos);
+  EXPECT_NE(message_of("format = \"dictd\"\ncrlf = \"keep\"\n").find("with format text only"), std::string::npos);
+  EXPECT_NE(message_of("separator = \"---\"\ndocument_start = \"chapter\"\n").find("got both"), std::string::npos);
+  EXPECT_NE(message_of("paths = [\"texts\"]\n").find("exactly one"), std::string::npos);
   EXPECT_NE(message_of("files = [\"../secret\"]\n").find("inside the source"), std::string::npos);
   EXPECT_NE(message_of("[[sources]]\nname = \"local\"\npath = \"texts\"\n").find("two sources"), std::string::npos);
   EXPECT_NE(message_of("held_out = [\"\"]\n").find("to train on"), std::string::npos);

@@ -26,6 +26,8 @@ void check_source(const CorpusSource& source, const std::string& what) {
   if (source.encoding != "auto") encoding_of_name(source.encoding);
   FB_CHECK(source.crlf == "lf" || source.crlf == "keep", "{}: source {}: expected crlf lf or keep, got \"{}\"", what, source.name,
            source.crlf);
+  FB_CHECK(source.format == "text" || (source.encoding == "auto" && source.crlf == "lf"),
+           "{}: source {}: expected encoding and crlf with format text only, got them with {}", what, source.name, source.format);
   FB_CHECK(source.separator.empty() || source.document_start.empty(), "{}: source {}: expected separator or document_start, got both", what,
            source.name);
   FB_CHECK(source.document_bytes == 0 || (source.separator.empty() && source.document_start.empty()),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -29,8 +30,10 @@ class ReadReport {
   void left_out(const std::string& why, const std::string& where);
   void repaired(const std::string& what, const std::string& where);
   void changed(const std::string& what, const std::string& where);
-  // Places below `root`, a temporary folder, are shown as `name` from now on.
-  void show_as(const std::string& root, const std::string& name) { shown_as_ = {root, name}; }
+  // Places that begin with `root` (a temporary folder, the working folder) are shown with `name` in its stead from now on. Returns what was before.
+  std::pair<std::string, std::string> show_as(std::pair<std::string, std::string> root_and_name) {
+    return std::exchange(shown_as_, std::move(root_and_name));
+  }
   // A record that was left out or repaired. Throws Error when no limit could bear so many.
   void bad_record(bool left_out, const std::string& why, const std::string& where);
   // Throws Error when more records were bad than the limit bears. REQUIRES: everything has been read.

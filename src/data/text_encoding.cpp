@@ -94,19 +94,21 @@ bool reads_as_windows_1252(std::string_view bytes) {
     if (c < 0x80) continue;
     ++high;
     high_letters += high_letter(c);
-    const bool beside = (i > 0 && ascii_letter(bytes[i - 1])) || (i + 1 < bytes.size() && ascii_letter(bytes[i + 1]));
-    plausible += high_sign(c) || (high_letter(c) && beside);
+    // As in French or Norwegian, a letter may be a word of its own. What follows other letters above ASCII is another alphabet.
+    const char before = i > 0 ? bytes[i - 1] : ' ', after = i + 1 < bytes.size() ? bytes[i + 1] : ' ';
+    const bool beside = ascii_letter(before) || ascii_letter(after), alone = uint8_t(before) < 0x80 && uint8_t(after) < 0x80;
+    plausible += high_sign(c) || (high_letter(c) && (beside || alone));
   }
   return plausible * 10 >= high * 9 && high_letters * 3 <= letters && high * 3 <= bytes.size();
 }
 
 std::string not_like_text(std::string_view bytes) {
   const size_t controls = size_t(std::count_if(bytes.begin(), bytes.end(), is_control));
-  if (controls >= 4 && controls * 50 > bytes.size()) return fmt::format("{} control bytes among the first {}", controls, bytes.size());
+  if (controls >= 4 && controls * 50 > bytes.size()) return "control bytes, as in binary files";
   if (reads_as_windows_1252(bytes)) return "";
   const Utf8Census census = census_of(bytes);
   if (census.broken < 8 || census.broken * 5 < census.ascii + census.longer + census.broken) return "";
-  return fmt::format("an encoding that is not recognised ({} of the first {} bytes are no UTF-8)", census.broken, bytes.size());
+  return "an encoding that is not recognised (too many bytes are no UTF-8)";
 }
 
 void WideDecoder::unit(uint32_t value, std::string& out, std::vector<size_t>& repaired) {

@@ -17,7 +17,7 @@ TextEncoding encoding_of_name(const std::string& name);
 TextEncoding recognise_encoding(std::string_view first_bytes);
 
 // Whether bytes that are no UTF-8 read as Windows-1252 (of which Latin-1 is the part that text uses): nearly every byte above ASCII is a letter
-// beside an ASCII letter, or a quotation mark, dash or sign; they are few among the letters; no character of UTF-8 is among them.
+// beside an ASCII letter or alone, or a quotation mark, dash or sign; they are few among the letters; no character of UTF-8 is among them.
 bool reads_as_windows_1252(std::string_view bytes);
 
 // What speaks against text in the first bytes of a file in UTF-8 or an 8-bit encoding: control bytes, or so many bytes that are no UTF-8 that it

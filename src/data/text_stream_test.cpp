@@ -67,6 +67,8 @@ TEST(TextStream, Windows1252IsRecognisedWhereverItBegins) {
   const std::string latin = "The caf\xe9 of Se\xf1or M\xfcller, \x93quoted\x94 \x96 na\xefve.\n",
                     utf8 = "The café of Señor Müller, “quoted” – naïve.\n";
   EXPECT_EQ(read_bytes("latin.txt", latin).text, utf8);
+  EXPECT_EQ(read_bytes("french.txt", "Ch\xe8re H\xe9l\xe8ne,\r\nnous irons \xe0 c\xf4t\xe9. \xc0 bient\xf4t\r\n").text,
+            "Chère Hélène,\nnous irons à côté. À bientôt\n");
   const std::string ascii(700000, 'a');  // more than a block
   const ReadText late = read_bytes("latin_late.txt", ascii + " " + latin);
   EXPECT_EQ(late.text, ascii + " " + utf8);
