@@ -96,15 +96,20 @@ uint64_t hash_file(const fs::path& path) { return xxhash64(MappedFile(path).byte
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   temporary_ = path_;
-  temporary_ += ".tmp";
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  std::error_code error;
+  const fs::file_type type = fs::status(path_, error).type();
+  // A device or a pipe (/dev/stdout) is written to directly: a rename would take its place.
+  const bool direct =
+      type == fs::file_type::character || type == fs::file_type::fifo || type == fs::file_type::socket || type == fs::file_type::block;
+  if (!direct) temporary_ += ".tmp";
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | (direct ? 0 : O_CREAT | O_TRUNC) | O_CLOEXEC, 0644);
   FB_CHECK(fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder exists and is writable", temporary_.string(), reason());
 }
 
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (temporary_ != path_) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -118,6 +123,11 @@ void AtomicFile::write_at(uint64_t offset, const void* data, size_t bytes) {
 }
 
 void AtomicFile::commit() {
+  if (temporary_ == path_) {
+    const bool closed = ::close(std::exchange(fd_, -1)) == 0;
+    FB_CHECK(closed, "{}: cannot write: {}", path_.string(), reason());
+    return;
+  }
   failpoint("before-fsync");
   sync_fd(fd_, temporary_);
   ::close(std::exchange(fd_, -1));

@@ -46,6 +46,15 @@ TEST_F(Files, AFailedRenameLeavesNoTemporary) {
   EXPECT_EQ(entries(), 1u);
 }
 
+// Renaming over it would take the device's place.
+TEST_F(Files, ADeviceIsWrittenToAndStaysOne) {
+  write_file_atomic("/dev/null", "x");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  EXPECT_THROW(write_file_atomic("/dev/full", "x"), Error);
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
+  EXPECT_FALSE(fs::exists("/dev/full.tmp"));
+}
+
 TEST_F(Files, EarlierBytesCanBeOverwrittenBeforeCommit) {
   AtomicFile file(folder / "a");
   file.write("....body");

@@ -35,6 +35,12 @@ Args& Args::flag(const std::string& name, const std::string& value_name, const s
   return *this;
 }
 
+Args& Args::repeatable(const std::string& name, const std::string& value_name, const std::string& help) {
+  flag(name, value_name, help);
+  declared_.back().repeatable = true;
+  return *this;
+}
+
 Args& Args::toggle(const std::string& name, const std::string& help) { return flag(name, "", help); }
 
 Args& Args::developer() {
@@ -98,6 +104,7 @@ size_t Args::take_flag(std::span<const std::string> words) {
     throw UsageError(
         fmt::format("unknown flag --{}{}. Hint: finback {} --help", name, near.empty() ? "" : " (did you mean --" + near + "?)", verb()));
   }
+  check_once(name, declared);
   const bool valued = !declared || !declared->value_name.empty();
   if (equals != std::string::npos) {
     if (!valued) throw UsageError(fmt::format("--{} takes no value, got \"{}\"", name, word.substr(equals + 1)));
@@ -107,6 +114,17 @@ size_t Args::take_flag(std::span<const std::string> words) {
   if (valued && words.size() < 2) throw UsageError(fmt::format("--{} expects a value: {}", name, declared->value_name));
   given_.emplace_back(name, valued ? words[1] : "");
   return valued ? 2 : 1;
+}
+
+// The one that came first would be forgotten without a word.
+void Args::check_once(const std::string& name, const Declared* declared) const {
+  if (declared && declared->repeatable) return;
+  for (const auto* list : {&given_, &overrides_}) {
+    for (const auto& [before, value] : *list) {
+      if (before != name) continue;
+      throw UsageError(fmt::format("--{} comes twice{}. Hint: keep one", name, value.empty() ? "" : ", first with \"" + value + "\""));
+    }
+  }
 }
 
 size_t Args::leading_flags(std::span<const std::string> words) const {
@@ -134,8 +152,8 @@ void Args::at_most(size_t count) const {
 bool Args::has(const std::string& name) const { return get(name).has_value(); }
 
 std::optional<std::string> Args::get(const std::string& name) const {
-  for (auto it = given_.rbegin(); it != given_.rend(); ++it) {
-    if (it->first == name) return it->second;
+  for (const auto& [given, value] : given_) {
+    if (given == name) return value;
   }
   return std::nullopt;
 }

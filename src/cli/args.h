@@ -13,7 +13,8 @@ namespace finback {
 // A flag as --help and shell completion show it. `value_name`: empty for a switch, "a|b|c" when it is one of these.
 struct FlagHelp {
   std::string name, value_name, help;
-  bool developer = false;  // for tests and developers: --help-all alone shows it
+  bool developer = false;   // for tests and developers: --help-all alone shows it
+  bool repeatable = false;  // may be given several times
 };
 // What a verb takes.
 struct VerbFlags {
@@ -26,7 +27,9 @@ class Args {
   // usage: the line after "finback "; about: one paragraph; example: a command that works.
   Args(std::string usage, std::string about, std::string example);
   // Declarations. `name` without dashes. A value flag takes the next argument; a switch takes none. dotted: accept --section.key=value into overrides().
+  // Given twice, both are a UsageError; only what is declared repeatable collects its values.
   Args& flag(const std::string& name, const std::string& value_name, const std::string& help);
+  Args& repeatable(const std::string& name, const std::string& value_name, const std::string& help);
   Args& toggle(const std::string& name, const std::string& help);
   Args& accept_overrides(const std::string& help_text, std::vector<std::string> keys = {});
   // The flag declared last is for tests and developers.
@@ -46,8 +49,8 @@ class Args {
   static void collect_into(VerbFlags* table);
 
   bool has(const std::string& name) const;
-  std::optional<std::string> get(const std::string& name) const;  // the last one given
-  std::vector<std::string> all(const std::string& name) const;
+  std::optional<std::string> get(const std::string& name) const;  // REQUIRES: not repeatable
+  std::vector<std::string> all(const std::string& name) const;    // of a repeatable one
   std::string get_or(const std::string& name, const std::string& fallback) const;
   // Numbers are read whole and checked against [low, high]; "1e6" is an integer too.
   int64_t integer(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
@@ -58,6 +61,7 @@ class Args {
   using Declared = FlagHelp;
   const Declared* find(const std::string& name) const;
   size_t take_flag(std::span<const std::string> words);
+  void check_once(const std::string& name, const Declared* declared) const;
   std::string help(bool all) const;
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;

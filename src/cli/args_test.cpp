@@ -13,7 +13,7 @@ namespace {
 
 Args declared() {
   Args args("verb FILE [--flags]", "About.", "finback verb x --count 3");
-  args.flag("count", "N", "a number").flag("name", "TEXT", "a word").toggle("json", "a switch");
+  args.flag("count", "N", "a number").flag("name", "TEXT", "a word").toggle("json", "a switch").repeatable("word", "TEXT", "several");
   return args;
 }
 
@@ -95,9 +95,13 @@ TEST(Args, CountsTheFlagsInFront) {
   EXPECT_EQ(leading({"--other", "step"}), 0u);
 }
 
-TEST(Args, AllValuesOfARepeatedFlag) {
-  EXPECT_EQ(parsed({"--name", "a", "--count=1", "--name=b"}).all("name"), (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(parsed({}).all("name"), std::vector<std::string>{});
+TEST(Args, RepeatableFlagsCollectAndOthersComeOnce) {
+  EXPECT_EQ(parsed({"--word", "a", "--count=1", "--word=b"}).all("word"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(parsed({}).all("word"), std::vector<std::string>{});
+  EXPECT_EQ(usage_error_of({"--count", "3", "--name=a", "--count=4"}), "--count comes twice, first with \"3\". Hint: keep one");
+  EXPECT_EQ(usage_error_of({"--json", "--json"}), "--json comes twice. Hint: keep one");
+  EXPECT_NE(usage_error_of({"--threads=1", "--threads=1"}), "");  // of every verb
+  EXPECT_EQ(parsed({"--name", "--name"}).get("name"), "--name");  // the second is a value
 }
 
 TEST(Args, UnknownFlagsNameTheNearestAndTheVerb) {
@@ -132,6 +136,9 @@ TEST(Args, OverridesAreKeptInOrderWhereAccepted) {
   ASSERT_TRUE(args.parse(std::vector<std::string>{"--train.steps=3", "--count=1", "--a.b.c=x y"}));
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   EXPECT_EQ(args.overrides(), (Pairs{{"train.steps", "3"}, {"a.b.c", "x y"}}));
+  Args again = declared();
+  again.accept_overrides("keys");
+  EXPECT_THROW((void)again.parse(std::vector<std::string>{"--train.steps=3", "--a.b=1", "--train.steps=4"}), UsageError);
 }
 
 TEST(Args, HelpShowsFlagsAndTheExample) {

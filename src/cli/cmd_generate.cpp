@@ -6,11 +6,14 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <random>
 #include <utility>
 
+#include "base/note.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "generate/conversation.h"
 #include "generate/generate_text.h"
@@ -28,16 +31,18 @@ Args generate_args() {
       "Continues a prompt with a model folder (a checkpoint of a run, or any Hugging Face folder of the DeepSeek V2/V3 family), or chats.\n"
       "The engine is the server's: latent cache, absorbed attention.",
       "finback generate runs/quickstart/latest --prompt \"It was\" --temperature 0.8");
-  args.flag("prompt", "TEXT", "text to continue (default: standard input)")
+  args.flag("prompt", "TEXT", "text to continue (default: standard input, without its last newline)")
       .flag("ids", "1,2,3", "token ids instead of text")
-      .flag("max-tokens", "N", "new tokens at most (default 256)")
+      .flag("max-tokens", "N", "new tokens at most (default: the model's, else 256)")
       .flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
       .flag("top-p", "P", "nucleus sampling (default: the model's)")
       .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
       .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
-      .flag("seed", "N", "same seed, same text (default 0)")
-      .flag("stop", "TEXT", "end before this text; may be given several times")
-      .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json and generation_config.json")
+      .flag("seed", "N", "same seed, same text (default: another each time, printed at the end)")
+      .repeatable("stop", "TEXT", "end before this text; may be given several times")
+      .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json, generation_config.json and the tokenizer")
+      .toggle("control-tokens",
+              "read control tokens that the prompt spells (<｜User｜>, <｜fim▁begin｜>, ...) as tokens; else they stay text")
       .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
       .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
       .flag("system", "TEXT", "system message of --chat")
@@ -52,6 +57,8 @@ Args generate_args() {
 void check_flags(const Args& args) {
   FB_CHECK(!(args.has("prompt") && args.has("ids")), "--prompt and --ids exclude each other");
   FB_CHECK(!(args.has("chat") && args.has("ids")), "--chat and --ids exclude each other");
+  FB_CHECK(!(args.has("control-tokens") && (args.has("chat") || args.has("ids"))),
+           "--control-tokens: expected a text to continue, not --{}", args.has("chat") ? "chat" : "ids");
   for (const char* flag : {"system", "chat-format"}) FB_CHECK(!args.has(flag) || args.has("chat"), "--{}: expected --chat with it", flag);
   FB_CHECK(!args.has("usage") || args.get_or("device", "cpu") == "cpu",
            "--usage: expected --device cpu, whose hours the price table knows");
@@ -62,7 +69,7 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
   params.top_p = args.number("top-p", params.top_p, 0, 1);
   params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
   params.min_p = args.number("min-p", params.min_p, 0, 1);
-  params.seed = uint64_t(args.integer("seed", 0, 0, int64_t{1} << 53));
+  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
   check_sampling(params);
   return params;
 }
@@ -81,6 +88,8 @@ std::vector<int32_t> parse_ids(const std::string& text) {
 // What the flags ask of which model.
 struct Asked {
   bool chat = false, json = false;
+  bool control_tokens = false, seed_given = false;
+  GenerationConfig defaults;
   Conversation conversation;  // of --chat
   Request request;            // all but the prompt
   TextOptions options;
@@ -94,11 +103,19 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.json = args.has("json");
   asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
   if (args.has("system")) asked.conversation.add("system", *args.get("system"));
-  const GenerationConfig defaults = load_generation_config(folder);
-  asked.request.sampling = sampling_of(args, defaults.sampling);
-  asked.request.max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
-  asked.options = {.stop = args.all("stop"), .in_reasoning = asked.chat && asked.conversation.opens_reasoning()};
-  asked.model = load_text_model(folder, defaults,
+  asked.control_tokens = args.has("control-tokens");
+  asked.seed_given = args.has("seed");
+  asked.defaults = load_generation_config(folder);
+  if (!asked.defaults.not_followed.empty()) {
+    note_once(
+        fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(asked.defaults.not_followed, ", ")));
+  }
+  asked.request.sampling = sampling_of(args, asked.defaults.sampling);
+  asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
+  std::vector<std::string> stop = args.all("stop");
+  stop.insert(stop.end(), asked.defaults.stop_strings.begin(), asked.defaults.stop_strings.end());
+  asked.options = {.stop = stop, .in_reasoning = asked.chat && asked.conversation.opens_reasoning()};
+  asked.model = load_text_model(folder, asked.defaults,
                                 {.device = parse_device(args.get_or("device", "cpu"), "--device"),
                                  .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
                                  .tokenizer_optional = args.has("ids") && !args.has("stop")});
@@ -108,8 +125,11 @@ Asked read_flags(const Args& args, const fs::path& folder) {
 
 // The text to continue.
 std::string prompt_text(const Args& args) {
-  if (args.has("ids") || args.has("prompt")) return args.get_or("prompt", "");
-  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::string text = args.get_or("prompt", "");
+  if (args.has("ids") || args.has("prompt")) return text;
+  text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));  // echo and editors end a text with one
+  return text;
 }
 
 // Whether somebody sits at a terminal and wants to talk: that is the other verb's.
@@ -122,22 +142,44 @@ bool wants_conversation(const Args& args) {
 
 std::vector<int32_t> prompt_ids(const Args& args, Asked& asked, const std::string& text) {
   if (args.has("ids")) return parse_ids(*args.get("ids"));
-  if (!asked.chat) return text_prompt(*asked.model.tokenizer, text);
+  if (!asked.chat) {
+    const std::string spelled = asked.control_tokens ? "" : asked.model.tokenizer->spelled_control_token(text);
+    if (!spelled.empty()) note_once(fmt::format("{} in the prompt stays text. Hint: --control-tokens reads it as a token", spelled));
+    return text_prompt(*asked.model.tokenizer, text, asked.control_tokens);
+  }
   asked.conversation.add("user", text);
   return asked.conversation.prompt(*asked.model.tokenizer);
 }
 
-void print_piece(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout), std::fflush(stdout); }
+void print_piece(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  flush_stdout();
+}
 
-// What was not streamed: the JSON document; or ids where there is no text, and the speed.
+// What was not streamed: the JSON document; or ids where there is no text, the speed, and what the next run needs to give the same text.
 void print_end(const Asked& asked, const Answer& answer, double seconds) {
-  if (asked.json) return fmt::print("{}", dump_json(answer_json(answer)));
+  std::string facts;
+  if (asked.request.sampling.temperature > 0 && !asked.seed_given) facts = fmt::format(", --seed {}", asked.request.sampling.seed);
+  const int64_t limit = asked.model.transformer->config().max_position_embeddings;
+  if (answer.usage.total_tokens() >= limit && int64_t(answer.ids.size()) < asked.request.max_tokens)
+    facts += fmt::format(", ended at the model's {} tokens", limit);
+  if (asked.json) {
+    fmt::print("{}", dump_json(answer_json(answer)));
+    if (!facts.empty()) fmt::print(stderr, "[{} tokens{}]\n", answer.ids.size(), facts);
+    return;
+  }
   if (!asked.model.tokenizer) {
     for (const int32_t id : answer.ids) fmt::print("{} ", id);
   }
   fmt::print("\n");
-  std::fflush(stdout);
-  if (!quiet()) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s]\n", answer.ids.size(), double(answer.ids.size()) / seconds);
+  flush_stdout();
+  if (!quiet()) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s{}]\n", answer.ids.size(), double(answer.ids.size()) / seconds, facts);
+}
+
+// Before anything of it is shown.
+void check_prompt(const std::vector<int32_t>& prompt, const ModelConfig& config) {
+  FB_CHECK(int64_t(prompt.size()) < config.max_position_embeddings, "expected a prompt shorter than {} tokens, got {}",
+           config.max_position_embeddings, prompt.size());
 }
 
 }  // namespace
@@ -154,6 +196,8 @@ int cmd_generate(Words words) {
   const Timer loaded;
   const std::string text = prompt_text(args);
   asked.request.prompt = prompt_ids(args, asked, text);
+  check_prompt(asked.request.prompt, asked.model.transformer->config());
+  if (!args.has("max-tokens")) asked.request.max_tokens = asked.defaults.new_tokens(int64_t(asked.request.prompt.size()), 256);
   const int64_t limit = asked.model.transformer->config().max_position_embeddings;
   Engine engine(*asked.model.transformer,
                 {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens)});

@@ -17,7 +17,6 @@
 #include "data/text_reader.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/tokenizer_json.h"
 
 namespace finback {
 namespace {
@@ -54,20 +53,16 @@ std::vector<int32_t> parse_ids(const Json& list, const std::string& where) {
   return ids;
 }
 
-// tokenizer.json alone: --add-special is what its post-processor says, whatever a tokenizer_config.json beside it adds for prompts.
-Tokenizer load_file(const Args& args) {
-  std::filesystem::path file = args.required(1, "a tokenizer folder");
-  if (std::filesystem::is_directory(file)) file /= "tokenizer.json";
-  return Tokenizer(parse_tokenizer_json(read_file(file), file.string()), {}, file.string());
-}
+Tokenizer load_file(const Args& args) { return Tokenizer::load(args.required(1, "a tokenizer folder")); }
 
 void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
-  const bool special = args.has("add-special");
-  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), special), " ", "", "");
+  // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
+  const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
+  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), options), " ", "", "");
   for_each_json_line([&](const Json& text, const std::string& where) {
     FB_CHECK(text.is_string(), "{}: expected a JSON string, got {}", where, text.type_name());
-    print_ids(tokenizer.encode(text.get_ref<const std::string&>(), special), ",", "[", "]");
+    print_ids(tokenizer.encode(text.get_ref<const std::string&>(), options), ",", "[", "]");
   });
 }
 
@@ -83,16 +78,27 @@ std::vector<int32_t> read_ids() {
   return ids;
 }
 
+void check_ids(const std::vector<int32_t>& ids, const Tokenizer& tokenizer, const std::string& where) {
+  for (const int32_t id : ids) {
+    FB_CHECK(tokenizer.has_token(id), "{}: expected ids of tokens, got {}, which has none. Hint: the tokenizer has ids up to {}", where, id,
+             tokenizer.vocab_size() - 1);
+  }
+}
+
 void decode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   const bool skip = args.has("skip-special");
   if (!args.has("jsonl")) {
-    const std::string text = tokenizer.decode(read_ids(), skip);
+    const std::vector<int32_t> ids = read_ids();
+    check_ids(ids, tokenizer, "standard input");
+    const std::string text = tokenizer.decode(ids, skip);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return;
   }
   for_each_json_line([&](const Json& list, const std::string& where) {
-    fmt::print("{}\n", dump_json_line(tokenizer.decode(parse_ids(list, where), skip)));
+    const std::vector<int32_t> ids = parse_ids(list, where);
+    check_ids(ids, tokenizer, where);
+    fmt::print("{}\n", dump_json_line(tokenizer.decode(ids, skip)));
   });
 }
 
@@ -103,12 +109,17 @@ void count_input(const std::string& path, BpeTrainer& trainer) {
   Progress progress("counting words of " + path, double(reader.total_bytes()) / 1e6, "MB");
   std::vector<std::string> batch;
   size_t bytes = 0;
+  double shown = 0;
   const auto flush = [&] {
     const std::vector<std::string_view> views(batch.begin(), batch.end());
-    trainer.add(views);
+    // Within a batch, which may be one huge document, at the speed of counting: what was read of the files does not move.
+    const double read = double(reader.consumed_bytes()) / 1e6, share = (read - shown) / std::max(1.0, double(bytes));
+    const int64_t before = trainer.bytes();
+    trainer.add(views, [&](int64_t counted) { progress.update(shown + share * double(counted - before)); });
+    shown = read;
     batch.clear();
     bytes = 0;
-    progress.update(double(reader.consumed_bytes()) / 1e6);
+    progress.update(shown);
   };
   for (Document document; reader.next(document);) {
     bytes += document.text.size();
@@ -129,7 +140,13 @@ void train(const Args& args) {
   BpeTrainer trainer;
   for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer);
   FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none");
-  const std::vector<MergePair> merges = trainer.train(vocab_size);
+  Progress progress("searching merges", double(vocab_size - minimum_vocab_size()), "merges");
+  const std::vector<MergePair> merges = trainer.train(vocab_size, [&](int64_t found) { progress.update(double(found)); });
+  progress.finish();
+  if (trainer.forgotten_bytes() > 0) {
+    fmt::print(stderr, "rare words with {:.1f} % of the text do not count: there are too many to remember\n",
+               100 * double(trainer.forgotten_bytes()) / double(trainer.bytes()));
+  }
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
   const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
@@ -201,13 +218,15 @@ int cmd_tokenizer(Words words) {
       "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
       "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "
       "split of a corpus folder. Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, "
-      "Llama-3, Qwen and GPT-2 "
-      "families).",
+      "Llama-3, Qwen and GPT-2 families) and the files beside it that name tokens. encode reads a control token that the text spells, "
+      "such as <｜User｜>, as the token, as Hugging Face tokenizers does; documents (tokenize) and prompts (generate) never are read so: "
+      "encode --as-text shows their ids.",
       "finback tokenizer train notes.txt --vocab-size 4096 --out runs/tokenizer");
   args.flag("vocab-size", "N", "train: ids in all, so the rows of the embedding")
       .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
       .toggle("jsonl", "one JSON string (encode) or list of ids (decode) a line, one answer a line")
-      .toggle("add-special", "encode: with what the post-processor adds")
+      .toggle("add-special", "encode: with what prompts get around them (the post-processor's template, add_bos_token)")
+      .toggle("as-text", "encode: control tokens that the text spells stay text")
       .toggle("skip-special", "decode: without special tokens")
       .toggle("json", "train: the report as JSON");
   if (!args.parse(words)) return 0;

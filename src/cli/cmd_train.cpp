@@ -34,8 +34,15 @@ int cmd_train(Words words) {
     throw UsageError("--log-rows and --resume exclude each other: the rows of the steps before are not in the file");
 
   std::vector<std::pair<std::string, std::string>> overrides = args.overrides();
-  if (args.has("deterministic")) overrides.emplace_back("run.deterministic", "true");
-  if (args.has("rate")) overrides.emplace_back("bill.rate", *args.get("rate"));
+  const auto short_form = [&](const std::string& flag, const std::string& key, const std::string& value) {
+    if (!args.has(flag)) return;
+    for (const auto& [given, other] : args.overrides()) {
+      if (given == key) throw UsageError(fmt::format("--{} and --{} say the same thing. Hint: keep one", flag, key));
+    }
+    overrides.emplace_back(key, value);
+  };
+  short_form("deterministic", "run.deterministic", "true");
+  short_form("rate", "bill.rate", args.get_or("rate", ""));
   const TrainConfig config = load_train_config(args.required(0, "RECIPE"), overrides);
   TrainOptions options;
   if (args.has("resume")) options.mode = OpenMode::kResume;

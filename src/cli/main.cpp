@@ -1,9 +1,7 @@
 // finback: finds the verb, and prints the error that ends a run.
 #include <ATen/Parallel.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "base/fields.h"
 #include "base/status_line.h"
+#include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "model/tensor_memory.h"
 
@@ -58,9 +57,10 @@ int fail(int code, const std::string& message) {
 }  // namespace finback
 
 int main(int argc, char** argv) {
+  finback::open_standard_streams();
   try {
     const int code = finback::run({argv + 1, argv + argc});
-    if (std::fflush(stdout) != 0) return finback::fail(1, fmt::format("standard output: cannot write: {}", std::strerror(errno)));
+    finback::flush_stdout();
     return code;
   } catch (const finback::UsageError& e) {
     return finback::fail(2, e.what());

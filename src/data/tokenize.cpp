@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "data/text_reader.h"
+#include "tokenizer/side_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace finback {
@@ -23,7 +24,7 @@ struct Ends {
 std::vector<uint32_t> encode_document(const Tokenizer& tokenizer, const Ends& ends, const std::string& text) {
   std::vector<uint32_t> ids;
   if (ends.bos) ids.push_back(uint32_t(*ends.bos));
-  const std::vector<int32_t> body = tokenizer.encode(text);
+  const std::vector<int32_t> body = tokenizer.encode(text);  // control tokens that it spells stay text
   ids.insert(ids.end(), body.begin(), body.end());
   if (ends.eos) ids.push_back(uint32_t(*ends.eos));
   return ids;
@@ -75,7 +76,7 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
            tokenizer_folder.string());
   make_directories(out);
   fs::remove(out / "tokens.json");  // nothing below is whole until the new one is written
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) mirror_file(tokenizer_folder / name, out / name);
+  for (const std::string& name : tokenizer_file_names()) mirror_file(tokenizer_folder / name, out / name);
 
   TokenizerInfo info;
   info.vocab_size = tokenizer.vocab_size();

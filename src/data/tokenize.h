@@ -3,8 +3,8 @@
 //
 // Note [Document ends]: a document is [begin-of-text] its tokens [end-of-text], as DeepSeek's tokenizer and chat formats have it: with a begin
 // token every byte of text is predicted, with an end token the model learns to stop. What the tokenizer lacks is left out; one token that is
-// both stands on both sides. Both have 0 bytes. Text that spells a special token out is encoded as that token: its bytes count (see
-// ShardDocument::surplus).
+// both stands on both sides. Both have 0 bytes. No other control token is set: text that spells one out stays text, so what a document says
+// about <｜User｜> does not begin a turn (Note [Control tokens] in tokenizer/added_tokens.h).
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -9,7 +9,8 @@
 namespace finback {
 
 // A text to continue, with what the tokenizer puts around a prompt. An empty one starts a new document, as the training data did.
-std::vector<int32_t> text_prompt(const Tokenizer& tokenizer, std::string_view text);
+// control_tokens: read those that the text spells as tokens; else they stay text.
+std::vector<int32_t> text_prompt(const Tokenizer& tokenizer, std::string_view text, bool control_tokens = false);
 
 // The messages of one session and how they are written. A server that gets all messages with each request fills it anew.
 struct Conversation {

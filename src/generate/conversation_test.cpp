@@ -11,7 +11,7 @@ Tokenizer golden(const std::string& name) { return Tokenizer::load(FINBACK_SOURC
 
 TEST(TextPrompt, OfAnEmptyTextStartsADocument) {
   const Tokenizer deepseek = golden("deepseek.json");
-  EXPECT_EQ(text_prompt(deepseek, "It was"), deepseek.encode("It was", /*add_special=*/true));
+  EXPECT_EQ(text_prompt(deepseek, "It was"), deepseek.encode("It was", {.add_special = true}));
   EXPECT_EQ(text_prompt(deepseek, ""), std::vector<int32_t>{*deepseek.bos_id()});
   EXPECT_EQ(text_prompt(golden("gpt2.json"), ""), std::vector<int32_t>{});  // neither bos nor eos by DeepSeek's names
 }

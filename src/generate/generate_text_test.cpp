@@ -126,7 +126,7 @@ TEST(ContinueText, IsTheEnginesTextWithTheEndOfALongPrompt) {
   const int64_t limit = model->config().max_position_embeddings, tokens = 64;
   std::string prompt;
   while (int64_t(deepseek().encode(prompt).size()) < 2 * limit) prompt += "It was a dark night. ";
-  const std::vector<int32_t> ids = deepseek().encode(prompt, /*add_special=*/true);
+  const std::vector<int32_t> ids = deepseek().encode(prompt, {.add_special = true});
   Request request;
   request.prompt.assign(ids.end() - (limit - tokens), ids.end());
   request.max_tokens = tokens;

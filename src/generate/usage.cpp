@@ -22,7 +22,7 @@ ServeUsage begin_usage(const fs::path& model_folder, const fs::path& file) {
   const fs::path canonical = fs::weakly_canonical(model_folder);
   usage.model = (canonical.has_filename() ? canonical : canonical.parent_path()).string();  // "runs/x/" is runs/x
   usage.devices = std::min(threads(), available_cores());
-  if (file.empty() || !fs::exists(file)) return usage;
+  if (file.empty() || !fs::is_regular_file(file)) return usage;  // a folder or a device is refused when it is written
   ServeUsage before = read_usage(file);
   add_usage(before, usage);
   return before;

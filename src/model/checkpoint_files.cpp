@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tokenizer/side_files.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -56,11 +57,7 @@ void WeightIndex::finish(const fs::path& folder) const {
   for (const fs::path& path : stale) fs::remove(path);
 }
 
-const std::vector<std::string>& tokenizer_files() {
-  static const std::vector<std::string> names = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                                 "chat_template.jinja"};
-  return names;
-}
+const std::vector<std::string>& tokenizer_files() { return tokenizer_file_names(); }
 
 void copy_side_files(const fs::path& from, const fs::path& to, const std::vector<std::string>& names) {
   std::error_code ignored;

@@ -80,6 +80,7 @@ void write_generation_config(const fs::path& folder, const ModelConfig& config) 
   Json json = Json::object();
   if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
   if (config.eos_token_id) json["eos_token_id"] = *config.eos_token_id;
+  if (config.other.contains("eos_token_id")) json["eos_token_id"] = config.other["eos_token_id"];  // a list
   write_file_atomic(folder / "generation_config.json", dump_json(json));
 }
 

@@ -260,6 +260,16 @@ void read_alias(Json& json, const std::string& what, const char* name, const cha
            dump_json_line(json[name]).substr(0, 60), dump_json_line(value).substr(0, 60));
 }
 
+// eos_token_id may be a list: its first one becomes the field, and the list is kept as it was.
+void take_eos_list(Json& json, const std::string& what, ModelConfig& config) {
+  const auto found = json.find("eos_token_id");
+  if (found == json.end() || !found->is_array()) return;
+  for (const Json& id : *found) json_integer({{"eos_token_id", id}}, "eos_token_id", what, 0, int64_t{1} << 31);
+  if (found->size() > 1) config.other["eos_token_id"] = *found;
+  const Json first = found->empty() ? Json() : found->front();
+  *found = first;
+}
+
 }  // namespace
 
 bool ModelConfig::is_moe_layer(int64_t layer) const {
@@ -279,6 +289,7 @@ ModelConfig parse_model_config(const Json& given, const std::string& what) {
   read_alias(json, what, "torch_dtype", "dtype");
   read_alias(json, what, "num_nextn_predict_layers", "num_mtp_layers");
   ModelConfig config = family_defaults(json, what);
+  take_eos_list(json, what, config);
   KeyReader reader{json, what, {"model_type", "dtype", "num_mtp_layers", "rope_scaling", "rope_parameters", "quantization_config"}};
   list_fields(config, reader);
   // Absent in a model of one or two layers: all of them are dense.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/unicode_classes.h"
 
 // Note [Added tokens]
@@ -21,7 +22,8 @@ AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& 
     if (token.content.empty()) continue;
     if (token.special && special_.insert(token.content).second) special.push_back(token);
     const std::optional<int32_t> known = id_of(token.content) ? id_of(token.content) : model.id_of(token.content);
-    const int32_t id = known ? *known : std::max(highest + 1, vocab_size);
+    const int32_t next = token.id >= 0 ? token.id : std::max(highest + 1, vocab_size);
+    const int32_t id = known ? *known : next;
     if (known && by_id_.count(id) && by_id_.at(id) == token) continue;
     highest = std::max(highest, id);
     ids_[token.content] = id;
@@ -31,6 +33,7 @@ AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& 
   special.insert(special.end(), ordinary.begin(), ordinary.end());
   for (const AddedToken& token : special) {
     const int32_t id = ids_.at(token.content);
+    if (is_special(token.content) || is_marker(token.content)) control_.insert(id);
     std::string storage;
     if (token.normalized) {
       normalized_.insert(normalizer.apply(token.content, storage), id);
@@ -79,7 +82,7 @@ std::pair<size_t, int32_t> AddedTokens::Trie::longest(std::string_view text, siz
   return best;
 }
 
-std::vector<TextPart> AddedTokens::split(std::string_view text, const Trie& trie) const {
+std::vector<TextPart> AddedTokens::split(std::string_view text, const Trie& trie, ControlText control) const {
   std::vector<TextPart> parts;
   size_t done = 0;
   for (size_t at = trie.find_start(text, 0); at < text.size(); at = trie.find_start(text, at)) {
@@ -90,6 +93,7 @@ std::vector<TextPart> AddedTokens::split(std::string_view text, const Trie& trie
     }
     size_t begin = at, end = at + length;
     at = end;
+    if (control == ControlText::kText && is_control(id)) continue;
     const AddedToken& token = by_id_.at(id);
     if (token.single_word) {
       const bool word_before = begin > 0 && is_word_character(decode_utf8(text, previous_character(text, begin)).code_point);

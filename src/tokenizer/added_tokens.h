@@ -1,5 +1,9 @@
 // The tokens that are cut out of a text as wholes, before the pre-tokenizer and BPE see it: special ones, chat markers. Knows nothing of
 // JSON. Follows Hugging Face tokenizers to the letter, also where that is odd (see Note [Added tokens]). Immutable: any thread.
+//
+// Note [Control tokens]: control tokens are the special ones, those in the form of a marker (<｜User｜>, <|im_start|>) and the tags of a
+// reasoning, whatever their flag "special" says. They have a meaning to the model that no document and no user may give to a text, so text
+// that spells one stays text (kText), except where a template or this program wrote it (kTokens). Other added tokens are vocabulary.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -22,6 +26,7 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space after it along
   bool normalized = true;    // found in the normalized text, else in the text as given
   bool special = false;      // left out by decode(skip_special)
+  int32_t id = -1;           // as a file beside tokenizer.json says; -1: the next one
   bool operator==(const AddedToken&) const = default;
 };
 
@@ -31,6 +36,9 @@ struct TextPart {
   std::string_view text;
 };
 
+// What becomes of text that spells a control token. kText passes over it whole, as encode_special_tokens of the library does.
+enum class ControlText { kText, kTokens };
+
 class AddedTokens {
  public:
   AddedTokens() = default;
@@ -38,12 +46,13 @@ class AddedTokens {
   AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& model, const Normalizer& normalizer);
 
   // Cuts a text by the tokens that are not, and by those that are, normalized. Ordinary parts are not empty. REQUIRES: valid UTF-8.
-  std::vector<TextPart> split_raw(std::string_view text) const { return split(text, raw_); }
-  std::vector<TextPart> split_normalized(std::string_view text) const { return split(text, normalized_); }
+  std::vector<TextPart> split_raw(std::string_view text, ControlText control) const { return split(text, raw_, control); }
+  std::vector<TextPart> split_normalized(std::string_view text, ControlText control) const { return split(text, normalized_, control); }
 
   const std::map<int32_t, AddedToken>& by_id() const { return by_id_; }
   std::optional<int32_t> id_of(const std::string& content) const;
   bool is_special(const std::string& content) const { return special_.count(content) > 0; }
+  bool is_control(int32_t id) const { return control_.count(id) > 0; }
 
  private:
   // A trie of contents; the longest match from a place wins.
@@ -59,11 +68,12 @@ class AddedTokens {
     std::pair<size_t, int32_t> longest(std::string_view text, size_t at) const;
     size_t find_start(std::string_view text, size_t from) const;
   };
-  std::vector<TextPart> split(std::string_view text, const Trie& trie) const;
+  std::vector<TextPart> split(std::string_view text, const Trie& trie, ControlText control) const;
 
   std::map<int32_t, AddedToken> by_id_;
   std::unordered_map<std::string, int32_t> ids_;
   std::unordered_set<std::string> special_;
+  std::unordered_set<int32_t> control_;
   Trie raw_, normalized_;
 };
 

@@ -36,9 +36,10 @@ BpeModel::BpeModel(BpeSpec spec, const std::string& where) : spec_(std::move(spe
     const char byte = char(b);
     byte_ids_[b] = id_of(to_byte_symbols({&byte, 1})).value_or(-1);
   }
+  const bool needed = std::find(byte_ids_.begin(), byte_ids_.end(), -1) != byte_ids_.end();
+  FB_CHECK(!needed || !spec_.byte_fallback, "{}: byte_fallback is not supported", where);
   if (spec_.unk_token) {
     unk_id_ = id_of(*spec_.unk_token).value_or(-1);
-    const bool needed = std::find(byte_ids_.begin(), byte_ids_.end(), -1) != byte_ids_.end();
     FB_CHECK(unk_id_ >= 0 || !needed, "{}: expected unk_token in the vocabulary, got \"{}\"", where, *spec_.unk_token);
   }
   read_merges(where);
@@ -58,11 +59,31 @@ void BpeModel::read_merges(const std::string& where) {
   spec_.merges = {};
 }
 
+void BpeModel::keep_out(const std::unordered_set<int32_t>& ids) {
+  kept_out_ = ids;
+  bool changed = false;  // seldom: what a text is made of has other names than control tokens
+  merges_.for_each([&](Merge& merge) {
+    if (!ids.count(merge.id)) return;
+    merge.id = -1;
+    changed = true;
+  });
+  for (const int32_t id : direct_ids_) changed |= ids.count(id) > 0;
+  if (!changed) return;
+  direct_words_ = {};
+  direct_ids_.clear();
+  find_direct_words();
+}
+
+const BpeModel::Merge* BpeModel::merge_of(int32_t left, int32_t right) const {
+  const Merge* merge = merges_.find(left, right);
+  return merge && merge->id >= 0 ? merge : nullptr;
+}
+
 // A token counts if the merges lead back to it, or if they are to be ignored.
 void BpeModel::find_direct_words() {
   std::vector<int32_t> symbols;
   for (size_t id = 0; id < names_.size(); ++id) {
-    if (!names_[id]) continue;
+    if (!names_[id] || kept_out_.count(int32_t(id))) continue;
     const auto bytes = from_byte_symbols(*names_[id]);
     if (!bytes || bytes->empty()) continue;
     if (!spec_.ignore_merges) {
@@ -113,7 +134,7 @@ void BpeModel::merge_short(std::vector<int32_t>& symbols) const {
   Merge possible[kShortWord];  // possible[i]: of symbols i and i + 1
   size_t count = symbols.size();
   const auto look_up = [&](size_t i) {
-    const Merge* merge = i + 1 < count ? merges_.find(symbols[i], symbols[i + 1]) : nullptr;
+    const Merge* merge = i + 1 < count ? merge_of(symbols[i], symbols[i + 1]) : nullptr;
     possible[i] = merge ? *merge : Merge{INT32_MAX, -1};
   };
   for (size_t i = 0; i < count; ++i) look_up(i);
@@ -141,7 +162,7 @@ void BpeModel::merge_long(std::vector<int32_t>& symbols) const {
   std::vector<uint32_t> next(count), previous(count);
   std::vector<MergeCandidate> found;
   const auto candidate = [&](uint32_t at, uint32_t after) -> std::optional<MergeCandidate> {
-    const Merge* merge = merges_.find(symbols[at], symbols[after]);
+    const Merge* merge = merge_of(symbols[at], symbols[after]);
     return merge ? std::optional(MergeCandidate{merge->rank, merge->id, at, after, symbols[at], symbols[after]}) : std::nullopt;
   };
   for (uint32_t i = 0; i < count; ++i) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tokenizer/byte_strings.h"
@@ -20,6 +21,7 @@ struct BpeSpec {
   std::vector<std::pair<std::string, std::string>> merges;  // by rank; of equal pairs the last one counts
   std::optional<std::string> unk_token;                     // for bytes without a symbol in the vocabulary; absent: they vanish
   bool fuse_unk = false;                                    // neighbouring unknown bytes become one
+  bool byte_fallback = false;                               // <0x41> for bytes without a symbol: refused where one lacks it
   bool ignore_merges = false;                               // a word that is a token becomes that token, whatever the merges say
 };
 
@@ -29,6 +31,8 @@ class BpeModel {
   BpeModel(BpeSpec spec, const std::string& where);
   BpeModel(BpeModel&&) = default;  // a copy's names would point into the original
 
+  // From now on no word becomes one of these tokens, by merges or as a whole: a text may spell them and stays text.
+  void keep_out(const std::unordered_set<int32_t>& ids);
   // Appends the ids of one word: the pair with the lowest rank is merged first, of equals the leftmost. O(n log n).
   void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
 
@@ -40,9 +44,10 @@ class BpeModel {
 
  private:
   struct Merge {
-    int32_t rank = -1, id = -1;
+    int32_t rank = -1, id = -1;  // id -1: a merge that is kept out
   };
   void read_merges(const std::string& where);
+  const Merge* merge_of(int32_t left, int32_t right) const;
   void find_direct_words();
   void initial_symbols(std::string_view word, std::vector<int32_t>& symbols) const;
   void merge_short(std::vector<int32_t>& symbols) const;
@@ -51,6 +56,7 @@ class BpeModel {
   BpeSpec spec_;
   std::array<int32_t, 256> byte_ids_;      // -1: not in the vocabulary
   std::array<int32_t, 256> direct_bytes_;  // id of a word of one byte; -1: by the slow way
+  std::unordered_set<int32_t> kept_out_;
   int32_t unk_id_ = -1;
   PairMap<Merge> merges_;
   std::vector<const std::string*> names_;  // by id; null: unused

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "base/pool.h"
@@ -13,15 +14,28 @@
 namespace finback {
 namespace {
 
-constexpr size_t kChunkBytes = 256 << 10;   // what one thread counts at a time
-constexpr int64_t kMaxVocabSize = 1 << 21;  // what Tokenizer::load accepts
+constexpr size_t kChunkBytes = 256 << 10;    // what one thread counts at a time
+constexpr size_t kCountBytes = 32 << 20;     // what all threads count before their tables are joined
+constexpr size_t kLongestStretch = 1 << 20;  // where a text without a place to cut is cut all the same
+constexpr size_t kLongestWord = 16 << 10;    // a longer one counts as several: it is no word
+constexpr int64_t kMaxVocabSize = 1 << 21;   // what Tokenizer::load accepts
 
-// Documents as stretches of about kChunkBytes, cut only where no word can reach across.
+// The longest beginning of at most `most` bytes that does not end within a character. REQUIRES: most >= 4.
+size_t cut_between_characters(std::string_view text, size_t most) {
+  if (text.size() <= most) return text.size();
+  size_t end = most;
+  while (end > most - 3 && (uint8_t(text[end]) & 0xC0) == 0x80) --end;
+  return end;
+}
+
+// Documents as stretches of about kChunkBytes, cut where no word can reach across.
 std::vector<std::string_view> cut_documents(std::span<const std::string_view> documents) {
   std::vector<std::string_view> stretches;
   for (std::string_view rest : documents) {
     while (!rest.empty()) {
-      const size_t end = rest.size() <= kChunkBytes ? rest.size() : safe_cut(rest, kChunkBytes);
+      size_t end = rest.size();
+      if (end > kChunkBytes) end = safe_cut(rest.substr(0, kLongestStretch), kChunkBytes);
+      if (end == kLongestStretch && end < rest.size()) end = cut_between_characters(rest, kChunkBytes);
       stretches.push_back(rest.substr(0, end));
       rest.remove_prefix(end);
     }
@@ -32,10 +46,15 @@ std::vector<std::string_view> cut_documents(std::span<const std::string_view> do
 void count_words(std::string_view text, std::vector<ByteRange>& pieces, WordCounts& counts) {
   std::string repaired;
   if (utf8_valid_prefix(text) != text.size()) text = repaired = utf8_lossy(text);
-  FB_CHECK(text.size() < UINT32_MAX, "expected less than 4 GiB of text without a blank, got {} bytes", text.size());
   pieces.clear();
   split_known(KnownPattern::kDeepSeek, text, {0, uint32_t(text.size())}, pieces);
-  for (const ByteRange& piece : pieces) counts.add(text.substr(piece.begin, piece.end - piece.begin), 1);
+  for (const ByteRange& piece : pieces) {
+    for (std::string_view rest = text.substr(piece.begin, piece.end - piece.begin); !rest.empty();) {
+      const size_t length = cut_between_characters(rest, kLongestWord);
+      counts.add(rest.substr(0, length), 1);
+      rest.remove_prefix(length);
+    }
+  }
 }
 
 }  // namespace
@@ -55,8 +74,20 @@ void BpeTrainer::give_back(std::unique_ptr<WordCounts> counts) {
   idle_.push_back(std::move(counts));
 }
 
-void BpeTrainer::add(std::span<const std::string_view> documents) {
+void BpeTrainer::add(std::span<const std::string_view> documents, const std::function<void(int64_t)>& on_progress) {
   const std::vector<std::string_view> stretches = cut_documents(documents);
+  for (size_t begin = 0; begin < stretches.size();) {
+    size_t end = begin, bytes = 0;
+    for (; end < stretches.size() && bytes < kCountBytes; ++end) bytes += stretches[end].size();
+    count(std::span(stretches).subspan(begin, end - begin));
+    bytes_ += int64_t(bytes);
+    begin = end;
+    if (on_progress) on_progress(bytes_);
+  }
+}
+
+// The threads' tables are joined after every few tens of megabytes, so that what is forgotten does not depend on which thread counted what.
+void BpeTrainer::count(std::span<const std::string_view> stretches) {
   std::vector<size_t> chunk_begins;  // neighbouring small documents make one chunk
   size_t chunk_bytes = kChunkBytes;
   for (size_t i = 0; i < stretches.size(); ++i) {
@@ -65,7 +96,6 @@ void BpeTrainer::add(std::span<const std::string_view> documents) {
       chunk_bytes = 0;
     }
     chunk_bytes += stretches[i].size();
-    bytes_ += int64_t(stretches[i].size());
   }
   parallel_for(int64_t(chunk_begins.size()), [&](int64_t chunk) {
     const size_t begin = chunk_begins[size_t(chunk)];
@@ -75,22 +105,20 @@ void BpeTrainer::add(std::span<const std::string_view> documents) {
     for (size_t i = begin; i < end; ++i) count_words(stretches[i], pieces, *counts);
     give_back(std::move(counts));
   });
+  for (const auto& table : idle_) {
+    for (size_t i = 0; i < table->words.size(); ++i) all_.add(table->words[i], table->counts[i]);
+  }
+  idle_.clear();
+  forgotten_bytes_ += all_.trim(most_word_bytes_);
 }
 
-std::vector<MergePair> BpeTrainer::train(int64_t vocab_size) {
+std::vector<MergePair> BpeTrainer::train(int64_t vocab_size, const std::function<void(int64_t)>& on_progress) {
   const int64_t least = minimum_vocab_size();
   FB_CHECK(vocab_size >= least && vocab_size <= kMaxVocabSize, "--vocab-size: expected {} (bytes, special and chat tokens) to {}, got {}",
            least, kMaxVocabSize, vocab_size);
-  auto all = borrow();
-  for (const auto& other : idle_) {
-    for (size_t i = 0; i < other->words.size(); ++i) all->add(other->words[i], other->counts[i]);
-  }
-  idle_.clear();
   std::array<int32_t, 256> byte_ids;
   for (size_t i = 0; i < 256; ++i) byte_ids[bytes_in_symbol_order()[i]] = kFirstByteId + int32_t(i);
-  std::vector<MergePair> merges = find_merges(*all, byte_ids, kFirstMergeId, vocab_size - least);
-  give_back(std::move(all));
-  return merges;
+  return find_merges(std::exchange(all_, {}), byte_ids, kFirstMergeId, vocab_size - least, on_progress);
 }
 
 }  // namespace finback

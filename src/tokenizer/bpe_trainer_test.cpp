@@ -142,8 +142,69 @@ TEST_F(BpeTrainerTest, WritesATokenizerInDeepSeeksLayout) {
   std::vector<int32_t> with_bos = tokenizer.encode("x");
   EXPECT_NE(with_bos.front(), 0);
   with_bos.insert(with_bos.begin(), 0);
-  EXPECT_EQ(tokenizer.encode("x", true), with_bos);
-  EXPECT_EQ(tokenizer.encode("<｜User｜>"), (std::vector<int32_t>{*tokenizer.token_id(kUserToken)}));
+  EXPECT_EQ(tokenizer.encode("x", {.add_special = true}), with_bos);
+  EXPECT_EQ(tokenizer.encode("<｜User｜>", {.control_tokens = true}), (std::vector<int32_t>{*tokenizer.token_id(kUserToken)}));
+  // Not by a flag of tokenizer_config.json, which transformers drops.
+  fs::remove(folder_ / "tokenizer_config.json");
+  EXPECT_EQ(Tokenizer::load(folder_).encode("x", {.add_special = true}), with_bos);
+}
+
+// quickstart and others take tokenizer_config.json for the sign that both files are there.
+TEST_F(BpeTrainerTest, AFullDiskLeavesNoFileThatSaysDone) {
+  const std::vector<MergePair> merges = train(1, 600);
+  arm_failpoint("write:1:full");
+  EXPECT_THROW(write_tokenizer(folder_, merges, 600), Error);
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+// Two hundred thousand distinct words where room is for some thousand: the frequent ones are still counted, at any thread count the same, and the
+// memory is bounded at every moment.
+TEST_F(BpeTrainerTest, ForgetsRareWordsWhenThereAreTooMany) {
+  std::vector<std::string> documents;
+  for (int i = 0; i < 200; ++i) {
+    std::string text;
+    for (int word = 0; word < 1000; ++word) {
+      text += " often often q";
+      for (int number = i * 1000 + word, digit = 0; digit < 6; ++digit, number /= 10) text += char('a' + number % 10);
+    }
+    documents.push_back(text);
+  }
+  const std::vector<std::string_view> views(documents.begin(), documents.end());
+  std::vector<MergePair> first;
+  for (const int thread_count : {1, 2, 3}) {
+    set_threads(thread_count);
+    BpeTrainer trainer(100'000);
+    int64_t reported = 0;
+    for (const std::string_view document : views) trainer.add({&document, 1}, [&](int64_t bytes) { reported = bytes; });
+    EXPECT_EQ(reported, trainer.bytes());
+    EXPECT_GT(trainer.forgotten_bytes(), 0);
+    EXPECT_LT(trainer.forgotten_bytes(), trainer.bytes() / 2);  // " often" makes up most of the text that is left
+    int64_t calls = 0;
+    const std::vector<MergePair> merges = trainer.train(minimum_vocab_size() + 50, [&](int64_t) { ++calls; });
+    EXPECT_GT(calls, int64_t(merges.size()));
+    if (thread_count == 1) first = merges;
+    EXPECT_EQ(merges, first);
+  }
+  BpeTrainer all;
+  all.add(views);
+  EXPECT_EQ(all.forgotten_bytes(), 0);
+  const std::vector<MergePair> exact = all.train(minimum_vocab_size() + 50);
+  EXPECT_TRUE(std::equal(exact.begin(), exact.begin() + 5, first.begin()));  // of "often"
+}
+
+// A text without a place to cut, as one document or in pieces: time is that of its bytes, and no word is longer than what a thread takes at a time.
+TEST_F(BpeTrainerTest, OneWordWithoutEndIsCountedInPieces) {
+  for (const std::string unit : {"acgt", "\u4F60", "\U0001F642", "\xFF"}) {
+    std::string text;
+    while (text.size() < (5u << 20)) text += unit;
+    const std::string_view view = text;
+    BpeTrainer trainer(1 << 20);
+    const Timer timer;
+    trainer.add({&view, 1});
+    EXPECT_EQ(trainer.bytes(), int64_t(text.size()));
+    EXPECT_GE(trainer.train(minimum_vocab_size() + 2).size(), 1u);
+    EXPECT_LT(timer.seconds(), 20) << unit;
+  }
 }
 
 TEST_F(BpeTrainerTest, FillsUpWithPlaceholdersWhenTheTextIsSmall) {

@@ -13,6 +13,7 @@ class ByteStrings {
  public:
   ByteStrings() : slots_(16), mask_(15) {}
   size_t size() const { return ends_.size(); }
+  size_t bytes() const { return bytes_.size(); }  // of all strings together
   std::string_view operator[](size_t index) const {
     const size_t begin = index == 0 ? 0 : ends_[index - 1];
     return std::string_view(bytes_).substr(begin, ends_[index] - begin);

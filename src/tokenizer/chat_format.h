@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer.h"
 
 namespace finback {
@@ -12,10 +13,6 @@ namespace finback {
 // kV3: DeepSeek-V3 of December 2024. kR1: the assistant's earlier turns without their reasoning, and its turn opened with "<think>\n".
 enum class ChatFormat { kV3, kR1 };
 ChatFormat parse_chat_format(const std::string& name);  // "v3" or "r1"; throws Error
-
-// The tags around R1's reasoning.
-inline constexpr const char* kThinkOpen = "<think>";
-inline constexpr const char* kThinkClose = "</think>";
 
 struct ChatMessage {
   std::string role, content;  // role: system, user or assistant
@@ -35,8 +32,9 @@ struct EncodedChat {
   std::vector<int32_t> ids;
   std::vector<TokenSpan> assistant;  // of each assistant message, in order: its text and its end-of-sentence token, not its role marker
 };
-// bos once, then the text's ids. Markers within a message's content are read as markers, as the published templates do. Behind the last span
-// of a conversation that ends with the assistant there is only the prompt for another turn.
+// bos once, then the ids of the conversation. What a system or user message says is text whatever it spells (Note [Control tokens] in
+// added_tokens.h); the tags of the reasoning in an assistant's are tokens, as the model wrote them, and the rest is text. Behind the last
+// span of a conversation that ends with the assistant there is only the prompt for another turn.
 // Throws Error if the tokenizer lacks bos or a chat token, or does not cut every text at its chat tokens.
 EncodedChat encode_chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, ChatFormat format);
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "tokenizer/random_text.h"
+#include "tokenizer/side_files.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer_json.h"
 
@@ -68,14 +69,44 @@ TEST(ChatFormat, SpansAreTheAssistantsTextsAndTheirEndsOfSentence) {
   EXPECT_TRUE(encode_chat(tokenizer, {{"user", "x"}}, ChatFormat::kV3).assistant.empty());
 }
 
-// Whatever stands in the messages, markers included, the ids are those of the whole text.
+// Whatever a user or a system message says stays text: bos, the format's own markers, and nothing else.
+TEST(ChatFormat, TypedMarkersStayText) {
+  const Tokenizer tokenizer = deepseek();
+  for (const std::string marker :
+       {kUserToken, kAssistantToken, kEosToken, kBosToken, kThinkOpen, kThinkClose, "<｜fim▁hole｜>", "<|EOT|>"}) {
+    const std::string typed = "hi" + marker + "yes";
+    for (const ChatFormat format : {ChatFormat::kV3, ChatFormat::kR1}) {
+      std::vector<int32_t> expected = {*tokenizer.bos_id()};
+      const auto add = [&](const std::vector<int32_t>& ids) { expected.insert(expected.end(), ids.begin(), ids.end()); };
+      add(tokenizer.encode(typed + "\n\n" + typed));
+      add({*tokenizer.token_id(kUserToken)});
+      add(tokenizer.encode(typed));
+      add({*tokenizer.token_id(kAssistantToken)});
+      add(tokenizer.encode("<｜User｜>never"));
+      add({*tokenizer.token_id(kEosToken), *tokenizer.token_id(kAssistantToken)});
+      if (format == ChatFormat::kR1) {
+        add({*tokenizer.token_id(kThinkOpen)});
+        add(tokenizer.encode("\n"));
+      }
+      const std::vector<ChatMessage> talk = {{"system", typed}, {"system", typed}, {"user", typed}, {"assistant", "<｜User｜>never"}};
+      EXPECT_EQ(encode_chat(tokenizer, talk, format).ids, expected) << marker;
+    }
+  }
+}
+
+TEST(ChatFormat, AnAssistantsReasoningTagsAreTokens) {
+  const Tokenizer tokenizer = deepseek();
+  const std::vector<int32_t> ids = encode_chat(tokenizer, {{"user", "x"}, {"assistant", "<think>a</think>b"}}, ChatFormat::kV3).ids;
+  for (const char* tag : {kThinkOpen, kThinkClose}) EXPECT_EQ(std::count(ids.begin(), ids.end(), *tokenizer.token_id(tag)), 1) << tag;
+}
+
+// Without markers in the messages the ids are those that other programs find in the whole text.
 TEST(ChatFormat, IdsAreThoseOfTheWholeText) {
   const Tokenizer tokenizer = deepseek();
   RandomText random(3);
   const auto content = [&] {
     std::string text = random.next(random.below(30));
-    if (random.below(3) == 0)
-      text += std::vector<const char*>{kUserToken, kAssistantToken, kEosToken, "<think>", "</think>"}[random.below(5)];
+    while (!tokenizer.spelled_control_token(text).empty()) text = random.next(random.below(30));
     return text + random.next(random.below(10));
   };
   for (int round = 0; round < 200; ++round) {
@@ -85,7 +116,7 @@ TEST(ChatFormat, IdsAreThoseOfTheWholeText) {
     }
     for (const ChatFormat format : {ChatFormat::kV3, ChatFormat::kR1}) {
       const EncodedChat chat = encode_chat(tokenizer, talk, format);
-      std::vector<int32_t> whole = tokenizer.encode(format_chat(talk, format));
+      std::vector<int32_t> whole = tokenizer.encode(format_chat(talk, format), {.control_tokens = true});
       whole.insert(whole.begin(), *tokenizer.bos_id());
       ASSERT_EQ(chat.ids, whole) << round;
       std::vector<std::string> expected;

@@ -1,8 +1,10 @@
 #include "tokenizer/component_json.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
+#include "tokenizer/utf8.h"
 
 namespace finback {
 namespace {
@@ -124,13 +126,57 @@ void read_post_processor(const WideJson& json, const std::string& where, std::ve
   }
 }
 
+constexpr int kMaxDepth = 64;
+
+std::string one_line(std::string text) {
+  for (char& c : text) c = c == '\n' || c == '\r' ? ' ' : c;
+  return text.size() <= 200 ? text : text.substr(0, 200);
+}
+
 }  // namespace
+
+WideJson parse_wide_json(std::string_view text, const std::string& where) {
+  FB_CHECK(utf8_valid_prefix(text) == text.size(), "{}: expected UTF-8, got a stray byte at {}", where, utf8_valid_prefix(text));
+  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
+  const auto check = [&](int depth, WideJson::parse_event_t event, WideJson& parsed) {
+    FB_CHECK(depth <= kMaxDepth, "{}: JSON nested deeper than {} levels", where, kMaxDepth);
+    if (event == WideJson::parse_event_t::object_start) keys.emplace_back();
+    if (event == WideJson::parse_event_t::object_end) keys.pop_back();
+    if (event != WideJson::parse_event_t::key) return true;
+    const std::string& key = parsed.get_ref<const std::string&>();
+    FB_CHECK(keys.back().insert(key).second, "{}: the key \"{}\" comes twice in one object", where, one_line(key));
+    return true;
+  };
+  try {
+    return WideJson::parse(text, check);
+  } catch (const nlohmann::json::exception& e) {
+    std::string reason = e.what();
+    if (const size_t bracket = reason.find("] "); bracket != std::string::npos) reason = reason.substr(bracket + 2);
+    FB_FAIL("{}: expected JSON, got {}", where, one_line(reason));
+  }
+}
+
+AddedToken parse_added_token(const WideJson& json, const std::string& where, bool normalized) {
+  AddedToken token;
+  token.content = string_of(json, "content", where);
+  token.single_word = bool_of(json, "single_word", false, where);
+  token.lstrip = bool_of(json, "lstrip", false, where);
+  token.rstrip = bool_of(json, "rstrip", false, where);
+  token.normalized = bool_of(json, "normalized", normalized, where);
+  token.special = bool_of(json, "special", false, where);
+  return token;
+}
 
 const WideJson& part_of(const WideJson& object, const char* key) {
   static const WideJson kNull;
   if (!object.is_object()) return kNull;
   const auto found = object.find(key);
   return found == object.end() ? kNull : *found;
+}
+
+std::optional<std::string> optional_string(const WideJson& object, const char* key, const std::string& where) {
+  if (part_of(object, key).is_null()) return std::nullopt;
+  return string_of(object, key, where);
 }
 
 std::string string_of(const WideJson& object, const char* key, const std::string& where) {

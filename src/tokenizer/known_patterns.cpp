@@ -224,8 +224,18 @@ void split_known(KnownPattern pattern, std::string_view text, ByteRange range, s
 
 size_t safe_cut(std::string_view text, size_t from) {
   const auto letter = [&](size_t at) { return (uint8_t(text[at]) | 32) >= 'a' && (uint8_t(text[at]) | 32) <= 'z'; };
+  // Visible ASCII, or the first byte of a character from U+4000: no white space begins so.
+  const auto visible = [&](size_t at) { return (text[at] > ' ' && text[at] < 0x7F) || uint8_t(text[at]) >= 0xE4; };
+  // Visible ASCII, or a character of three bytes from U+3001.
+  const auto visible_before = [&](size_t at) {
+    const auto byte = [&](size_t back) { return at >= back ? uint8_t(text[at - back]) : uint8_t(0); };
+    if (byte(1) < 0x80) return byte(1) > ' ' && byte(1) < 0x7F;
+    const bool whole = byte(3) >= 0xE3 && byte(3) < 0xF0 && byte(2) < 0xC0 && byte(2) >= 0x80 && byte(1) < 0xC0;
+    return whole && !(byte(3) == 0xE3 && byte(2) == 0x80 && byte(1) == 0x80);
+  };
   for (size_t at = from > 0 ? from : 1; at + 1 < text.size(); ++at) {
     if (text[at] == ' ' && letter(at - 1) && letter(at + 1)) return at;
+    if (text[at] == '\n' && visible(at + 1) && visible_before(at)) return at + 1;
   }
   return text.size();
 }

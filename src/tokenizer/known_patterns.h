@@ -31,8 +31,8 @@ bool same_regex(std::string_view a, std::string_view b);
 // Appends the pieces of text[begin, end): all of it, in order, none empty. REQUIRES: valid UTF-8 below 4 GiB.
 void split_known(KnownPattern pattern, std::string_view text, ByteRange range, std::vector<ByteRange>& pieces);
 
-// A place at or after `from` where every known pattern starts a new piece whatever stands further off: a blank between two ASCII letters.
-// text.size() if there is none. Lets threads share one long text.
+// A place at or after `from` where every known pattern starts a new piece whatever stands further off: a blank between two ASCII letters, or
+// behind a newline with surely no white space around it. text.size() if there is none. The text may be broken UTF-8. Lets threads share one long text.
 size_t safe_cut(std::string_view text, size_t from);
 
 }  // namespace finback

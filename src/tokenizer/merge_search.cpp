@@ -4,6 +4,7 @@
 #include <queue>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "tokenizer/pair_map.h"
 
 // Note [Positions]
@@ -15,6 +16,7 @@ namespace finback {
 namespace {
 
 constexpr int32_t kWall = -1;
+constexpr uint32_t kPositionsBetweenProgress = 1 << 20;
 
 struct Pair {
   int32_t left, right;
@@ -34,12 +36,20 @@ struct Entry {
 
 class MergeSearch {
  public:
-  MergeSearch(const WordCounts& words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit)
-      : counts_(words.counts), lengths_(size_t(first_id) + size_t(limit), 1) {
-    lay_out(words, byte_ids);
-    for (uint32_t p = 0; p + 1 < ids_.size(); ++p) {
-      if (ids_[p] != kWall && ids_[p + 1] != kWall) add(p, ids_[p], ids_[p + 1]);
-    }
+  MergeSearch(WordCounts words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit,
+              const std::function<void(int64_t)>& on_progress)
+      : counts_(std::move(words.counts)), lengths_(size_t(first_id) + size_t(limit), 1), on_progress_(on_progress) {
+    lay_out(words.words, byte_ids);
+    words.words = {};
+    // Counted before they are written down: lists that grow would take twice the memory.
+    std::vector<uint32_t> sizes;
+    for_each_neighbours([&](uint32_t, int32_t left, int32_t right) {
+      const size_t index = index_of(left, right);
+      if (index == sizes.size()) sizes.push_back(0);
+      ++sizes[index];
+    });
+    for (size_t i = 0; i < pairs_.size(); ++i) pairs_[i].positions.reserve(sizes[i]);
+    for_each_neighbours([&](uint32_t p, int32_t left, int32_t right) { add(p, left, right); });
     push_from(0);
   }
 
@@ -87,26 +97,40 @@ class MergeSearch {
  private:
   static constexpr int32_t kInside = -2;  // the former start of a symbol that is now part of a longer one
 
-  void lay_out(const WordCounts& words, const std::array<int32_t, 256>& byte_ids) {
+  void lay_out(const ByteStrings& words, const std::array<int32_t, 256>& byte_ids) {
+    const size_t positions = words.bytes() + words.size() + 1;
+    FB_CHECK(positions < UINT32_MAX, "expected less than 4 GiB of distinct words in the training text. Hint: train on a part of it");
+    ids_.reserve(positions);
+    word_of_.reserve(positions);
     ids_.push_back(kWall);
     word_of_.push_back(0);
-    for (size_t w = 0; w < words.words.size(); ++w) {
-      for (const char c : words.words[w]) ids_.push_back(byte_ids[uint8_t(c)]);
+    for (size_t w = 0; w < words.size(); ++w) {
+      for (const char c : words[w]) ids_.push_back(byte_ids[uint8_t(c)]);
       ids_.push_back(kWall);
-      FB_CHECK(ids_.size() < UINT32_MAX, "expected less than 4 GiB of distinct words in the training text. Hint: train on a part of it");
       word_of_.resize(ids_.size(), uint32_t(w));
     }
     starts_.resize(ids_.size());
     for (uint32_t p = 0; p < starts_.size(); ++p) starts_[p] = p;
   }
 
-  void add(uint32_t position, int32_t left, int32_t right) {
+  template <class Use>
+  void for_each_neighbours(const Use& use) {
+    for (uint32_t p = 0; p + 1 < ids_.size(); ++p) {
+      if (on_progress_ && p % kPositionsBetweenProgress == 0) on_progress_(0);
+      if (ids_[p] != kWall && ids_[p + 1] != kWall) use(p, ids_[p], ids_[p + 1]);
+    }
+  }
+
+  size_t index_of(int32_t left, int32_t right) {
     int32_t& number = numbers_.at_or_new(left, right);
     if (number == 0) {
       pairs_.push_back({left, right, 0, {}});
       number = int32_t(pairs_.size());
     }
-    Pair& pair = pairs_[size_t(number) - 1];
+    return size_t(number) - 1;
+  }
+  void add(uint32_t position, int32_t left, int32_t right) {
+    Pair& pair = pairs_[index_of(left, right)];
     pair.count += counts_[word_of_[position]];
     pair.positions.push_back(position);
   }
@@ -121,7 +145,7 @@ class MergeSearch {
     }
   }
 
-  const std::vector<int64_t>& counts_;
+  const std::vector<int64_t> counts_;
   std::vector<uint32_t> lengths_;  // bytes of a token
   std::vector<int32_t> ids_;       // by position: the symbol that starts there, a wall, or kInside
   std::vector<uint32_t> starts_;   // by position of a symbol's last byte: where it starts
@@ -129,17 +153,48 @@ class MergeSearch {
   PairMap<int32_t> numbers_;  // 1 + index into pairs_; 0: new
   std::vector<Pair> pairs_;
   std::priority_queue<Entry> heap_;
+  const std::function<void(int64_t)>& on_progress_;
 };
 
 }  // namespace
 
-std::vector<MergePair> find_merges(const WordCounts& words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit) {
-  MergeSearch search(words, byte_ids, first_id, limit);
+int64_t WordCounts::trim(size_t most) {
+  if (words.bytes() <= most) return 0;
+  struct Ranked {
+    int64_t count;
+    uint64_t hash;
+    uint32_t index;
+  };
+  std::vector<Ranked> ranked(counts.size());
+  for (uint32_t i = 0; i < ranked.size(); ++i) ranked[i] = {counts[i], xxhash64(words[i]), i};
+  std::sort(ranked.begin(), ranked.end(), [&](const Ranked& a, const Ranked& b) {
+    if (a.count != b.count) return a.count > b.count;
+    return a.hash != b.hash ? a.hash < b.hash : words[a.index] < words[b.index];
+  });
+  WordCounts kept;
+  int64_t dropped = 0;
+  size_t bytes = 0;
+  for (const Ranked& word : ranked) {
+    bytes += words[word.index].size();
+    if (bytes <= most / 2) {
+      kept.add(words[word.index], word.count);
+    } else {
+      dropped += int64_t(words[word.index].size()) * word.count;
+    }
+  }
+  *this = std::move(kept);
+  return dropped;
+}
+
+std::vector<MergePair> find_merges(WordCounts words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit,
+                                   const std::function<void(int64_t)>& on_progress) {
+  MergeSearch search(std::move(words), byte_ids, first_id, limit, on_progress);
   std::vector<MergePair> merges;
   while (int64_t(merges.size()) < limit) {
     const int32_t best = search.take_best();
     if (best < 0) break;
     merges.push_back(search.merge(best, first_id + int32_t(merges.size())));
+    if (on_progress) on_progress(int64_t(merges.size()));
   }
   return merges;
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "tokenizer/byte_strings.h"
@@ -17,6 +18,9 @@ struct WordCounts {
     if (index == counts.size()) counts.push_back(0);
     counts[index] += count;
   }
+  // Once the words have more bytes together than `most`: keeps the most frequent ones, of equal counts those with the smaller hash (so neither
+  // their order nor where they begin in the alphabet shows), up to half of it. Returns the bytes of text that no longer count.
+  int64_t trim(size_t most);
 };
 
 struct MergePair {
@@ -27,7 +31,9 @@ struct MergePair {
 // At most `limit` merges; merge r makes the token first_id + r. Each takes the pair with the highest count at that moment; of equal counts
 // the one with the smaller left id, then the smaller right id. Ends early when no pair is left. Time and memory are linear in the
 // distinct words' bytes, up to logarithms: a word of a megabyte costs no more than its bytes in short words.
-// byte_ids: the token of each byte. REQUIRES: less than 4 GiB of distinct words.
-std::vector<MergePair> find_merges(const WordCounts& words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit);
+// byte_ids: the token of each byte. on_progress(merges found) comes at least every second or so, also before the first is found. Memory: about
+// 25 bytes a byte of the words. REQUIRES: less than 4 GiB of distinct words.
+std::vector<MergePair> find_merges(WordCounts words, const std::array<int32_t, 256>& byte_ids, int32_t first_id, int64_t limit,
+                                   const std::function<void(int64_t)>& on_progress = {});
 
 }  // namespace finback

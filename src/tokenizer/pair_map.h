@@ -37,6 +37,13 @@ class PairMap {
     }
     return slots_[at].value;
   }
+  // change(value) for every pair, in no order.
+  template <class Change>
+  void for_each(const Change& change) {
+    for (Slot& slot : slots_) {
+      if (slot.key != kEmpty) change(slot.value);
+    }
+  }
 
  private:
   struct Slot {

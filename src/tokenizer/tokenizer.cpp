@@ -1,11 +1,14 @@
 #include "tokenizer/tokenizer.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/note.h"
 #include "base/pool.h"
 #include "tokenizer/byte_symbols.h"
+#include "tokenizer/side_files.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
@@ -41,6 +44,7 @@ struct Tokenizer::Parts {
   std::string bytes;          // of all tokens by id
   std::vector<size_t> ends;   // of each id's bytes
   std::vector<bool> special;  // by id
+  std::vector<bool> known;    // by id: there is a token
   void append_token(int32_t id);
 };
 
@@ -51,6 +55,7 @@ void Tokenizer::Parts::append_token(int32_t id) {
   const auto found = added.by_id().find(id);
   const AddedToken* token = found == added.by_id().end() ? nullptr : &found->second;
   special.push_back(token && added.is_special(token->content));
+  known.push_back(token || model.token_of(id));
   std::string storage;
   if (token) {
     const std::string content(token->normalized ? normalizer.apply(token->content, storage) : token->content);
@@ -65,17 +70,25 @@ Tokenizer Tokenizer::load(const fs::path& folder_or_file) {
   const bool folder = fs::is_directory(folder_or_file);
   const fs::path file = folder ? folder_or_file / "tokenizer.json" : folder_or_file;
   TokenizerSpec spec = parse_tokenizer_json(read_file(file), file.string());
-  TokenizerConfig config;
-  if (const fs::path beside = file.parent_path() / "tokenizer_config.json"; fs::exists(beside)) {
-    config = parse_tokenizer_config(read_file(beside), beside.string());
+  for (const std::string& key : spec.not_followed) {
+    note_once(fmt::format("{}: \"{}\" is not followed: texts are neither cut nor filled up", file.string(), key));
   }
-  return Tokenizer(std::move(spec), config, file.string());
+  return Tokenizer(std::move(spec), read_side_files(file.parent_path()), file.string());
 }
 
 Tokenizer::Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const std::string& where) {
   BpeModel model(std::move(spec.model), where + ": model");
   Normalizer normalizer(spec.normalizer);
   AddedTokens added(spec.added_tokens, model, normalizer);
+  if (const std::vector<AddedToken> more = tokens_beside(config, added, model, where); !more.empty()) {
+    spec.added_tokens.insert(spec.added_tokens.end(), more.begin(), more.end());
+    added = AddedTokens(spec.added_tokens, model, normalizer);
+  }
+  std::unordered_set<int32_t> kept_out;  // control tokens that the model's vocabulary has, too
+  for (const auto& [id, token] : added.by_id()) {
+    if (added.is_control(id) && model.id_of(token.content) == id) kept_out.insert(id);
+  }
+  model.keep_out(kept_out);
   PreTokenizer pre_tokenizer(std::move(spec.pre_tokenizer), where + ": pre_tokenizer");
   const auto pattern = pre_tokenizer.single_pattern();
   auto parts = std::make_shared<Parts>(Parts{std::move(normalizer),
@@ -88,6 +101,7 @@ Tokenizer::Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const st
                                              {},
                                              config.add_bos_token,
                                              config.add_eos_token,
+                                             {},
                                              {},
                                              {},
                                              {}});
@@ -103,26 +117,41 @@ Tokenizer::Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const st
   for (int32_t id = 0; id <= highest; ++id) parts->append_token(id);
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   FB_CHECK(text.size() < UINT32_MAX, "expected less than 4 GiB of text at a time, got {} bytes", text.size());
   std::string repaired;
   if (utf8_valid_prefix(text) != text.size()) text = repaired = utf8_lossy(text);
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 4 + 8);
-  for (const TextPart& part : parts_->added.split_raw(text)) {
+  const ControlText control = options.control_tokens ? ControlText::kTokens : ControlText::kText;
+  for (const TextPart& part : parts_->added.split_raw(text, control)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
     } else {
-      encode_ordinary(part.text, ids);
+      encode_ordinary(part.text, control, ids);
     }
   }
-  if (add_special) add_special_ids(ids);
+  if (options.add_special) add_special_ids(ids);
   return ids;
 }
 
-void Tokenizer::encode_ordinary(std::string_view text, std::vector<int32_t>& ids) const {
+std::string Tokenizer::spelled_control_token(std::string_view text) const {
+  const AddedTokens& added = parts_->added;
+  std::string repaired, storage;
+  if (utf8_valid_prefix(text) != text.size()) text = repaired = utf8_lossy(text);
+  for (const TextPart& raw : added.split_raw(text, ControlText::kTokens)) {
+    if (added.is_control(raw.id)) return added.by_id().at(raw.id).content;
+    if (raw.id >= 0) continue;
+    for (const TextPart& part : added.split_normalized(parts_->normalizer.apply(raw.text, storage), ControlText::kTokens)) {
+      if (added.is_control(part.id)) return added.by_id().at(part.id).content;
+    }
+  }
+  return "";
+}
+
+void Tokenizer::encode_ordinary(std::string_view text, ControlText control, std::vector<int32_t>& ids) const {
   std::string storage;
-  for (const TextPart& part : parts_->added.split_normalized(parts_->normalizer.apply(text, storage))) {
+  for (const TextPart& part : parts_->added.split_normalized(parts_->normalizer.apply(text, storage), control)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
     } else {
@@ -185,6 +214,7 @@ int64_t Tokenizer::vocab_size() const { return int64_t(parts_->ends.size()); }
 std::optional<int32_t> Tokenizer::bos_id() const { return parts_->bos; }
 std::optional<int32_t> Tokenizer::eos_id() const { return parts_->eos; }
 std::string Tokenizer::token_bytes(int32_t id) const { return std::string(bytes_of(id)); }
+bool Tokenizer::has_token(int32_t id) const { return id >= 0 && size_t(id) < parts_->known.size() && parts_->known[size_t(id)]; }
 bool Tokenizer::is_special(int32_t id) const { return id >= 0 && size_t(id) < parts_->special.size() && parts_->special[size_t(id)]; }
 
 std::optional<int32_t> Tokenizer::token_id(std::string_view content) const {

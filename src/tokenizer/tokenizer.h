@@ -15,18 +15,29 @@ namespace finback {
 
 struct TokenizerSpec;
 struct TokenizerConfig;
+enum class ControlText;
+
+struct EncodeOptions {
+  // Put around the text what the post-processor says, then bos and eos where tokenizer_config.json asks for them and they do not stand
+  // there already.
+  bool add_special = false;
+  // Text that spells a control token becomes the token. Only for text that a template or this program wrote: see Note [Control tokens] in
+  // added_tokens.h.
+  bool control_tokens = false;
+};
 
 class Tokenizer {
  public:
-  // A folder with tokenizer.json, or the file itself. tokenizer_config.json beside it, if there, names bos and eos and says whether
-  // `add_special` adds them; without one DeepSeek's names count. Throws Error for a file that cannot be followed exactly.
+  // A folder with tokenizer.json, or the file itself. The files beside it that name tokens are read too (tokenizer/side_files.h); without
+  // a name for bos or eos DeepSeek's count. Throws Error for a file that cannot be followed exactly, and for files that contradict.
   static Tokenizer load(const std::filesystem::path& folder_or_file);
   Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const std::string& where);
 
-  // Invalid UTF-8 is read as U+FFFD. add_special: what the post-processor puts around the text, then bos and eos where
-  // tokenizer_config.json asks for them and they do not stand there already. REQUIRES: less than 4 GiB.
-  std::vector<int32_t> encode(std::string_view text, bool add_special = false) const;
-  // Valid UTF-8: bytes that are not become U+FFFD. Ids without a token stand for nothing.
+  // Invalid UTF-8 is read as U+FFFD. REQUIRES: less than 4 GiB.
+  std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
+  // The first control token that the text spells; empty: none.
+  std::string spelled_control_token(std::string_view text) const;
+  // Valid UTF-8: bytes that are not become U+FFFD. Ids without a token stand for nothing: see has_token.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
   int64_t vocab_size() const;  // highest id + 1: the rows that an embedding needs
@@ -34,6 +45,7 @@ class Tokenizer {
   std::optional<int32_t> eos_id() const;
   // By the spelling in the file: added tokens by content, others in byte symbols.
   std::optional<int32_t> token_id(std::string_view content) const;
+  bool has_token(int32_t id) const;
   // The bytes that decode() puts for one token, half a character perhaps; empty if the id has no token.
   std::string token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
@@ -42,7 +54,7 @@ class Tokenizer {
   friend class StreamDecoder;
   struct Parts;
   std::string_view bytes_of(int32_t id) const;
-  void encode_ordinary(std::string_view text, std::vector<int32_t>& ids) const;
+  void encode_ordinary(std::string_view text, ControlText control, std::vector<int32_t>& ids) const;
   void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const;
   void add_special_ids(std::vector<int32_t>& ids) const;
   std::shared_ptr<const Parts> parts_;

@@ -21,8 +21,9 @@ void replay(const fs::path& file, int& cases) {
     const std::string text = json["text"];
     const std::vector<int32_t> ids = json["ids"];
     const std::string shown = file.stem().string() + ": " + dump_json_line(json["text"]);
-    ASSERT_EQ(tokenizer.encode(text), ids) << shown;
-    ASSERT_EQ(tokenizer.encode(text, true), json.value("special", ids)) << shown;
+    ASSERT_EQ(tokenizer.encode(text, {.control_tokens = true}), ids) << shown;
+    ASSERT_EQ(tokenizer.encode(text, {.add_special = true, .control_tokens = true}), json.value("special", ids)) << shown;
+    ASSERT_EQ(tokenizer.encode(text), json.value("as_text", ids)) << shown;
     ASSERT_EQ(tokenizer.decode(ids), json.value("decoded", text)) << shown;
   }
 }

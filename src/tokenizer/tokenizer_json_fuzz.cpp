@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "tokenizer/side_files.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_json.h"
 
@@ -14,7 +15,7 @@ void try_tokenizer_json(std::string_view text) {
     const Tokenizer tokenizer(parse_tokenizer_json(text, "file"), {}, "file");
     for (const std::string_view sample : {"", "ab  ba 12345 it's\r\n\n <x>", "e\u0301\u4F60\u3042 \U0001F642\xFF",
                                           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"}) {
-      const std::vector<int32_t> ids = tokenizer.encode(sample, true);
+      const std::vector<int32_t> ids = tokenizer.encode(sample, {.add_special = true, .control_tokens = sample.size() % 2 == 0});
       const std::string whole = tokenizer.decode(ids);
       StreamDecoder decoder(tokenizer, false);
       std::string streamed;

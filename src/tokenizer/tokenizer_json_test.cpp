@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "tokenizer/side_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace finback {
@@ -41,7 +42,7 @@ TEST(TokenizerJson, NamesWhatItDoesNotSupport) {
   const Broken cases[] = {
       {"/model/type", "\"Unigram\"", "model: Unigram is not supported"},
       {"/model/dropout", "0.1", "dropout is not supported"},
-      {"/model/byte_fallback", "true", "byte_fallback is not supported"},
+      {"/model/byte_fallback", "true", "byte_fallback is not supported"},  // the vocabulary lacks bytes
       {"/model/continuing_subword_prefix", "\"##\"", "continuing_subword_prefix is not supported"},
       {"/model/end_of_word_suffix", "\"</w>\"", "end_of_word_suffix is not supported"},
       {"/normalizer", R"({"type": "Lowercase"})", "normalizer: Lowercase is not supported"},
@@ -52,8 +53,6 @@ TEST(TokenizerJson, NamesWhatItDoesNotSupport) {
       {"/post_processor", R"({"type": "BertProcessing"})", "post_processor: BertProcessing is not supported"},
       {"/decoder", R"({"type": "WordPiece"})", "decoder: WordPiece is not supported"},
       {"/decoder", "null", "decoder: expected ByteLevel"},
-      {"/truncation", R"({"max_length": 3})", "truncation is not supported"},
-      {"/padding", "{}", "padding is not supported"},
       {"/version", "\"2.0\"", "expected version \"1.0\", got 2.0"},
   };
   for (const Broken& broken : cases) {
@@ -111,14 +110,21 @@ TEST(TokenizerJson, RefusesHostileValuesInOneLine) {
   }
 }
 
-TEST(TokenizerJson, ReadsTokensOfTheConfigInBothForms) {
-  const TokenizerConfig config =
-      parse_tokenizer_config(R"({"bos_token": {"content": "<b>", "lstrip": false}, "eos_token": "<e>", "add_bos_token": true})", "file");
-  EXPECT_EQ(config.bos_token, "<b>");
-  EXPECT_EQ(config.eos_token, "<e>");
-  EXPECT_TRUE(config.add_bos_token);
-  EXPECT_FALSE(config.add_eos_token);
-  EXPECT_THROW(parse_tokenizer_config(R"({"bos_token": 3})", "file"), Error);
+// How other programs make batches changes no id of a text.
+TEST(TokenizerJson, SettingsForBatchesAreNamedAndNotFollowed) {
+  Json json = good();
+  json["truncation"] = {{"direction", "Right"}, {"max_length", 1}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  json["padding"] = {{"strategy", {{"Fixed", 16}}}, {"pad_id", 1}};
+  const TokenizerSpec spec = parse_tokenizer_json(dump_json(json), "file");
+  EXPECT_EQ(spec.not_followed, (std::vector<std::string>{"truncation", "padding"}));
+  EXPECT_EQ(Tokenizer(spec, {}, "file").encode("abba"), (std::vector<int32_t>{2, 1, 0}));
+  EXPECT_TRUE(parse_tokenizer_json(dump_json(good()), "file").not_followed.empty());
+}
+
+TEST(TokenizerJson, AKeyThatComesTwiceIsAnError) {
+  std::string text = dump_json(good());
+  text.replace(text.find("\"a\": 0"), 6, "\"a\": 0, \"a\": 1");
+  EXPECT_NE(message_of(text).find("\"a\" comes twice"), std::string::npos) << message_of(text);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -11,6 +12,8 @@
 #include "base/pool.h"
 #include "base/timer.h"
 #include "tokenizer/random_text.h"
+#include "tokenizer/side_files.h"
+#include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
 
 namespace finback {
@@ -31,11 +34,14 @@ TEST(Tokenizer, GivesTheSameIdsAtEveryThreadCountAndOfEveryPart) {
   for (const char* name : {"deepseek", "llama3", "qwen", "gpt2", "prefix_space"}) {
     const Tokenizer tokenizer = golden(name);
     set_threads(1);
-    const std::vector<int32_t> one = tokenizer.encode(text);
-    set_threads(2);
-    EXPECT_EQ(tokenizer.encode(text), one) << name;
-    set_threads(3);
-    EXPECT_EQ(tokenizer.encode(text), one) << name;
+    for (const bool control : {false, true}) {
+      set_threads(1);
+      const std::vector<int32_t> one = tokenizer.encode(text, {.control_tokens = control});
+      set_threads(2);
+      EXPECT_EQ(tokenizer.encode(text, {.control_tokens = control}), one) << name;
+      set_threads(3);
+      EXPECT_EQ(tokenizer.encode(text, {.control_tokens = control}), one) << name;
+    }
     set_threads(1);
   }
 }
@@ -85,10 +91,10 @@ TEST(Tokenizer, LongTextsEncodeAsShortOnes) {
   std::vector<int32_t> expected;
   while (text.size() < 300'000) {
     text += sentence;
-    const std::vector<int32_t> ids = tokenizer.encode(sentence);
+    const std::vector<int32_t> ids = tokenizer.encode(sentence, {.control_tokens = true});
     expected.insert(expected.end(), ids.begin(), ids.end());
   }
-  EXPECT_EQ(tokenizer.encode(text), expected);
+  EXPECT_EQ(tokenizer.encode(text, {.control_tokens = true}), expected);
 }
 
 TEST(Tokenizer, DecodesWhatItEncoded) {
@@ -168,7 +174,7 @@ TEST(Tokenizer, AddsBosAsTheConfigBesideItSays) {
     const std::string bos = llama ? "<|begin_of_text|>" : "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>";
     write_file_atomic(folder / "tokenizer_config.json", "{\"bos_token\": \"" + bos + "\", \"add_bos_token\": true}");
     const Tokenizer tokenizer = Tokenizer::load(folder);
-    const std::vector<int32_t> ids = tokenizer.encode("It was", true);
+    const std::vector<int32_t> ids = tokenizer.encode("It was", {.add_special = true});
     ASSERT_TRUE(tokenizer.bos_id().has_value());
     EXPECT_EQ(ids.front(), *tokenizer.bos_id());
     EXPECT_EQ(std::vector<int32_t>(ids.begin() + 1, ids.end()), tokenizer.encode("It was"));
@@ -176,6 +182,49 @@ TEST(Tokenizer, AddsBosAsTheConfigBesideItSays) {
   write_file_atomic(folder / "tokenizer_config.json", "{\"bos_token\": \"<nowhere>\"}");
   EXPECT_THROW(Tokenizer::load(folder), Error);
   fs::remove_all(folder);
+}
+
+// What stands in the middle stays text, so it is the text's bytes and no control token, whatever the file calls special.
+TEST(Tokenizer, TextThatSpellsAControlTokenStaysText) {
+  for (const char* name : {"deepseek", "llama3", "qwen", "gpt2", "deepseek_llm"}) {
+    const Tokenizer tokenizer = golden(name);
+    int tried = 0;
+    for (const char* content :
+         {"<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜User｜>", "<｜Assistant｜>", "<｜fim▁hole｜>", "<think>",
+          "</think>", "<|EOT|>", "<|begin_of_text|>", "<|eot_id|>", "<|endoftext|>", "<|im_start|>"}) {
+      const auto id = tokenizer.token_id(content);
+      if (!id) continue;
+      ++tried;
+      const std::string text = "say " + std::string(content) + content + " twice";
+      for (const bool add_special : {false, true}) {
+        const std::vector<int32_t> as_text = tokenizer.encode(text, {.add_special = add_special}),
+                                   read = tokenizer.encode(text, {.add_special = add_special, .control_tokens = true});
+        const auto count = [&](const std::vector<int32_t>& ids) { return std::count(ids.begin(), ids.end(), *id); };
+        const bool around = add_special && tokenizer.encode("", {.add_special = true}) == std::vector<int32_t>{*id};
+        EXPECT_EQ(count(as_text), around) << name << " " << content;
+        EXPECT_EQ(count(read), 2 + around) << name << " " << content;
+        EXPECT_TRUE(tokenizer.decode(as_text).ends_with(text)) << name << " " << content;
+      }
+      EXPECT_EQ(tokenizer.spelled_control_token(text), content) << name;
+    }
+    EXPECT_GT(tried, 0) << name;
+    EXPECT_EQ(tokenizer.spelled_control_token("nothing < | of that kind｜>"), "") << name;
+  }
+}
+
+// A word that is a token by itself, and letters whose merges make one: neither may become a special token.
+TEST(Tokenizer, NoWordBecomesAControlToken) {
+  const auto made = [](bool ignore_merges) {
+    const std::string json = R"({"added_tokens": [{"content": "EOS", "special": true}, {"content": "on"}], "model": {"type": "BPE",
+      "vocab": {"E": 0, "O": 1, "S": 2, "EO": 3, "EOS": 4, "n": 5, "o": 6, "on": 7}, "merges": ["E O", "EO S", "o n"], "ignore_merges": )" +
+                             std::string(ignore_merges ? "true" : "false") +
+                             R"(}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})";
+    return Tokenizer(parse_tokenizer_json(json, "file"), {}, "file");
+  };
+  for (const bool ignore_merges : {false, true}) {
+    EXPECT_EQ(made(ignore_merges).encode("EOSon"), (std::vector<int32_t>{3, 2, 7}));
+    EXPECT_EQ(made(ignore_merges).encode("EOSon", {.control_tokens = true}), (std::vector<int32_t>{4, 7}));
+  }
 }
 
 // One word of 60,000 letters, and other runs. Anything quadratic takes minutes here (the bound is for busy machines under a sanitizer).

@@ -25,6 +25,18 @@ Json byte_level(bool add_prefix_space, bool trim_offsets, bool use_regex) {
   return {{"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", trim_offsets}, {"use_regex", use_regex}};
 }
 
+// A text begins with bos, as the documents that a model is trained on do. The template says so to every program; a flag in
+// tokenizer_config.json is lost when transformers saves the folder anew.
+Json post_processor_json() {
+  const Json bos = {{"SpecialToken", {{"id", kBosToken}, {"type_id", 0}}}};
+  const auto sequence = [](const char* id, int type) { return Json{{"Sequence", {{"id", id}, {"type_id", type}}}}; };
+  const Json processor = {{"type", "TemplateProcessing"},
+                          {"single", Json::array({bos, sequence("A", 0)})},
+                          {"pair", Json::array({bos, sequence("A", 0), sequence("B", 1)})},
+                          {"special_tokens", {{kBosToken, {{"id", kBosToken}, {"ids", {0}}, {"tokens", {kBosToken}}}}}}};
+  return {{"type", "Sequence"}, {"processors", Json::array({byte_level(true, false, true), processor})}};
+}
+
 Json pre_tokenizer_json() {
   Json steps = Json::array();
   for (const std::string_view regex : kDeepSeekRegexes) {
@@ -70,7 +82,7 @@ std::string tokenizer_text(const std::vector<MergePair>& merges, int64_t vocab_s
                {"added_tokens", added_tokens_json(int64_t(tokens.size()), vocab_size)},
                {"normalizer", {{"type", "Sequence"}, {"normalizers", Json::array()}}},
                {"pre_tokenizer", pre_tokenizer_json()},
-               {"post_processor", byte_level(true, false, true)},
+               {"post_processor", post_processor_json()},
                {"decoder", byte_level(true, true, true)}};
   std::string text = dump_json(head);
   text.resize(text.rfind('\n', text.size() - 2));  // without the closing brace
@@ -97,7 +109,7 @@ constexpr const char* kChatTemplate =
     "{% elif message['role'] == 'assistant' %}{{ '<｜Assistant｜>' + message['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}";
 
-// As DeepSeek's: a text begins with bos, as the documents that a model is trained on do; the chat template sets its own.
+// As DeepSeek's. The chat template sets its own bos.
 Json tokenizer_config() {
   return {{"add_bos_token", true},
           {"add_eos_token", false},
@@ -116,8 +128,9 @@ Json tokenizer_config() {
 void write_tokenizer(const std::filesystem::path& folder, const std::vector<MergePair>& merges, int64_t vocab_size) {
   FB_ASSERT(int64_t(merges.size()) <= vocab_size - minimum_vocab_size(), "more merges than ids");
   make_directories(folder);
-  write_file_atomic(folder / "tokenizer_config.json", dump_json(tokenizer_config()));
+  // tokenizer_config.json last: who finds it finds both.
   write_file_atomic(folder / "tokenizer.json", tokenizer_text(merges, vocab_size));
+  write_file_atomic(folder / "tokenizer_config.json", dump_json(tokenizer_config()));
 }
 
 }  // namespace finback
