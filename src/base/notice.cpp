@@ -1,10 +1,9 @@
 #include "base/notice.h"
 
-#include <fmt/format.h>
-
-#include <cstdio>
 #include <mutex>
 #include <set>
+
+#include "base/status_line.h"
 
 namespace finback {
 
@@ -12,7 +11,7 @@ void notice_once(const std::string& line) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
-  if (said.insert(line).second) fmt::print(stderr, "{}\n", line);
+  if (said.insert(line).second) warn(line);
 }
 
 }  // namespace finback

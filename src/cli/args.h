@@ -14,7 +14,7 @@ namespace finback {
 struct FlagHelp {
   std::string name, value_name, help;
   bool developer = false;   // for tests and developers: --help-all alone shows it
-  bool repeatable = false;  // collects its values
+  bool repeatable = false;  // may be given several times
 };
 // What a verb takes.
 struct VerbFlags {

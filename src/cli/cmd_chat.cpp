@@ -2,16 +2,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <random>
 
 #include "base/file.h"
+#include "base/notice.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/line_editor.h"
+#include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "generate/chat_session.h"
 #include "generate/text_model.h"
@@ -45,7 +45,7 @@ Args chat_args() {
   args.flag("chat-format", "v3|r1", "which of DeepSeek's formats (default: what the tokenizer's chat template says)")
       .flag("system", "TEXT", "system message")
       .flag("context", "N", "tokens of conversation and answer together (default: the model's limit)")
-      .flag("max-tokens", "N", "tokens of an answer at most (default: what the context leaves)")
+      .flag("max-tokens", "N", "tokens of an answer at most (default: the model's, else a quarter of the context)")
       .flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
       .flag("top-p", "P", "nucleus sampling (default: the model's)")
       .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
@@ -83,9 +83,16 @@ void note(const std::string& text) {
   inform(fmt::format("{}[{}]{}", pale ? "\033[2m" : "", text, pale ? "\033[0m" : ""));
 }
 
+// What a model writes may be any bytes: at a terminal control characters would do things.
 void print_text(std::string_view text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  FB_CHECK(written, "standard output: cannot write: {}", std::strerror(errno));
+  std::string shown;
+  const bool terminal = is_terminal(STDOUT_FILENO);
+  for (const char c : text) {
+    const bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+    shown += terminal && control ? "\uFFFD" : std::string(1, c);
+  }
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  flush_stdout();
 }
 
 void save_conversation(const ChatSession& session, const std::string& file) {
@@ -169,7 +176,6 @@ class ChatLoop {
     if (signals_) signals_->take_interrupt();
     ChatTurn turn;
     try {
-      const LineEditor::KeyHold hold(editor_);
       turn = session_.say(
           text, show, [this] { return signals_ && signals_->interrupted(); },
           [](const ChatTurn& begun) {
@@ -211,10 +217,13 @@ int run_chat(const Args& args) {
   options.format = format_of(args, found, folder);
   options.system = args.get_or("system", "");
   const GenerationConfig defaults = load_generation_config(folder);
+  if (!defaults.not_followed.empty())
+    notice_once(fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(defaults.not_followed, ", ")));
   options.sampling = chat_sampling(args, defaults.sampling);
   const int64_t limit = load_model_config(folder).max_position_embeddings;
   options.context_tokens = args.integer("context", limit, 16, limit);
-  options.max_tokens = args.integer("max-tokens", options.context_tokens, 1, 1 << 30);
+  options.max_tokens = args.integer("max-tokens", defaults.new_tokens(0, std::max<int64_t>(1, options.context_tokens / 4)), 1, 1 << 30);
+  options.stop = defaults.stop_strings;
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   const TextModel model = load_text_model(folder, defaults,
                                           {.device = parse_device(args.get_or("device", "cpu"), "--device"),

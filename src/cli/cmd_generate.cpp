@@ -168,7 +168,7 @@ void print_end(const Asked& asked, const Answer& answer, double seconds) {
     facts += fmt::format(", ended at the model's {} tokens", limit);
   if (asked.json) {
     fmt::print("{}", dump_json(answer_json(answer)));
-    if (!facts.empty()) fmt::print(stderr, "[{} tokens{}]\n", answer.ids.size(), facts);
+    if (!facts.empty()) inform(fmt::format("[{} tokens{}]", answer.ids.size(), facts));
     return;
   }
   if (!asked.model.tokenizer) {
@@ -176,7 +176,7 @@ void print_end(const Asked& asked, const Answer& answer, double seconds) {
   }
   fmt::print("\n");
   flush_stdout();
-  if (!quiet()) fmt::print(stderr, "[{} tokens, {:.1f} tokens/s{}]\n", answer.ids.size(), double(answer.ids.size()) / seconds, facts);
+  inform(fmt::format("[{} tokens, {:.1f} tokens/s{}]", answer.ids.size(), double(answer.ids.size()) / seconds, facts));
 }
 
 // Before anything of it is shown.

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/pool.h"
 #include "base/progress.h"
+#include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/reading_flags.h"
@@ -156,8 +157,8 @@ void train(const Args& args) {
   const std::vector<MergePair> merges = trainer.train(vocab_size, [&](int64_t found) { progress.update(double(found)); });
   progress.finish();
   if (trainer.forgotten_bytes() > 0) {
-    fmt::print(stderr, "rare words with {:.1f} % of the text do not count: there are too many to remember\n",
-               100 * double(trainer.forgotten_bytes()) / double(trainer.bytes()));
+    warn(fmt::format("rare words with {:.1f} % of the text do not count: there are too many to remember",
+                     100 * double(trainer.forgotten_bytes()) / double(trainer.bytes())));
   }
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);

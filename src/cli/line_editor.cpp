@@ -69,6 +69,7 @@ constexpr const char *kPasteOn = "\x1b[?2004h", *kPasteOff = "\x1b[?2004l";
 
 struct LineEditor::Terminal {
   explicit Terminal(TurnSignals* of) : signals(of) {
+    ::tcgetattr(STDIN_FILENO, &before);
     use_utf8();
     editor = ::el_init("finback", stdin, stderr, stderr);
     past = ::history_winit();
@@ -79,6 +80,7 @@ struct LineEditor::Terminal {
     ::el_wset(editor, EL_CLIENTDATA, this);
     ::el_wset(editor, EL_EDITOR, L"emacs");
     ::el_wset(editor, EL_SIGNAL, 0);
+    ::el_wset(editor, EL_SETTY, L"-d", L"-icrnl", L"-inlcr", nullptr);  // a paste's CR LF is one newline, not two
     ::el_wset(editor, EL_HIST, history_w, past);
     ::el_wset(editor, EL_PROMPT_ESC, shows_colours(STDERR_FILENO) ? coloured_prompt : plain_prompt, L'\1');
     ::el_wset(editor, EL_GETCFN, read_key);
@@ -88,10 +90,12 @@ struct LineEditor::Terminal {
     ::el_wset(editor, EL_BIND, L"\\e^M", L"newline", nullptr);  // Alt-Enter
     ::el_wset(editor, EL_BIND, L"\\e^J", L"newline", nullptr);
     ::el_wset(editor, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
+    hold_keys();
   }
   ~Terminal() {
     ::history_wend(past);
     ::el_end(editor);
+    ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
   }
   Terminal(const Terminal&) = delete;
 
@@ -142,11 +146,11 @@ struct LineEditor::Terminal {
 
   static unsigned char insert_paste(EditLine* editor, wint_t) {
     std::wstring text;
-    wchar_t key = 0;
+    wchar_t key = 0, before = 0;
     while (!text.ends_with(kPasteEnd)) {
       if (::el_wgetc(editor, &key) != 1) return CC_EOF;
-      if (key == L'\r') key = L'\n';
-      text += key;
+      if (key != L'\n' || before != L'\r') text += key == L'\r' ? L'\n' : key;
+      before = key;
     }
     text.resize(text.size() - kPasteEnd.size());
     std::erase_if(text, [](wchar_t c) { return (c < L' ' && c != L'\n' && c != L'\t') || c == 0x7f; });
@@ -155,6 +159,16 @@ struct LineEditor::Terminal {
   }
   static unsigned char insert_newline(EditLine* editor, wint_t) { return ::el_winsertstr(editor, L"\n") == 0 ? CC_REFRESH : CC_ERROR; }
 
+  // Keys wait unseen and as they came. libedit goes from here to its own mode when it first waits, which is behind its prompt: too late for what comes
+  // at once; it leaves with the mode of before.
+  void hold_keys() const {
+    termios mode = before;
+    mode.c_lflag &= ~tcflag_t(ICANON | ECHO);  // ISIG stays: Ctrl-C is a signal
+    mode.c_iflag &= ~tcflag_t(ICRNL);
+    ::tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+  }
+
+  termios before{};
   EditLine* editor = nullptr;
   HistoryW* past = nullptr;
   TurnSignals* signals = nullptr;
@@ -175,6 +189,7 @@ LineEditor::Input LineEditor::read(std::string& text) {
   std::fputs(kPasteOn, stderr);
   int count = 0;
   const wchar_t* line = ::el_wgets(terminal_->editor, &count);
+  terminal_->hold_keys();
   std::fputs(kPasteOff, stderr);
   if (!line || count <= 0) {
     std::fputs("\n", stderr);
@@ -195,20 +210,6 @@ LineEditor::Input LineEditor::read_plain(std::string& text) {
   if (!std::getline(std::cin, text)) return Input::kEnd;
   if (text.ends_with('\r')) text.pop_back();
   return Input::kText;
-}
-
-LineEditor::KeyHold::KeyHold(const LineEditor& editor) {
-  termios mode{};
-  if (!editor.interactive() || ::tcgetattr(STDIN_FILENO, &mode) != 0) return;
-  mode.c_lflag &= ~tcflag_t(ICANON | ECHO);  // ISIG stays: Ctrl-C is a signal
-  held_ = ::tcsetattr(STDIN_FILENO, TCSADRAIN, &mode) == 0;
-}
-
-LineEditor::KeyHold::~KeyHold() {
-  termios mode{};
-  if (!held_ || ::tcgetattr(STDIN_FILENO, &mode) != 0) return;
-  mode.c_lflag |= ICANON | ECHO;
-  ::tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
 }
 
 }  // namespace finback

@@ -1,5 +1,6 @@
 // Reads what a user types: at a terminal with editing, history (arrow keys) and pastes in one piece, several lines too; from anything else line by line.
-// The prompt and what is typed go to stderr, so that stdout holds answers alone. One object at a time, one thread.
+// The prompt and what is typed go to stderr, so that stdout holds answers alone. While it lives the terminal echoes nothing by itself: what is typed
+// during an answer waits for the next prompt and does not run into the answer. One object at a time, one thread.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,17 +21,6 @@ class LineEditor {
   enum class Input { kText, kInterrupted, kEnd };
   // The next input without its last newline. kInterrupted: Ctrl-C, what was typed is gone. kEnd: Ctrl-D on an empty line, or the end of the input.
   Input read(std::string& text);
-
-  // While it lives, the terminal shows no keys: what is typed during an answer waits for the next prompt and does not run into the answer.
-  class KeyHold {
-   public:
-    explicit KeyHold(const LineEditor& editor);
-    ~KeyHold();
-    KeyHold(const KeyHold&) = delete;
-
-   private:
-    bool held_ = false;
-  };
 
  private:
   struct Terminal;

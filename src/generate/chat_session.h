@@ -18,6 +18,7 @@ struct ChatOptions {
   int64_t max_tokens = 0;      // of an answer
   SamplingParams sampling;     // its seed is the first turn's; each turn has its own
   std::vector<int32_t> stop_ids;
+  std::vector<std::string> stop = {};  // texts that end an answer, too
 };
 
 struct ChatTurn {

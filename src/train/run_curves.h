@@ -19,7 +19,7 @@ struct EvaluationRow {
   int64_t step = 0;
   double tokens = 0, bpb = 0, minutes = 0;
   std::vector<double> mtp_acceptance = {};  // by depth
-  std::optional<double> worst_vio = {};  // of the step before it
+  std::optional<double> worst_vio = {};     // of the step before it
 };
 
 struct RunCurves {

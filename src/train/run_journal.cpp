@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "base/terminal.h"
 #include "base/timer.h"
 
 namespace finback {
@@ -49,7 +50,7 @@ void RunJournal::step(const StepRecord& record, const StepPlace& place, const St
   if (logged_ && !place.last && since_logged_.seconds() < kLoggedEvery) return;
   logged_ = true;
   since_logged_.restart();
-  text_.line(progress_text(numbers));
+  text_.line(fit_line(progress_line_parts(numbers), 1000));  // whole
 }
 
 void RunJournal::evaluation(int64_t step, int64_t tokens, const Validation& validation, double elapsed_s) {

@@ -112,7 +112,8 @@ class TerminalTest(small_run.ProgramTest):
 
     def test_interrupting_a_run_leaves_a_line_of_its_own(self):
         run = Terminal(*train_words("interrupted", "--train.steps=100000", "--eval.every=0", "--checkpoint.every=0"), columns=80)
-        run.until("step 3/")
+        run.until("step 1/")
+        run.until("left")
         run.send("\x03")
         run.close()
         self.assertRegex(run.text, r"\n[^\r\n]*stopped at step \d+")
@@ -130,10 +131,6 @@ class TerminalTest(small_run.ProgramTest):
         talk = self.chat("--max-tokens", 100000)
         talk.send("Ba be\r")
         talk.until("tokens/s")
-        talk.send("once more\r")
-        talk.until("\n")
-        talk.send("\x03")
-        self.assertIn("context used", talk.until("context used"))
         talk.until("> ")
         talk.send("unfinished\x03")
         talk.until("Ctrl-D or /exit leaves")
@@ -157,7 +154,7 @@ class TerminalTest(small_run.ProgramTest):
             config["eos_token_id"] = 7
             with open(path, "w", encoding="utf-8") as f:
                 json.dump(config, f)
-        talk = Terminal("chat", folder, "--seed", 1, "--temperature", 3, "--no-history")
+        talk = Terminal("chat", folder, "--temperature", 0, "--max-tokens", 60000, "--no-history")
         talk.until("> ")
         talk.send("hello\r")
         talk.until("\n")
@@ -172,7 +169,7 @@ class TerminalTest(small_run.ProgramTest):
         self.assertEqual(talk.close(), 0)
 
     def test_a_paste_of_several_lines_is_one_message(self):
-        talk = self.chat()
+        talk = self.chat("--max-tokens", 4)
         self.assertNotIn("[?2004l", talk.text)
         talk.send("\x1b[200~first line\nsecond — line\r\nthird\x1b[201~")
         talk.until("third")
@@ -197,7 +194,7 @@ class TerminalTest(small_run.ProgramTest):
 
     def test_keys_edit_the_line_and_history_comes_back(self):
         out = os.path.join(small_run.work_folder(), "edited.json")
-        talk = self.chat()
+        talk = self.chat("--max-tokens", 4)
         talk.send("Bax\x1b[D\x7fe\r")          # left, backspace: "Bx" with the cursor before x, then e
         talk.until("tokens/s")
         talk.until("> ")
@@ -218,9 +215,6 @@ class TerminalTest(small_run.ProgramTest):
         self.assertEqual([m["content"] for m in messages if m["role"] == "user"], ["Bex", "Bex"])
 
     def test_colours_are_for_terminals_that_want_them(self):
-        talk = self.chat()
-        talk.send("/exit\r")
-        talk.close()
         self.assertIn("\x1b[1;32m", talk_text(self, {}))
         self.assertNotIn("\x1b[1;32m", talk_text(self, {"NO_COLOR": "1"}))
 
