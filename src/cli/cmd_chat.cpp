@@ -17,6 +17,7 @@
 #include "generate/text_model.h"
 #include "infer/sampler.h"
 #include "model/device.h"
+#include "model/model_folder.h"
 #include "tokenizer/chat_template.h"
 
 namespace finback {
@@ -55,6 +56,7 @@ Args chat_args() {
       .flag("device", "cpu|cuda", "where to run (default cpu)")
       .flag("history", "FILE", "what was typed, for the arrow keys (default: finback/chat_history in XDG_STATE_HOME or ~/.local/state)")
       .toggle("no-history", "keep nothing of what is typed")
+      .toggle("anyway", "load the model though the count of memory says that it does not fit")
       .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
   return args;
 }
@@ -208,7 +210,7 @@ class ChatLoop {
 }  // namespace
 
 int run_chat(const Args& args) {
-  const fs::path folder = args.required(0, "a model folder");
+  const fs::path folder = find_model_folder(args.required(0, "a model folder"));
   args.at_most(1);
   FB_CHECK(!(args.has("history") && args.has("no-history")), "--history and --no-history exclude each other");
   // Flags and small files first, so that a mistake in them is said before a model is loaded.
@@ -227,7 +229,9 @@ int run_chat(const Args& args) {
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   const TextModel model = load_text_model(folder, defaults,
                                           {.device = parse_device(args.get_or("device", "cpu"), "--device"),
-                                           .weights = parse_precision(args.get_or("weights", "f32"), "--weights")});
+                                           .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
+                                           .cached_tokens = options.context_tokens,
+                                           .anyway = args.has("anyway")});
   options.stop_ids = model.stop_ids;
   const Timer loaded;
   Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens});

@@ -22,7 +22,7 @@ void check_room(const std::filesystem::path& folder, const TextModelOptions& opt
   const auto fits = [&](Precision precision, int64_t tokens) { return total_bytes(parts_of(precision, tokens)) <= free.bytes; };
   std::string hint = "a smaller model";
   if (fits(options.weights, 0)) {
-    hint = "fewer tokens: --max-tokens";
+    hint = "fewer tokens: --max-tokens, or --context of chat";
   } else if (fits(Precision::kF32, options.cached_tokens)) {
     hint = "--weights f32 fits, as narrower weights stand beside the f32 ones";
   }
