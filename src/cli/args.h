@@ -68,7 +68,6 @@ class Args {
   std::string usage_, about_, example_, override_help_;
   std::vector<std::string> override_keys_;
   bool accepts_overrides_ = false;
-  std::vector<std::string> override_keys_;
   std::vector<Declared> declared_;  // those of every verb first
   size_t of_every_verb_ = 0;
   std::vector<std::string> positional_;
