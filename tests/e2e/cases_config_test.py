@@ -72,20 +72,17 @@ class CasesConfigTest(small_run.ProgramTest):
         neutral = {"attention_factor": 1.0, "truncate": True, "finetuned": True, "partial_rotary_factor": 1, "rope_type": "yarn"}
         self.assertEqual(self.loss(self.changed(rope_scaling={**YARN, **neutral})), yarn)
         self.assertEqual(self.loss(self.changed(without=rope, rope_parameters={**YARN, **theta, **neutral})), yarn)
-        for more, name in (({"attention_factor": 0.5}, "attention_factor"), ({"truncate": False}, "truncate"), ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
-                           ({"factor": None}, "factor"), ({"type": "longrope"}, "longrope"), ({"mscale": None}, "mscale"), ({"mscale_all_dim": 0}, "mscale_all_dim")):
+        for more, name in (({"attention_factor": 0.5}, "attention_factor"), ({"truncate": False}, "truncate"), ({"factor": None}, "factor"), ({"mscale": None}, "mscale")):
             with self.subTest(more=more):
-                rope_scaling = {**YARN, "mscale": 0.707, **more} if "mscale_all_dim" in more else {**YARN, **more}
-                self.bad(1, "generate", self.folder("rope", self.changed(rope_scaling=rope_scaling)), "--prompt", "Ba", says=name)
+                self.bad(1, "generate", self.folder("rope", self.changed(rope_scaling={**YARN, **more})), "--prompt", "Ba", says=name)
         self.bad(1, "inspect", self.folder("rope", self.changed(partial_rotary_factor=0.5)), says="partial_rotary_factor")
 
     def test_families_are_known_by_their_shape(self):
         plain = self.counts(model()[1])
         text = self.good("generate", model()[0], "--prompt", "Ba", "--max-tokens", 5, "--temperature", 0).stdout
-        for keys in ({"model_type": "kimi_k2"}, {"model_type": "someones_own"}):
-            path = self.folder("kimi", self.changed(**keys))
-            self.assertEqual(self.counts(self.changed(**keys)), plain)
-            self.assertEqual(self.good("generate", path, "--prompt", "Ba", "--max-tokens", 5, "--temperature", 0).stdout, text)
+        kimi = self.changed(model_type="kimi_k2")
+        self.assertEqual(self.counts(kimi), plain)
+        self.assertEqual(self.good("generate", self.folder("kimi", kimi), "--prompt", "Ba", "--max-tokens", 5, "--temperature", 0).stdout, text)
         sparse = self.changed(model_type="deepseek_v32", architectures=["DeepseekV32ForCausalLM"], index_topk=16, index_n_heads=2, index_head_dim=8)
         layer = 16 * 2 * 8 + 32 * (8 + 2) + 2 * 8  # wq_b, wk and weights_proj, the key's LayerNorm
         counted = self.counts(sparse)
@@ -98,15 +95,13 @@ class CasesConfigTest(small_run.ProgramTest):
             self.bad(1, "convert", path, "--dtype", "bf16", "--out", path + "-out", says=name)
             self.bad(1, *train_words("never", f"--model.config={path}"), says=name)
             self.bad(1, "inspect", path, "--seq-len", 8, says="--seq-len")
-        for name in ("deepseek_v4", "deepseek_v5_flash"):
-            path = self.folder("later", self.changed(model_type=name))
-            for words in (["inspect", path], ["generate", path, "--prompt", "Ba"], ["plan", path, "--hardware", "h800", "--gpus", 8, "--tokens", "1B"]):
-                self.bad(1, *words, says=name)
+        path = self.folder("later", self.changed(model_type="deepseek_v4"))
+        for words in (["inspect", path], ["generate", path, "--prompt", "Ba"], ["plan", path, "--hardware", "h800", "--gpus", 8, "--tokens", "1B"]):
+            self.bad(1, *words, says="deepseek_v4")
 
     def test_how_weights_are_stored_is_not_counted(self):
         plain = self.counts(model()[1])
-        for quantization, says in (({"quant_method": "awq", "bits": 4}, "awq"), ({"quant_method": "compressed-tensors", "config_groups": {}}, "compressed-tensors"),
-                                   ({"quant_method": "fp8", "weight_block_size": None}, "weight_block_size"), ({"bits": 4}, "quant_method")):
+        for quantization, says in (({"quant_method": "awq", "bits": 4}, "awq"), ({"quant_method": "fp8", "weight_block_size": None}, "weight_block_size")):
             with self.subTest(quantization=quantization):
                 config = self.changed(quantization_config=quantization)
                 self.assertEqual(self.counts(config), plain)
@@ -161,8 +156,7 @@ class CasesConfigTest(small_run.ProgramTest):
         self.assertIn("scoring_func", other.stderr)
 
     def test_wrong_values_are_one_line_that_names_the_key(self):
-        for key, value in (("hidden_size", 0), ("hidden_size", 1.5), ("hidden_size", "big"), ("hidden_size", None), ("vocab_size", {}), ("rms_norm_eps", "1e-6"),
-                           ("rope_theta", True), ("rope_scaling", "yarn"), ("quantization_config", 8), ("num_experts", 3), ("eos_token_id", ["x"])):
+        for key, value in (("hidden_size", 1.5), ("vocab_size", {}), ("rope_theta", True), ("rope_scaling", "yarn"), ("num_experts", 3)):
             with self.subTest(key=key, value=value):
                 self.bad(1, "inspect", self.folder("value", self.changed(**{key: value})), says=key)
         for word in ("NaN", "-Infinity"):
