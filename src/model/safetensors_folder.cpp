@@ -100,7 +100,9 @@ void say_what_is_not_read(const fs::path& folder, const std::vector<std::string>
   for (const std::string& name : {kSingle, kIndex}) {
     if (fs::is_symlink(folder / name)) got = name + " is a link that leads nowhere. Hint: it was not fetched";
   }
-  if (const std::vector<std::string> others = weight_file_names(folder); !others.empty()) {
+  std::vector<std::string> others = weight_file_names(folder);
+  std::erase(others, kSingle);  // the link
+  if (!others.empty()) {
     const bool shards = others[0].ends_with(".safetensors");
     got += fmt::format(", got {}. Hint: {}", listed(others),
                        shards ? "an index says which tensor lies in which file" : "save_pretrained of transformers writes safetensors");
