@@ -212,7 +212,10 @@ class CorpusBuild {
       const uint64_t bytes = part.text.size(), boundary = documents[number].bytes - held[number],
                      begin = std::exchange(position, position + bytes);
       progress.update(done += double(bytes) / 1e6);
-      if (documents[number].duplicate) return;
+      if (documents[number].duplicate) {
+        if (begin == 0) read_.left_out("an exact copy of an earlier document", part.id);
+        return;
+      }
       if (begin + bytes <= boundary || begin >= boundary) return write(begin >= boundary, part, report);
       divide(part, boundary - begin, report);
     });

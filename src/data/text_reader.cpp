@@ -71,7 +71,7 @@ TextFileReader::TextFileReader(const fs::path& path, std::string id, const TextR
 bool TextFileReader::next(Document& document) {
   const bool more = lines_ ? next_record(document) : next_part(document);
   if (more) report_.text_read(document.text.size());
-  gave_text_ = gave_text_ || more;
+  gave_text_ = gave_text_ || (more && document.text.find_first_not_of(" \t\r\n") != std::string::npos);
   if (!more && !std::exchange(closed_, true)) close(lines_ ? lines_->stream() : *stream_);
   return more;
 }
