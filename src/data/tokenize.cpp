@@ -66,8 +66,8 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
            "{}: expected a corpus folder with manifest.json and train.jsonl.zst. Hint: finback corpus build RECIPE --out {}",
            corpus.string(), corpus.string());
   FB_CHECK(fs::exists(tokenizer_folder / "tokenizer.json"),
-           "{}: expected a folder with tokenizer.json. Hint: finback tokenizer train {} --vocab-size 8192 --out {}", tokenizer_folder.string(),
-           corpus.string(), tokenizer_folder.string());
+           "{}: expected a folder with tokenizer.json. Hint: finback tokenizer train {} --vocab-size 8192 --out {}",
+           tokenizer_folder.string(), corpus.string(), tokenizer_folder.string());
   const Tokenizer tokenizer = Tokenizer::load(tokenizer_folder);
   const Ends ends{tokenizer.bos_id(), tokenizer.eos_id()};
   FB_CHECK(ends.bos || ends.eos,
