@@ -18,6 +18,7 @@ PlanHere plan_here(const std::string& recipe, const std::vector<std::pair<std::s
   TrainConfig config = load_train_config(recipe, overrides);
   FB_CHECK(config.run.device == "cpu", "--hardware this: expected run.device = cpu, got {}", config.run.device);
   if (rate > 0) config.bill.rate = rate;
+  check_paths(config);
   const RowFeed feed(config, at::kCPU);
   const ModelConfig shape = resolve_model_config(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, /*samples=*/true);

@@ -79,8 +79,8 @@ void check_length(const TrainerState& saved, const TrainConfig& recipe, const Tr
   const RunLength before = run_length(recipe.train, recipe.data.seq_len), after = run_length(config.train, config.data.seq_len);
   if (before.tokens == after.tokens) return;
   FB_CHECK(after.tokens >= saved.tokens,
-           "{}: expected at least the {} steps that are trained, got {}. Hint: --run.name=NAME starts another run", root.string(),
-           saved.step, after.steps);
+           "{}: train.steps: expected at least the {} steps that are trained, got {}. Hint: --run.name=NAME starts another run",
+           root.string(), saved.step, after.steps);
   const std::optional<int64_t> apart = first_step_apart(recipe, config, shape, saved.step);
   if (!apart) return;
   std::string hint = fmt::format("--run.name=NAME --train.init={}/latest starts another run from these weights", root.string());
@@ -91,9 +91,9 @@ void check_length(const TrainerState& saved, const TrainConfig& recipe, const Tr
   if (earlier)
     hint = fmt::format("{} is before that: it goes on as the longer run when the later step folders are removed; or {}",
                        step_name(*earlier), hint);
-  FB_FAIL(
-      "{}: {} steps cannot become {}: step {} was trained as its schedule of {} steps has it, which in one of {} is otherwise. Hint: {}",
-      root.string(), before.steps, after.steps, *apart, before.steps, after.steps, hint);
+  FB_FAIL("{}: {} steps cannot become {} ({}): step {} was trained as a run of {} steps has it, and one of {} has it otherwise. Hint: {}",
+          root.string(), before.steps, after.steps, config.train.steps > 0 ? "train.steps" : "train.tokens", *apart, before.steps,
+          after.steps, hint);
 }
 
 }  // namespace

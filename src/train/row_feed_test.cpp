@@ -144,6 +144,9 @@ TEST(RowsLog, WritesARowALineThatReplaysTheStep) {
   for (const bool document_mask : {true, false}) {
     RowFeed feed(config_of(folder, 16, document_mask), at::kCPU);
     RowsLog log(folder / "rows.jsonl");
+    // What was there stays until the run begins.
+    EXPECT_EQ(std::filesystem::file_size(folder / "rows.jsonl") > 0, !document_mask);
+    log.open();
     const auto micro_batches = feed.next_step(48);
     // Token t of micro-batch m goes to experts m and t in layer 3; an MTP layer sees one row fewer and is left out.
     std::vector<RouterLog> routes;

@@ -48,9 +48,8 @@ class CasesRunTest(small_run.ProgramTest):
         nowhere = os.path.join(small_run.work_folder(), "nowhere")
         for flag, says in ((f"--train.init={self.base}/latest", "train.init"), (f"--train.init={self.base}/step-000004", "train.init"),
                            (f"--train.init={nowhere}", "nowhere"), (f"--train.init={other}/latest", "hidden_size"),
-                           (f"--train.init={self.base}", "latest"), (f"--data.corpora={nowhere}", "nowhere"), (f"--model.config={nowhere}", "nowhere"),
-                           ("--model.hidden_size=1048576", "memory"), ("--bill.device=abacus", "abacus"), ("--optimizer.lr=-1", "lr"),
-                           (f"--log-rows={nowhere}/rows.jsonl", "nowhere")):
+                           (f"--train.init={self.base}", "latest"), (f"--data.corpora={nowhere}", "nowhere"),
+                           (f"--model.config={nowhere}", "nowhere"), ("--model.hidden_size=1048576", "memory"), (f"--log-rows={nowhere}/rows.jsonl", "nowhere")):
             with self.subTest(flag=flag):
                 self.bad(1, *train_words("cases-base", "--overwrite", flag), says=says)
                 self.assertEqual(files_of(self.base), before)
@@ -80,7 +79,7 @@ class CasesRunTest(small_run.ProgramTest):
     # --- exit codes and what a signal says
 
     def test_a_stopped_run_tells_its_signal_and_how_to_go_on(self):
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+        for number, code in ((signal.SIGHUP, 129),):  # SIGINT and SIGTERM: resume_test.py
             with self.subTest(signal=number.name):
                 name = f"cases-{number.name}"
                 process = self.started(*train_words(name, "--train.steps=5000", *QUICK), until="step ")
@@ -137,18 +136,17 @@ class CasesRunTest(small_run.ProgramTest):
 
     def test_a_second_signal_leaves_at_once_and_keeps_what_was_saved(self):
         name = "cases-twice"
-        process = self.started(*train_words(name, "--train.steps=5000", "--train.batch_tokens=65536", *QUICK), until="parameters")
+        process = self.started(*train_words(name, "--train.steps=5000", "--train.batch_tokens=65536", "--bill.plan_above_s=1e9", *QUICK), until="parameters")
         time.sleep(0.3)  # into a step, which takes seconds
         process.send_signal(signal.SIGINT)
         self.assertIn("again", process.stderr.readline())
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         self.assertEqual(process.returncode, -signal.SIGINT)
-        self.bad(1, *train_words("cases-base"), says="--resume")
 
     def test_a_reader_that_went_away_does_not_end_the_run(self):
         name = "cases-pipe"
-        process = self.started(*train_words(name, "--train.steps=8", "--eval.every=2", "--checkpoint.every=0"), until="parameters")
+        process = self.started(*train_words(name, "--train.steps=3", "--eval.every=1", "--checkpoint.every=0"), until="parameters")
         process.stderr.close()
         process.stdout.read()
         self.assertEqual(process.wait(timeout=60), 0)
@@ -204,12 +202,12 @@ class CasesRunTest(small_run.ProgramTest):
         self.assertEqual(difference(straight, run_folder("cases-moved")), "")
 
     def test_a_longer_run_is_the_one_that_was_long_from_the_start(self):
-        endless = ["--schedule.kind=constant", "--train.mtp_lambda_late=0.3", "--train.bias_update_stop=1", "--eval.every=4"]
-        self.good(*train_words("cases-long", *endless, "--train.steps=8"))
-        self.good(*train_words("cases-grown", *endless, "--train.steps=6"))
-        self.good("train", run_folder("cases-grown"), "--resume", "--train.steps=8")
+        endless = ["--schedule.kind=constant", "--train.mtp_lambda_late=0.3", "--train.bias_update_stop=1", "--eval.sample_tokens=0"]
+        self.good(*train_words("cases-long", *endless, "--train.steps=4"))
+        self.good(*train_words("cases-grown", *endless, "--train.steps=2"))
+        self.good("train", run_folder("cases-grown"), "--resume", "--train.steps=4")
         self.assertEqual(difference(run_folder("cases-long"), run_folder("cases-grown")), "")
-        self.bad(1, "train", run_folder("cases-grown"), "--resume", "--train.steps=7", says="at least the 8 steps")
+        self.bad(1, "train", run_folder("cases-grown"), "--resume", "--train.steps=3", says="at least the 4 steps")
         message = self.bad(1, "train", self.base, "--resume", "--train.steps=8", says="step 4")
         self.assertIn("--train.init=", message)
 
@@ -225,7 +223,7 @@ class CasesRunTest(small_run.ProgramTest):
         self.bad(1, *train_words("x", "--rate=3", "--bill.rate=4"), says="twice")
 
     def test_corpora_can_be_a_flag(self):
-        for number, value in enumerate((small_run.tokens(), f'[{{path = "{small_run.tokens()}"}}]', json.dumps([{"path": small_run.tokens(), "weight": 2}]))):
+        for number, value in enumerate((small_run.tokens(), f'[{{path = "{small_run.tokens()}"}}]')):
             self.good(*train_words(f"cases-corpora-{number}", f"--data.corpora={value}", "--train.steps=1", *QUICK))
 
     # --- warnings, memory, disk
@@ -255,12 +253,12 @@ class CasesRunTest(small_run.ProgramTest):
             self.assertAlmostEqual(sum(v for k, v in use.items() if k != "total") / use["total"], 1)
 
     def test_generate_refuses_a_model_that_does_not_fit(self):
-        limited = ["bash", "-c", f'ulimit -d 120000; exec "{FINBACK}" "$@"', "finback", "generate", os.path.join(self.base, "latest"), "--prompt", "Ba",
-                   "--max-tokens", "2"]
-        done = subprocess.run(limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn("ulimit -d", done.stderr)
-        self.assertIn("--anyway", done.stderr)
+        folder = os.path.join(small_run.work_folder(), "cases-huge")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(self.base, "latest", "config.json"), encoding="utf-8") as f, open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as g:
+            json.dump({**json.load(f), "hidden_size": 1 << 17, "num_hidden_layers": 64}, g)
+        self.bad(1, "generate", folder, "--prompt", "Ba", says=["memory", "weights", "--anyway"])
+        self.bad(1, "generate", folder, "--prompt", "Ba", "--anyway", says="tokenizer.json")
 
     def test_the_file_that_says_done_is_the_last_one(self):
         for number in (1, 2):

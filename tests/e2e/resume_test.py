@@ -147,7 +147,7 @@ class ResumeTest(small_run.ProgramTest):
 
     def test_other_settings_data_and_kernels_are_refused(self):
         self.killed_by("refuse", "after-done:2")
-        for more, says in ((["--optimizer.lr=1e-3"], "optimizer.lr"), (["--run.seed=3"], "run.seed"), (["--train.steps=20"], "train.steps"),
+        for more, says in ((["--optimizer.lr=1e-3"], "optimizer.lr"), (["--run.seed=3"], "run.seed"), (["--train.steps=7"], "train.steps"), (["--train.steps=5"], "train.steps"),
                            (["--kernels=ref"], "--allow-other-kernels"), (["--data.seq_len=32"], "data.seq_len")):
             self.bad(1, *train_words("refuse", "--resume", *more), says=says)
         self.bad(1, *train_words("refuse"), says="--resume")
