@@ -20,6 +20,7 @@ Json answer_json(const Answer& answer) {
 
 AnswerStream::AnswerStream(const Tokenizer* tokenizer, int64_t prompt_tokens, const TextOptions& options) : stop_(options.stop) {
   answer_.usage.prompt_tokens = prompt_tokens;
+  tokenizer_ = tokenizer;
   if (!tokenizer) return;
   decoder_.emplace(*tokenizer, options.skip_special_tokens);
   think_open_ = tokenizer->token_id(kThinkOpen);
@@ -42,7 +43,7 @@ std::string AnswerStream::push(const TokenEvent& event) {
 
 std::string AnswerStream::certain_text(const TokenEvent& event) {
   std::string text;
-  if (event.finish != FinishReason::kStop) text = stop_.push(decoder_->push(event.token));
+  if (event.finish != FinishReason::kStop || !tokenizer_->is_special(event.token)) text = stop_.push(decoder_->push(event.token));
   if (event.finish == FinishReason::kNone) return text;
   text += stop_.push(decoder_->finish());
   if (!stop_.found()) text += stop_.finish();

@@ -47,6 +47,7 @@ class AnswerStream {
   std::string certain_text(const TokenEvent& event);
   void count(int32_t token);
 
+  const Tokenizer* tokenizer_ = nullptr;
   std::optional<StreamDecoder> decoder_;
   StopText stop_;
   std::optional<int32_t> think_open_, think_close_;

@@ -86,10 +86,11 @@ TEST(AnswerStream, AStopStringInTheLastTokenIsAStop) {
   EXPECT_EQ(finish_reason_name(stream(events_of(byte_tokens("xEND"), FinishReason::kLength), {.stop = {"END"}}).answer.finish), "stop");
 }
 
-TEST(AnswerStream, AStopIdHasNoTextAndIsCounted) {
+// As in vLLM: a stop id that is an ordinary token is part of the text, a special one is not.
+TEST(AnswerStream, AStopIdIsCountedAndHasTextUnlessItIsSpecial) {
   std::vector<int32_t> ids = byte_tokens("ab.");  // the full stop as a stop id: an ordinary token with text
   const Streamed ordinary = stream(events_of(ids, FinishReason::kStop), {});
-  EXPECT_EQ(ordinary.answer.text, "ab");
+  EXPECT_EQ(ordinary.answer.text, "ab.");
   EXPECT_EQ(ordinary.answer.usage.completion_tokens, 3);
   EXPECT_EQ(finish_reason_name(ordinary.answer.finish), "stop");
   ids.back() = *deepseek().eos_id();
