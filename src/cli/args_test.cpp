@@ -33,8 +33,8 @@ std::string usage_error_of(const std::vector<std::string>& words) {
   return "";
 }
 
-TEST(Args, BothSpellingsOfAValueAndTheLastOneCounts) {
-  const Args args = parsed({"a", "--count", "3", "--name=x=y", "b", "--json", "--count=4"});
+TEST(Args, BothSpellingsOfAValueAreTaken) {
+  const Args args = parsed({"a", "--count", "4", "--name=x=y", "b", "--json"});
   EXPECT_EQ(args.positional(), (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(args.integer("count", 0, 0, 10), 4);
   EXPECT_EQ(args.get_or("name", ""), "x=y");
@@ -146,9 +146,17 @@ TEST(Args, HelpShowsFlagsAndTheExample) {
   testing::internal::CaptureStdout();
   EXPECT_FALSE(args.parse(std::vector<std::string>{"x", "--help"}));
   const std::string help = testing::internal::GetCapturedStdout();
-  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads N", "--kernels NAME", "--poison",
-                           "--failpoint NAME:COUNT:WHAT", "example\n  finback verb x --count 3"}) {
+  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads N", "--kernels NAME", "--help-all",
+                           "example\n  finback verb x --count 3"}) {
     EXPECT_NE(help.find(text), std::string::npos) << text;
+  }
+  Args again = declared();
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(again.parse(std::vector<std::string>{"x", "--help-all"}));
+  const std::string all = testing::internal::GetCapturedStdout();
+  for (const char* text : {"--poison", "--failpoint NAME:COUNT:WHAT"}) {
+    EXPECT_NE(all.find(text), std::string::npos) << text;
+    EXPECT_EQ(help.find(text), std::string::npos) << text;
   }
 }
 

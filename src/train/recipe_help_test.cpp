@@ -18,10 +18,17 @@ TEST(RecipeHelp, NamesEveryKeyOnceWithItsHelp) {
   const std::string text = recipe_help();
   TrainConfig defaults;
   for (const FieldLine& line : field_lines(defaults)) {
-    EXPECT_EQ(count(text, " " + line.key + " "), 1u) << line.key;
+    size_t lines = 0;
+    for (const char* mark : {"\n  ", "\n* ", "\n~ "}) lines += count(text, mark + line.key + " ");
+    EXPECT_EQ(lines, 1u) << line.key;
     EXPECT_NE(text.find(line.help), std::string::npos) << line.key;
   }
   EXPECT_EQ(recipe_keys().size(), field_lines(defaults).size());
+}
+
+TEST(RecipeHelp, MarksWhatAResumedRunMayChange) {
+  const std::string text = recipe_help();
+  for (const char* line : {"\n* eval.every ", "\n~ train.steps ", "\n  optimizer.lr "}) EXPECT_EQ(count(text, line), 1u) << line;
 }
 
 TEST(RecipeHelp, WhatMattersComesFirst) {
