@@ -85,8 +85,9 @@ class FolderWalk {
     const bool wanted = rules_.suffixes.empty() ? has_text_ending(path) : std::any_of(rules_.suffixes.begin(), rules_.suffixes.end(), ends);
     if (!S_ISREG(at.st_mode)) return report_.left_out("no regular file (a pipe, socket or device)", path.string());
     if (!wanted) {
-      const std::string ending = path.extension().string();
-      return other_endings_[ending.empty() ? "(none)" : lower(ending)].push_back(path.string());
+      const std::string last = lower(path.extension().string()), inner = inner_ending(path);
+      const std::string ending = inner == last ? last : inner + last;  // .yaml.gz
+      return other_endings_[ending.empty() ? "(none)" : ending].push_back(path.string());
     }
     if (::access(path.c_str(), R_OK) != 0) return report_.left_out("a file that cannot be opened", path.string());
     if (!files_.insert({at.st_dev, at.st_ino}).second) {

@@ -28,7 +28,7 @@ struct Document {
 using DocumentSink = std::function<void(Document&&)>;
 std::string document_name(const Document& document);  // its id, and behind a slash the number of the part
 
-constexpr size_t kPartBytes = size_t(4) << 20;
+constexpr size_t kPartBytes = size_t(1) << 20;
 
 // Where to cut a text near `at`: behind the last blank line from `earliest` to `at`, else line, else blank, else at a whole character. More than 0.
 // REQUIRES: earliest < at <= text.size(), text is valid UTF-8.
