@@ -227,7 +227,6 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   RowsLog rows_log(options.rows_log);
   RunFolder folder(root, options.mode);
   RunLog log;
-  for (const std::string& remark : odd_settings(config, shape, feed.epoch_tokens())) log.say("warning: " + remark);
 
   const RunLength length = run_length(config.train, config.data.seq_len);
   TrainSummary summary;
@@ -261,6 +260,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     write_file_atomic(folder.plan(), dump_json(dump_fields(copy)));
   }
   log.open(folder.log());
+  for (const std::string& remark : odd_settings(config, shape, feed.epoch_tokens())) log.say("warning: " + remark);
   write_recipe(folder, config, model_keys);
   summary.step = state.step;
   // The bill is a run's last file: one of all its tokens says that everything was done. One of fewer does not hold any more.
