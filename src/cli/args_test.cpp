@@ -141,23 +141,37 @@ TEST(Args, OverridesAreKeptInOrderWhereAccepted) {
   EXPECT_THROW((void)again.parse(std::vector<std::string>{"--train.steps=3", "--a.b=1", "--train.steps=4"}), UsageError);
 }
 
-TEST(Args, HelpShowsFlagsAndTheExample) {
-  Args args = declared();
-  testing::internal::CaptureStdout();
-  EXPECT_FALSE(args.parse(std::vector<std::string>{"x", "--help"}));
-  const std::string help = testing::internal::GetCapturedStdout();
-  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads N", "--kernels NAME", "--help-all",
+TEST(Args, HelpShowsFlagsAndTheExampleAndThoseForTestsWhenAsked) {
+  const auto help = [](const char* flag) {
+    Args args = declared();
+    args.toggle("inner", "for developers").developer();
+    testing::internal::CaptureStdout();
+    EXPECT_FALSE(args.parse(std::vector<std::string>{"x", flag}));
+    return testing::internal::GetCapturedStdout();
+  };
+  const std::string brief = help("--help"), all = help("--help-all");
+  for (const char* text : {"usage: finback verb FILE", "--count N", "a number", "--threads N", "--kernels NAME", "--quiet", "--help-all",
                            "example\n  finback verb x --count 3"}) {
-    EXPECT_NE(help.find(text), std::string::npos) << text;
-  }
-  Args again = declared();
-  testing::internal::CaptureStdout();
-  EXPECT_FALSE(again.parse(std::vector<std::string>{"x", "--help-all"}));
-  const std::string all = testing::internal::GetCapturedStdout();
-  for (const char* text : {"--poison", "--failpoint NAME:COUNT:WHAT"}) {
+    EXPECT_NE(brief.find(text), std::string::npos) << text;
     EXPECT_NE(all.find(text), std::string::npos) << text;
-    EXPECT_EQ(help.find(text), std::string::npos) << text;
   }
+  for (const char* text : {"--poison", "--failpoint NAME:COUNT:WHAT", "--inner"}) {
+    EXPECT_EQ(brief.find(text), std::string::npos) << text;
+    EXPECT_NE(all.find(text), std::string::npos) << text;
+  }
+}
+
+TEST(Args, ShellsGetTheTableWithoutParsing) {
+  VerbFlags table;
+  Args::collect_into(&table);
+  Args args = declared();
+  args.accept_overrides("keys", {"a.b"});
+  EXPECT_FALSE(args.parse(std::vector<std::string>{"--no-such-flag"}));
+  Args::collect_into(nullptr);
+  EXPECT_EQ(table.override_keys, std::vector<std::string>{"a.b"});
+  bool found = false;
+  for (const FlagHelp& flag : table.flags) found |= flag.name == "count" && flag.value_name == "N";
+  EXPECT_TRUE(found);
 }
 
 TEST(Args, AKeyWithoutItsSectionIsAskedFor) {
