@@ -99,7 +99,7 @@ TEST(AnswerStreams, StandSideBySideOverOneEngine) {
   }
 }
 
-TEST(GenerateText, StopIdsEndWithoutText) {
+TEST(GenerateText, AnAnswerEndsBehindAStopId) {
   const auto model = text_model();
   Engine engine(*model, {});
   Request request = request_of("It was", 4);
@@ -108,7 +108,7 @@ TEST(GenerateText, StopIdsEndWithoutText) {
   const Answer cut = generate_text(engine, &deepseek(), request, {}).answer;
   const size_t at = size_t(std::find(whole.ids.begin(), whole.ids.end(), whole.ids[5]) - whole.ids.begin());
   EXPECT_EQ(cut.ids, std::vector<int32_t>(whole.ids.begin(), whole.ids.begin() + ptrdiff_t(at) + 1));
-  EXPECT_EQ(cut.text, deepseek().decode(std::span(whole.ids).first(at), /*skip_special=*/true));
+  EXPECT_EQ(cut.text, deepseek().decode(std::span(whole.ids).first(at + 1), /*skip_special=*/true));
 }
 
 TEST(GenerateText, ARefusedRequestLeavesTheEngineIdle) {
