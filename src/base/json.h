@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 // Throws Error naming `what` (a path, "request body") with line/byte of the fault. max_depth counts nested arrays and objects.
 Json parse_json(std::string_view text, const std::string& what, int max_depth = 200);
+// A whole file, which somebody wrote to say something: a key that stands twice in an object is an Error that names it.
 Json read_json(const std::filesystem::path& path);
 // Pretty form with a final newline, and the one-line form. Invalid UTF-8 is replaced, never thrown.
 std::string dump_json(const Json& json, int indent = 2);
