@@ -4,6 +4,8 @@
 #include "cost/prices.h"
 #include "kernels/backend.h"
 #include "model/checkpoint.h"
+#include "model/model_folder.h"
+#include "model/stored_quantization.h"
 #include "tokenizer/tokenizer.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
@@ -51,23 +53,23 @@ std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked
 void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root) {
   if (init.empty()) return;
   FB_CHECK(fs::exists(init), "train.init: nothing is at {}", init);
-  const fs::path folder = fs::weakly_canonical(init), run = fs::weakly_canonical(root);
+  const fs::path folder = fs::weakly_canonical(find_model_folder(init)), run = fs::weakly_canonical(root);
   const fs::path inside = folder.lexically_relative(run);
   const bool below = !inside.empty() && *inside.begin() != ".." && *inside.begin() != ".";
   FB_CHECK(!below || !is_run_file(inside.begin()->string()),
            "train.init: expected a folder outside {}, got {}, which the new run would remove. Hint: --run.name=NAME gives the new run a "
            "folder of its own",
            root.string(), init);
-  FB_CHECK(fs::exists(folder / "config.json") || !fs::exists(folder / "latest"),
-           "train.init: expected a model folder, got a run's. Hint: {}/latest", init);
-  const std::optional<ChangedKey> other = first_changed_key(load_model_config(folder), shape);
+  check_stored_quantization(folder);
+  ModelConfig there = load_model_config(folder);
+  there.initializer_range = shape.initializer_range;  // weights that are read were not drawn
+  const std::optional<ChangedKey> other = first_changed_key(there, shape);
   try {
     check_weights(folder, shape);
   } catch (const Error& e) {
     if (!other) throw;
-    FB_FAIL(
-        "train.init: expected weights of this recipe's model, got another shape in {}: {} is {}, the recipe's {}. Hint: --model.config={}",
-        init, other->key, other->saved, other->asked, init);
+    FB_FAIL("train.init: {}. The model there has {} = {}, the recipe's {}. Hint: --model.config={}", e.what(), other->key, other->saved,
+            other->asked, init);
   }
 }
 

@@ -219,7 +219,7 @@ class CasesRunTest(small_run.ProgramTest):
         self.good(*train_words("cases-tuned", f"--train.init={self.base}/latest", "--optimizer.lr=1e-4", "--train.steps=1", *QUICK))
         self.bad(1, *train_words("x", "--lr=1e-3"), says="--optimizer.lr")
         self.bad(2, *train_words("x", "--lr", "1e-3"), says="--optimizer.lr")
-        self.bad(1, *train_words("x", "--train.steps=3", "--train.steps=4"), says="twice")
+        self.bad(2, *train_words("x", "--train.steps=3", "--train.steps=4"), says="twice")
         self.bad(1, *train_words("x", "--rate=3", "--bill.rate=4"), says="twice")
 
     def test_corpora_can_be_a_flag(self):
