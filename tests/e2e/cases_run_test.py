@@ -220,7 +220,7 @@ class CasesRunTest(small_run.ProgramTest):
         self.bad(1, *train_words("x", "--lr=1e-3"), says="--optimizer.lr")
         self.bad(2, *train_words("x", "--lr", "1e-3"), says="--optimizer.lr")
         self.bad(2, *train_words("x", "--train.steps=3", "--train.steps=4"), says="twice")
-        self.bad(1, *train_words("x", "--rate=3", "--bill.rate=4"), says="twice")
+        self.bad(2, *train_words("x", "--rate=3", "--bill.rate=4"), says="say the same thing")
 
     def test_corpora_can_be_a_flag(self):
         for number, value in enumerate((small_run.tokens(), f'[{{path = "{small_run.tokens()}"}}]')):
