@@ -38,7 +38,7 @@ void refuse_other_than(const Args& args, const std::string& flag, const std::str
   FB_CHECK(value == built, "--{}: expected {}, got \"{}\": nothing else is built yet", flag, built, value);
 }
 
-int bench_step(Words words) {
+int bench_step(CommandLine words) {
   Args args("bench step --config FILE|FOLDER [--batch-tokens N] [--seq-len S] [--steps N] [--json]",
             "Whole training steps (forward, loss, backward, clipping, AdamW) on random ids. share_of_peak counts causal attention.",
             "finback bench step --config configs/models/tiny/config.json --batch-tokens 2048 --seq-len 256");
@@ -71,7 +71,7 @@ int bench_step(Words words) {
   return 0;
 }
 
-int bench_decode_verb(Words words) {
+int bench_decode_verb(CommandLine words) {
   Args args("bench decode --config FILE|FOLDER [--weights NAME] [--prompt N] [--new N] [--json]",
             "The engine on random weights: reading a prompt, then greedy decoding behind it.",
             "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
@@ -95,7 +95,7 @@ int bench_decode_verb(Words words) {
   return 0;
 }
 
-int bench_ops(Words words) {
+int bench_ops(CommandLine words) {
   std::vector<std::string> known = {"step", "decode"};
   for (const BenchEntry& entry : bench_list()) known.push_back(entry.op);
   Args args(
@@ -134,7 +134,7 @@ int bench_ops(Words words) {
 
 }  // namespace
 
-int cmd_bench(Words words) {
+int cmd_bench(CommandLine words) {
   // Flags of every verb may stand before the name of what is timed.
   const size_t at = Args("bench", "", "").leading_flags(words);
   if (at == words.size() || (words[at] != "step" && words[at] != "decode")) return bench_ops(words);

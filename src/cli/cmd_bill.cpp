@@ -55,7 +55,7 @@ FoundBills find_bills(const std::vector<std::string>& folders) {
 
 }  // namespace
 
-int cmd_bill(Words words) {
+int cmd_bill(CommandLine words) {
   Args args("bill RUN... [--final RUN] [--rate USD] [--json]  |  bill --serve USAGE.json...",
             "Prints the bill of each run folder, its plan beside it, and for several their sum: the final run against those that led\n"
             "to it. The final one is the last named, or --final RUN. A run that goes on, was stopped, killed or failed has a bill of what "

@@ -256,7 +256,7 @@ int run_chat(const Args& args) {
   return code;
 }
 
-int cmd_chat(Words words) {
+int cmd_chat(CommandLine words) {
   Args args = chat_args();
   return args.parse(words) ? run_chat(args) : 0;
 }

@@ -31,7 +31,7 @@ VerbFlags flags_of(const Verb& verb) {
 
 }  // namespace
 
-int cmd_completion(Words words) {
+int cmd_completion(CommandLine words) {
   Args args("completion bash|zsh|fish",
             "Prints a completion script for a shell: verbs, flags, their values and recipe keys, from the tables that --help prints.\nFor "
             "one session: "

@@ -24,7 +24,7 @@ std::string weights_of(const Args& args) {
 
 }  // namespace
 
-int cmd_convert(Words words) {
+int cmd_convert(CommandLine words) {
   Args args(
       "convert MODEL --weights f32|bf16|fp8 --out DIR [--overwrite] [--json]",
       "Re-encodes a model folder (or a run's newest checkpoint), shard by shard, into another folder: weights, tokenizer, every other file "

@@ -55,7 +55,7 @@ CorpusRecipe recipe_of(const Args& args, const std::string& name) {
 
 }  // namespace
 
-int cmd_corpus(Words words) {
+int cmd_corpus(CommandLine words) {
   CorpusRecipe fields;
   Args args("corpus build RECIPE.toml | FILE_OR_FOLDER... --out DIR",
             "Builds a text corpus from files and folders of text, or from a TOML recipe, which can also fetch Debian packages (apt-get "

@@ -187,7 +187,7 @@ void check_prompt(const std::vector<int32_t>& prompt, const ModelConfig& config)
 
 }  // namespace
 
-int cmd_generate(Words words) {
+int cmd_generate(CommandLine words) {
   Args args = generate_args();
   if (!args.parse(words)) return 0;
   const fs::path given = args.required(0, "a model folder");

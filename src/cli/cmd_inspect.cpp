@@ -37,7 +37,7 @@ int inspect_other(const Args& args, const Json& json, const std::filesystem::pat
 
 }  // namespace
 
-int cmd_inspect(Words words) {
+int cmd_inspect(CommandLine words) {
   Args args("inspect MODEL|config.json [--seq-len N] [--json]",
             "Parameters total and active by part, FLOPs and cache bytes per token, memory to train and to serve: pure functions of\n"
             "config.json (src/cost), however its weights are stored. Of a model folder also the fingerprint of its weights, which a\n"

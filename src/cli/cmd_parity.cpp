@@ -12,7 +12,7 @@
 
 namespace finback {
 
-int cmd_parity(Words words) {
+int cmd_parity(CommandLine words) {
   Args args(
       "parity MODEL --ids FILE.json --out FILE.safetensors [--grads]\n       finback parity --quantize FILE.safetensors --out "
       "FILE.safetensors",

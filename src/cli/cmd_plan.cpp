@@ -213,7 +213,7 @@ Args plan_args() {
 
 }  // namespace
 
-int cmd_plan(Words words) {
+int cmd_plan(CommandLine words) {
   Args args = plan_args();
   if (!args.parse(words)) return 0;
   if (args.has("rows")) {

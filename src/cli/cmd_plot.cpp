@@ -13,7 +13,7 @@
 
 namespace finback {
 
-int cmd_plot(Words words) {
+int cmd_plot(CommandLine words) {
   Args args("plot RUN... [--svg FILE.svg]",
             "Draws bits a byte over tokens of one run or several: the training batches (smoothed) and the validation split, in the "
             "terminal's width, and a\n"

@@ -5,6 +5,7 @@
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "data/tokenize.h"
+#include "model/model_folder.h"
 
 namespace finback {
 namespace {
@@ -21,7 +22,7 @@ void print_split(const char* name, const TokenWriter::Count& count) {
 
 }  // namespace
 
-int cmd_tokenize(Words words) {
+int cmd_tokenize(CommandLine words) {
   Args args("tokenize CORPUS --tokenizer DIR --out DIR",
             "Turns a corpus (a folder of finback corpus build) into token shards for training: memory-mapped files with checksums, "
             "documents kept "
@@ -36,7 +37,7 @@ int cmd_tokenize(Words words) {
   if (!args.has("tokenizer") || !args.has("out")) throw UsageError("expected --tokenizer DIR and --out DIR. Hint: finback tokenize --help");
 
   const Timer timer;
-  const TokenizeReport report = tokenize_corpus(corpus, *args.get("tokenizer"), *args.get("out"));
+  const TokenizeReport report = tokenize_corpus(corpus, find_tokenizer(*args.get("tokenizer")), *args.get("out"));
   const double seconds = timer.seconds();
   if (args.has("json")) {
     fmt::print("{}", dump_json({{"train", json_of(report.train)},

@@ -18,6 +18,7 @@
 #include "cli/verbs.h"
 #include "data/json_record.h"
 #include "data/text_reader.h"
+#include "model/model_folder.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer.h"
 
@@ -55,7 +56,7 @@ std::vector<int32_t> parse_ids(const Json& list, const std::string& where) {
   return ids;
 }
 
-Tokenizer load_file(const Args& args) { return Tokenizer::load(args.required(1, "a tokenizer folder")); }
+Tokenizer load_file(const Args& args) { return Tokenizer::load(find_tokenizer(args.required(1, "a tokenizer folder"))); }
 
 void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
@@ -230,7 +231,7 @@ void bench(const Args& args) {
 
 }  // namespace
 
-int cmd_tokenizer(Words words) {
+int cmd_tokenizer(CommandLine words) {
   Args args(
       "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
       "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "

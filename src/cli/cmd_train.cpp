@@ -32,7 +32,7 @@ void print_end(const TrainSummary& s) {
 
 }  // namespace
 
-int cmd_train(Words words) {
+int cmd_train(CommandLine words) {
   Args args("train RECIPE [--resume] [--section.key=value ...]",
             "Pretrains a model from a TOML recipe, or goes on with a run (RECIPE may be its folder). Writes runs/NAME: config.toml, "
             "metrics.jsonl, "

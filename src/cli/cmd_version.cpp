@@ -9,7 +9,7 @@
 
 namespace finback {
 
-int cmd_version(Words words) {
+int cmd_version(CommandLine words) {
   Args args("version [--json]",
             "Version and commit of this program, the libtorch it was built with, the kernel variant that this processor runs.",
             "finback version");

@@ -31,12 +31,12 @@ int run(const std::vector<std::string>& words) {
     print_help();
     return words.empty() ? 2 : 0;
   }
-  if (words[0] == "--version" || words[0] == "-V" || words[0] == "-v") return cmd_version(Words(words).subspan(1));
+  if (words[0] == "--version" || words[0] == "-V" || words[0] == "-v") return cmd_version(CommandLine(words).subspan(1));
   for (const Verb& verb : verb_table()) {
     if (words[0] != verb.name) continue;
     keep_tensor_memory();
     at::set_num_threads(1);  // all parallelism is our pool's
-    return verb.run(Words(words).subspan(1));
+    return verb.run(CommandLine(words).subspan(1));
   }
   std::vector<std::string> names;
   for (const Verb& verb : verb_table()) names.push_back(verb.name);

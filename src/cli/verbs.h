@@ -6,31 +6,31 @@
 
 namespace finback {
 
-using Words = std::span<const std::string>;
+using CommandLine = std::span<const std::string>;
 
-int cmd_corpus(Words words);
-int cmd_tokenizer(Words words);
-int cmd_tokenize(Words words);
-int cmd_train(Words words);
-int cmd_generate(Words words);
-int cmd_inspect(Words words);
-int cmd_parity(Words words);
-int cmd_convert(Words words);
-int cmd_plan(Words words);
-int cmd_bill(Words words);
-int cmd_bench(Words words);
-int cmd_chat(Words words);
+int cmd_corpus(CommandLine words);
+int cmd_tokenizer(CommandLine words);
+int cmd_tokenize(CommandLine words);
+int cmd_train(CommandLine words);
+int cmd_generate(CommandLine words);
+int cmd_inspect(CommandLine words);
+int cmd_parity(CommandLine words);
+int cmd_convert(CommandLine words);
+int cmd_plan(CommandLine words);
+int cmd_bill(CommandLine words);
+int cmd_bench(CommandLine words);
+int cmd_chat(CommandLine words);
 class Args;
 // The conversation of `finback chat`, and of `finback generate --chat` at a terminal: flags of either that do not apply are refused before.
 int run_chat(const Args& args);
-int cmd_plot(Words words);
-int cmd_version(Words words);
-int cmd_completion(Words words);
+int cmd_plot(CommandLine words);
+int cmd_version(CommandLine words);
+int cmd_completion(CommandLine words);
 
 // A verb as main, its help and shell completion see it.
 struct Verb {
   const char* name;
-  int (*run)(Words);
+  int (*run)(CommandLine);
   const char* about;
   const char* first_words = "";  // what may stand behind the verb, apart by blanks
 };

@@ -129,9 +129,9 @@ Json other_model_json(const OtherModel& m) {
 std::string other_model_text(const OtherModel& m) {
   const ModelShape& s = m.shape;
   std::string text =
-      fmt::format("{}: {} layers ({} dense), hidden {}, {} heads, {} routed experts ({} a token), {} shared, {} MTP\n", m.model_type,
+      fmt::format("{}: {} layers ({} dense), hidden {}, {} heads, {} routed experts ({} per token), {} shared, {} MTP\n", m.model_type,
                   s.layers, s.plain_ffn_layers(), s.d_model, s.heads, s.experts, s.top_k, s.shared_experts, s.mtp);
-  text += fmt::format("\nparameters        {} total, {} active a token (head in, embedding table out)\n", count_text(m.total()),
+  text += fmt::format("\nparameters        {} total, {} active per token (head in, embedding table out)\n", count_text(m.total()),
                       count_text(m.active()));
   text += parts_text(m.parts());
   text += "\nfinback does not compute this model, so FLOPs, cache and memory are not counted.\n";

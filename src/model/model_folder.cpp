@@ -66,4 +66,9 @@ fs::path find_model_or_config(const fs::path& given) {
   return fs::is_regular_file(given, ignored) && !weights ? given : find_model_folder(given);
 }
 
+fs::path find_tokenizer(const fs::path& given) {
+  std::error_code ignored;
+  return fs::exists(given / "tokenizer.json", ignored) || !holds_model(given / "latest") ? given : find_model_folder(given);
+}
+
 }  // namespace finback

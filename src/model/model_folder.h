@@ -11,4 +11,7 @@ std::filesystem::path find_model_folder(const std::filesystem::path& given);
 // For verbs that read shapes alone: the same, or a file (config.json) as it is, but for one of weights.
 std::filesystem::path find_model_or_config(const std::filesystem::path& given);
 
+// Where a tokenizer is: of a run folder its newest checkpoint, which is said on stderr; anything else as it is.
+std::filesystem::path find_tokenizer(const std::filesystem::path& given);
+
 }  // namespace finback

@@ -43,6 +43,8 @@ TEST_F(ModelFolder, ARunFolderMeansItsNewestCheckpointAndThatIsSaidOnce) {
   EXPECT_NE(said.find("newest checkpoint step-000003"), std::string::npos) << said;
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
   EXPECT_EQ(find_model_folder(root_ / "run" / "latest"), root_ / "run" / "latest");
+  EXPECT_EQ(find_tokenizer(root_ / "run"), root_ / "run" / "step-000003");
+  EXPECT_EQ(find_tokenizer(root_ / "elsewhere"), root_ / "elsewhere");
   EXPECT_EQ(find_model_or_config(root_ / "run" / "step-000003" / "config.json"), root_ / "run" / "step-000003" / "config.json");
 }
 

@@ -88,8 +88,8 @@ std::string figure_rows(const fs::path& metrics, double step) {
     if (const Json* value = at_path(line, std::string("/") + key); value && value->is_number())
       rows += row(what, fmt::format("{:.4f}", value->get<double>()));
   };
-  add("training loss of the last step, nats a token", last_step, "main_loss");
-  add("validation loss, nats a token", last_eval, "val_loss");
+  add("training loss of the last step, nats per token", last_step, "main_loss");
+  add("validation loss, nats per token", last_eval, "val_loss");
   add("validation, bits a byte", last_eval, "val_bpb");
   return rows;
 }
