@@ -79,10 +79,13 @@ ModelShape load_shape(const std::string& model, bool* fp8_blocks) {
     return shape;
   }
   FB_CHECK(model.find('/') == std::string::npos && !model.ends_with(".json"), "\"{}\": no such file", model.substr(0, 80));
-  if (const auto known = find_shape(model, model)) return *known;
+  if (const auto known = find_named_shape(model)) return *known;
   std::vector<std::string> keys;
-  for (const NamedShape& row : shape_table()) keys.push_back(row.key);
-  const std::string near = nearest_word(model, keys);
+  for (const NamedShape& row : shape_table()) {
+    keys.push_back(row.key);
+    keys.insert(keys.end(), row.aliases.begin(), row.aliases.end());
+  }
+  const std::string near = nearest_word(plain_name(model), keys);
   FB_FAIL("\"{}\": no such file, and no such key in configs/cost/models.csv{}", model.substr(0, 80),
           near.empty() ? "" : ". Did you mean " + near + "?");
 }

@@ -43,5 +43,12 @@ TEST(PlanSpec, SearchedBatchIsOneThatRanksDivide) {
   EXPECT_THROW(load_shape("models/llama3-8b/config.json", nullptr), Error);  // a path is no alias
 }
 
+// A name that only contains a known one is another model's, and planned as none.
+TEST(PlanSpec, NamesOfModelsMatchWhole) {
+  for (const char* name : {"dsv3", "deepseek-v3", "DeepSeek-R1"}) EXPECT_EQ(load_shape(name, nullptr).layers, 61) << name;
+  for (const char* name : {"deepseek-v3.2", "my-deepseek-v3", "deepseek-v3-lite", "llama-3.1"})
+    EXPECT_THROW(load_shape(name, nullptr), Error) << name;
+}
+
 }  // namespace
 }  // namespace finback

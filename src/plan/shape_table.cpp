@@ -58,6 +58,14 @@ const std::vector<NamedShape>& shape_table() {
   return table;
 }
 
+std::optional<ModelShape> find_named_shape(const std::string& name) {
+  const std::string plain = plain_name(name);
+  for (const NamedShape& row : shape_table()) {
+    if (row.key == name || std::find(row.aliases.begin(), row.aliases.end(), plain) != row.aliases.end()) return row.shape;
+  }
+  return std::nullopt;
+}
+
 std::optional<ModelShape> find_shape(const std::string& key, const std::string& name) {
   const std::string plain = plain_name(name);
   const NamedShape* found = nullptr;

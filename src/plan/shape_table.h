@@ -14,7 +14,10 @@ struct NamedShape {
 };
 const std::vector<NamedShape>& shape_table();
 
-// By key, else by the longest alias that the name contains. A name that says "w/o MTP" drops the MTP modules.
+// The model that a user names: the key or an alias, whole. A name that only contains one is another model's (deepseek-v3.2 is not deepseek-v3).
+std::optional<ModelShape> find_named_shape(const std::string& name);
+
+// For rows of published tables, whose names say more than the model's: by key, else by the longest alias that the name contains. A name that says "w/o MTP" drops the MTP modules.
 std::optional<ModelShape> find_shape(const std::string& key, const std::string& name);
 
 // A stand-in from parameter counts alone: 128 hidden units a layer's depth for a dense model, 8 of 64 or more fine experts for a sparse one. Its totals are
