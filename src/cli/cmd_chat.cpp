@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <random>
 
 #include "base/file.h"
 #include "base/notice.h"
@@ -11,12 +10,11 @@
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/line_editor.h"
+#include "cli/model_flags.h"
 #include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "generate/chat_session.h"
 #include "generate/text_model.h"
-#include "infer/sampler.h"
-#include "model/device.h"
 #include "model/model_folder.h"
 #include "tokenizer/chat_template.h"
 
@@ -47,28 +45,10 @@ Args chat_args() {
       .flag("system", "TEXT", "system message")
       .flag("context", "N", "tokens of conversation and answer together (default: the model's limit)")
       .flag("max-tokens", "N", "tokens of an answer at most (default: the model's, else a quarter of the context)")
-      .flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
-      .flag("top-p", "P", "nucleus sampling (default: the model's)")
-      .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
-      .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
-      .flag("seed", "N", "same seed and same messages, same answers (default: another each time)")
-      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
-      .flag("device", "cpu|cuda", "where to run (default cpu)")
       .flag("history", "FILE", "what was typed, for the arrow keys (default: finback/chat_history in XDG_STATE_HOME or ~/.local/state)")
-      .toggle("no-history", "keep nothing of what is typed")
-      .toggle("anyway", "load the model though the count of memory says that it does not fit")
-      .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
+      .toggle("no-history", "keep nothing of what is typed");
+  declare_model_flags(args);
   return args;
-}
-
-SamplingParams chat_sampling(const Args& args, SamplingParams params) {
-  params.temperature = args.number("temperature", params.temperature, 0, 100);
-  params.top_p = args.number("top-p", params.top_p, 0, 1);
-  params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
-  params.min_p = args.number("min-p", params.min_p, 0, 1);
-  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
-  check_sampling(params);
-  return params;
 }
 
 ChatFormat format_of(const Args& args, const ChatTemplate& found, const fs::path& folder) {
@@ -218,20 +198,14 @@ int run_chat(const Args& args) {
   ChatOptions options;
   options.format = format_of(args, found, folder);
   options.system = args.get_or("system", "");
-  const GenerationConfig defaults = load_generation_config(folder);
-  if (!defaults.not_followed.empty())
-    notice_once(fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(defaults.not_followed, ", ")));
-  options.sampling = chat_sampling(args, defaults.sampling);
+  const GenerationConfig defaults = read_generation_config(folder);
+  options.sampling = sampling_of(args, defaults.sampling);
   const int64_t limit = load_model_config(folder).max_position_embeddings;
   options.context_tokens = args.integer("context", limit, 16, limit);
   options.max_tokens = args.integer("max-tokens", defaults.new_tokens(0, std::max<int64_t>(1, options.context_tokens / 4)), 1, 1 << 30);
   options.stop = defaults.stop_strings;
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
-  const TextModel model = load_text_model(folder, defaults,
-                                          {.device = parse_device(args.get_or("device", "cpu"), "--device"),
-                                           .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
-                                           .cached_tokens = options.context_tokens,
-                                           .anyway = args.has("anyway")});
+  const TextModel model = load_text_model(folder, defaults, text_model_options(args, options.context_tokens));
   options.stop_ids = model.stop_ids;
   const Timer loaded;
   Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens});

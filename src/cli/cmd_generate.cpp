@@ -6,20 +6,18 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
-#include <random>
 #include <utility>
 
 #include "base/notice.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/model_flags.h"
 #include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "generate/conversation.h"
 #include "generate/generate_text.h"
 #include "generate/text_model.h"
-#include "infer/sampler.h"
-#include "model/device.h"
 #include "model/model_folder.h"
 
 namespace finback {
@@ -35,11 +33,6 @@ Args generate_args() {
   args.flag("prompt", "TEXT", "text to continue (default: standard input, without its last newline)")
       .flag("ids", "1,2,3", "token ids instead of text")
       .flag("max-tokens", "N", "new tokens at most (default: the model's, else 256)")
-      .flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
-      .flag("top-p", "P", "nucleus sampling (default: the model's)")
-      .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
-      .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
-      .flag("seed", "N", "same seed, same text (default: another each time, printed at the end)")
       .repeatable("stop", "TEXT", "end before this text; may be given several times")
       .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json, generation_config.json and the tokenizer")
       .toggle("control-tokens",
@@ -47,11 +40,8 @@ Args generate_args() {
       .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
       .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
       .flag("system", "TEXT", "system message of --chat")
-      .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens")
-      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
-      .flag("device", "cpu|cuda", "where to run (default cpu)")
-      .toggle("anyway", "load the model though the count of memory says that it does not fit")
-      .flag("usage", "FILE.json", "add tokens and seconds of this run to a usage file, for finback bill --serve");
+      .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens");
+  declare_model_flags(args);
   return args;
 }
 
@@ -64,16 +54,6 @@ void check_flags(const Args& args) {
   for (const char* flag : {"system", "chat-format"}) FB_CHECK(!args.has(flag) || args.has("chat"), "--{}: expected --chat with it", flag);
   FB_CHECK(!args.has("usage") || args.get_or("device", "cpu") == "cpu",
            "--usage: expected --device cpu, whose hours the price table knows");
-}
-
-SamplingParams sampling_of(const Args& args, SamplingParams params) {
-  params.temperature = args.number("temperature", params.temperature, 0, 100);
-  params.top_p = args.number("top-p", params.top_p, 0, 1);
-  params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
-  params.min_p = args.number("min-p", params.min_p, 0, 1);
-  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
-  check_sampling(params);
-  return params;
 }
 
 std::vector<int32_t> parse_ids(const std::string& text) {
@@ -107,22 +87,15 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   if (args.has("system")) asked.conversation.add("system", *args.get("system"));
   asked.control_tokens = args.has("control-tokens");
   asked.seed_given = args.has("seed");
-  asked.defaults = load_generation_config(folder);
-  if (!asked.defaults.not_followed.empty()) {
-    notice_once(
-        fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(asked.defaults.not_followed, ", ")));
-  }
+  asked.defaults = read_generation_config(folder);
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
   asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
   std::vector<std::string> stop = args.all("stop");
   stop.insert(stop.end(), asked.defaults.stop_strings.begin(), asked.defaults.stop_strings.end());
   asked.options = {.stop = stop, .in_reasoning = asked.chat && asked.conversation.opens_reasoning()};
-  asked.model = load_text_model(folder, asked.defaults,
-                                {.device = parse_device(args.get_or("device", "cpu"), "--device"),
-                                 .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
-                                 .tokenizer_optional = args.has("ids") && !args.has("stop"),
-                                 .cached_tokens = asked.request.max_tokens,
-                                 .anyway = args.has("anyway")});
+  TextModelOptions options = text_model_options(args, asked.request.max_tokens);
+  options.tokenizer_optional = args.has("ids") && !args.has("stop");
+  asked.model = load_text_model(folder, asked.defaults, options);
   if (!args.has("ignore-eos")) asked.request.stop_ids = asked.model.stop_ids;
   return asked;
 }

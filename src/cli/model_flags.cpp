@@ -1,0 +1,49 @@
+#include "cli/model_flags.h"
+
+#include <fmt/ranges.h>
+
+#include <random>
+
+#include "base/notice.h"
+#include "infer/sampler.h"
+#include "model/device.h"
+
+namespace finback {
+
+void declare_model_flags(Args& args) {
+  args.flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
+      .flag("top-p", "P", "nucleus sampling (default: the model's)")
+      .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
+      .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
+      .flag("seed", "N", "same seed, same text (default: another each time)")
+      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
+      .flag("device", "cpu|cuda", "where to run (default cpu)")
+      .toggle("anyway", "load the model though the count of memory says that it does not fit")
+      .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
+}
+
+GenerationConfig read_generation_config(const std::filesystem::path& folder) {
+  GenerationConfig config = load_generation_config(folder);
+  if (!config.not_followed.empty())
+    notice_once(fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(config.not_followed, ", ")));
+  return config;
+}
+
+SamplingParams sampling_of(const Args& args, SamplingParams params) {
+  params.temperature = args.number("temperature", params.temperature, 0, 100);
+  params.top_p = args.number("top-p", params.top_p, 0, 1);
+  params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
+  params.min_p = args.number("min-p", params.min_p, 0, 1);
+  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
+  check_sampling(params);
+  return params;
+}
+
+TextModelOptions text_model_options(const Args& args, int64_t cached_tokens) {
+  return {.device = parse_device(args.get_or("device", "cpu"), "--device"),
+          .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
+          .cached_tokens = cached_tokens,
+          .anyway = args.has("anyway")};
+}
+
+}  // namespace finback

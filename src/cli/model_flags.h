@@ -1,0 +1,20 @@
+// Flags of the verbs that answer with a model: how it is loaded and how tokens are drawn.
+#pragma once
+#include <filesystem>
+
+#include "cli/args.h"
+#include "generate/generation_config.h"
+#include "generate/text_model.h"
+
+namespace finback {
+
+void declare_model_flags(Args& args);
+
+// generation_config.json of the folder; keys that are not followed are said on stderr.
+GenerationConfig read_generation_config(const std::filesystem::path& folder);
+// The flags over the folder's defaults. Without --seed another one each time. Throws Error for values out of range.
+SamplingParams sampling_of(const Args& args, SamplingParams defaults);
+// cached_tokens: that the verb will cache at most, for the count of memory.
+TextModelOptions text_model_options(const Args& args, int64_t cached_tokens);
+
+}  // namespace finback
