@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "base/file.h"
-#include "base/notice.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
