@@ -6,7 +6,9 @@
 namespace finback {
 
 void assert_failed(const char* condition, const char* file, int line, const std::string& meaning) {
-  fmt::print(stderr, "finback: broken invariant `{}` at {}:{}{}{}\n", condition, file, line, meaning.empty() ? "" : ": ", meaning);
+  std::fputs(
+      fmt::format("finback: broken invariant `{}` at {}:{}{}{}\n", condition, file, line, meaning.empty() ? "" : ": ", meaning).c_str(),
+      stderr);
   std::fflush(stderr);
   std::abort();
 }

@@ -14,19 +14,23 @@ std::atomic<bool> is_quiet{false};
 std::mutex terminal_mutex;
 bool open = false;  // a status line without its newline
 
+// A message that cannot be written is lost; the work that it speaks of is not. (fmt::print throws.)
+void put(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 void write_line(const std::string& text) {
   const std::lock_guard lock(terminal_mutex);
   std::fflush(stdout);  // what was reported before comes before
-  fmt::print(stderr, "{}{}\n", open ? "\r\033[K" : "", text);
-  std::fflush(stderr);
+  put((open ? "\r\033[K" : "") + text + "\n");
   open = false;
 }
 
 void close_status(const char* ending) {
   const std::lock_guard lock(terminal_mutex);
   if (!open) return;
-  fmt::print(stderr, "{}", ending);
-  std::fflush(stderr);
+  put(ending);
   open = false;
 }
 
@@ -42,8 +46,7 @@ void show_status(const std::vector<LinePart>& parts, bool last) {
   // A line that fills the last column may wrap, and could not be rewritten.
   const std::string line = fit_line(parts, terminal ? terminal_columns(STDERR_FILENO) - 1 : 100000);
   const std::lock_guard lock(terminal_mutex);
-  fmt::print(stderr, "{}{}{}", terminal ? "\r\033[K" : "", line, terminal && !last ? "" : "\n");
-  std::fflush(stderr);
+  put((terminal ? "\r\033[K" : "") + line + (terminal && !last ? "" : "\n"));
   open = terminal && !last;
 }
 

@@ -20,7 +20,7 @@ void erase_status();
 
 // A line of information (an evaluation, a step that was skipped); nothing when quiet.
 void inform(const std::string& text);
-// A line that is always said.
+// A line that is always said. Nothing here throws: what cannot be written is lost. Nothing else writes to stderr (tools/check: stderr).
 void warn(const std::string& text);
 
 bool stderr_is_terminal();

@@ -113,11 +113,19 @@ size_t Args::take_flag(std::span<const std::string> words) {
   if (equals != std::string::npos) {
     if (!valued) throw UsageError(fmt::format("--{} takes no value, got \"{}\"", name, word.substr(equals + 1)));
     (declared ? given_ : overrides_).emplace_back(name, word.substr(equals + 1));
+    check_path(word.substr(equals + 1), declared);
     return 1;
   }
   if (valued && words.size() < 2) throw UsageError(fmt::format("--{} expects a value: {}", name, declared->value_name));
   given_.emplace_back(name, valued ? words[1] : "");
+  check_path(given_.back().second, declared);
   return valued ? 2 : 1;
+}
+
+// An empty text names no file, and would be the working folder or an error of the system.
+void Args::check_path(const std::string& value, const Declared* declared) {
+  const bool is_path = declared && (declared->value_name.starts_with("DIR") || declared->value_name.starts_with("FILE"));
+  if (is_path && value.empty()) throw UsageError(fmt::format("--{} expects {}, got an empty text", declared->name, declared->value_name));
 }
 
 // The one that came first would be forgotten without a word.
@@ -146,6 +154,7 @@ std::string Args::verb() const { return usage_.substr(0, usage_.find(' ')); }
 
 const std::string& Args::required(size_t index, const std::string& what) const {
   if (index >= positional_.size()) throw UsageError(fmt::format("expected {}. Usage: finback {}", what, usage_));
+  if (positional_[index].empty()) throw UsageError(fmt::format("expected {}, got an empty word. Usage: finback {}", what, usage_));
   return positional_[index];
 }
 

@@ -63,6 +63,7 @@ class Args {
   const Declared* find(const std::string& name) const;
   size_t take_flag(std::span<const std::string> words);
   void check_once(const std::string& name, const Declared* declared) const;
+  static void check_path(const std::string& value, const Declared* declared);
   std::string help(bool all) const;
   std::string verb() const;
   std::string usage_, about_, example_, override_help_;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status_line.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "cost/bill_sum.h"
@@ -32,7 +33,7 @@ FoundBills find_bills(const std::vector<std::string>& folders) {
   FoundBills found;
   const auto leave_out = [&](const std::string& folder, const std::string& why) {
     found.left_out.push_back(folder);
-    fmt::print(stderr, "{}: left out: {}\n", folder, why);
+    warn(fmt::format("{}: left out: {}", folder, why));
   };
   for (const std::string& folder : folders) {
     try {

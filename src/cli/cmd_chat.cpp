@@ -121,6 +121,7 @@ class ChatLoop {
         turn(text[begin] == '/' ? text.substr(begin + 1) : text);
       }
     } catch (const Error& e) {
+      if (std::ferror(stdout)) throw;  // nobody reads the answers any more
       failed_ = true;
       warn(fmt::format("finback: {}", e.what()));
     }

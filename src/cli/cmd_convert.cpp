@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
@@ -49,8 +50,8 @@ int cmd_convert(CommandLine words) {
   options.overwrite = args.has("overwrite");
   options.card = [&](const Conversion& done) { return model_card(from, {done.config, done.weights, done.bytes_after}); };
   const Conversion done = convert_model(from, to, weights, options);
-  if (!done.left_out.empty()) fmt::print(stderr, "{}: left behind: {}\n", from.string(), fmt::join(done.left_out, ", "));
-  if (done.kept_shards > 0) fmt::print(stderr, "{}: went on behind {} of {} shards\n", to.string(), done.kept_shards, done.shards);
+  if (!done.left_out.empty()) warn(fmt::format("{}: left behind: {}", from.string(), fmt::join(done.left_out, ", ")));
+  if (done.kept_shards > 0) warn(fmt::format("{}: went on behind {} of {} shards", to.string(), done.kept_shards, done.shards));
   if (args.has("json")) {
     fmt::print("{}", dump_json({{"from", from.string()},
                                 {"to", to.string()},

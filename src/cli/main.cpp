@@ -49,7 +49,7 @@ int run(const std::vector<std::string>& words) {
 int fail(int code, const std::string& message) {
   std::fflush(stdout);
   end_status();
-  fmt::print(stderr, "finback: {}\n", message.substr(0, message.find('\n')));
+  warn("finback: " + message.substr(0, message.find('\n')));
   return code;
 }
 

@@ -29,8 +29,8 @@ void apply_process_flags(const Args& args) {
   if (args.has("failpoint")) arm_failpoint(*args.get("failpoint"));
   set_threads(int(args.integer("threads", available_cores(), 1, 1024)));
   if (threads() > available_cores())
-    fmt::print(stderr, "warning: --threads={} on {} core{}: more threads than cores only wait for each other\n", threads(),
-               available_cores(), available_cores() == 1 ? "" : "s");
+    warn(fmt::format("warning: --threads={} on {} core{}: more threads than cores only wait for each other", threads(), available_cores(),
+                     available_cores() == 1 ? "" : "s"));
   select_kernels(args.get_or("kernels", "auto"));
 }
 

@@ -10,6 +10,17 @@
 
 namespace finback {
 
+namespace {
+
+// Whatever ends an answer, also an error of who is given the text, leaves the engine idle.
+struct CancelledAtTheEnd {
+  Engine& engine;
+  int64_t id;
+  ~CancelledAtTheEnd() { engine.cancel(id); }
+};
+
+}  // namespace
+
 TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request request, const TextOptions& options,
                           const std::function<void(std::string_view)>& on_text, const std::function<bool()>& stop) {
   FB_ASSERT(engine.idle(), "generate_text runs its request alone");
@@ -18,7 +29,8 @@ TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request re
   std::optional<Progress> progress;
   progress.emplace("reading the prompt", double(request.prompt.size()), "tokens");
   const double most = double(request.max_tokens);
-  const int64_t id = engine.submit(std::move(request));
+  const CancelledAtTheEnd submitted{engine,
+                                    engine.submit(std::move(request))};  // a stop string ends an answer that the engine would go on with
   while (!stream.finished() && !(stop && stop())) {
     const Timer timer;
     const std::vector<TokenEvent> events = engine.step();
@@ -37,7 +49,6 @@ TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request re
     if (progress && !events.empty()) progress->update(double(stream.answer().ids.size()));
   }
   if (progress) progress->vanish();
-  engine.cancel(id);  // a stop string ends an answer that the engine would go on with
   timed.answer = stream.answer();
   return timed;
 }

@@ -120,6 +120,14 @@ TEST(GenerateText, ARefusedRequestLeavesTheEngineIdle) {
   EXPECT_TRUE(engine.idle());
 }
 
+// As when nobody reads the answer any more.
+TEST(GenerateText, AnErrorOfTheReaderLeavesTheEngineIdle) {
+  const auto model = text_model();
+  Engine engine(*model, {});
+  EXPECT_THROW(generate_text(engine, &deepseek(), request_of("It was", 4), {}, [](std::string_view) { throw Error("gone"); }), Error);
+  EXPECT_TRUE(engine.idle());
+}
+
 // The sample of a training run: exactly so many tokens, special ones shown, the end of a prompt that is too long.
 TEST(ContinueText, IsTheEnginesTextWithTheEndOfALongPrompt) {
   const auto model = text_model();

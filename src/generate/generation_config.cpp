@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/notice.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -33,8 +34,8 @@ struct GenerationKeys {
     if (!value) return {};
     std::vector<int32_t> ids;
     for (const Json& id : value->is_array() ? *value : Json::array({*value})) {
-      FB_CHECK(id.is_number_integer() && id >= 0 && id <= INT32_MAX, "{}: expected a token id or a list of them in \"{}\", got {}", file,
-               key, dump_json_line(*value).substr(0, 60));
+      FB_CHECK(id.is_number_integer() && id >= INT32_MIN && id <= INT32_MAX, "{}: expected a token id or a list of them in \"{}\", got {}",
+               file, key, dump_json_line(*value).substr(0, 60));
       ids.push_back(id.get<int32_t>());
     }
     return ids;
@@ -99,6 +100,9 @@ bool asks_for_something(const std::string& key, const Json& value) {
 
 int64_t GenerationConfig::new_tokens(int64_t prompt_tokens, int64_t fallback) const {
   if (max_new_tokens) return *max_new_tokens;
+  if (max_length && *max_length <= prompt_tokens)
+    notice_once(fmt::format("generation_config.json: max_length {} leaves nothing behind a prompt of {} tokens: not followed", *max_length,
+                            prompt_tokens));
   return max_length && *max_length > prompt_tokens ? *max_length - prompt_tokens : fallback;
 }
 
@@ -129,7 +133,10 @@ std::vector<int32_t> stop_ids(const ModelConfig& model, const GenerationConfig& 
                               std::span<const int32_t> requested) {
   std::vector<int32_t> ids;
   const auto add = [&](int64_t id, const char* where) {
-    FB_CHECK(id >= 0 && id < model.vocab_size, "{}: expected token ids below vocab_size {}, got {}", where, model.vocab_size, id);
+    if (id < 0 || id >= model.vocab_size) {
+      notice_once(fmt::format("{}: {} is no token of this model's {}: nothing ends there", where, id, model.vocab_size));
+      return;
+    }
     if (std::find(ids.begin(), ids.end(), int32_t(id)) == ids.end()) ids.push_back(int32_t(id));
   };
   if (model.eos_token_id) add(*model.eos_token_id, "config.json: eos_token_id");

@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include "base/error.h"
+#include "base/status_line.h"
 #include "model/model_folder.h"
 #include "model/safetensors.h"
 #include "model/stored_quantization.h"
@@ -19,8 +20,8 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
       if (name.starts_with(fmt::format("model.layers.{}.", layer))) return;
     }
   }
-  fmt::print(stderr, "{}: config.json counts {} MTP module(s), the weights have none: loading without\n", folder.string(),
-             config.num_nextn_predict_layers);
+  warn(fmt::format("{}: config.json counts {} MTP module(s), the weights have none: loading without", folder.string(),
+                   config.num_nextn_predict_layers));
   config.num_nextn_predict_layers = 0;
 }
 
@@ -30,8 +31,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device
   const fs::path folder = find_model_folder(given);
   ModelConfig config = load_model_config(folder);
   check_stored_quantization(folder);
-  if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty())
-    fmt::print(stderr, "{}\n", note);
+  if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty()) warn(note);
   drop_absent_mtp(folder, config);
   check_weights(folder, config);  // before the memory of a model that the folder may not hold
   auto model = std::make_unique<Transformer>(config, device, trainable);

@@ -4,6 +4,7 @@
 
 #include "base/fields.h"
 #include "base/file.h"
+#include "base/status_line.h"
 #include "model/checkpoint.h"
 #include "train/checkpoint_format2.h"
 #include "train/moments.h"
@@ -85,11 +86,10 @@ void load_checkpoint(const fs::path& root, const TrainerState& state, Transforme
            "{}: expected weights {}, got {}. Hint: the files were changed; remove this folder to resume from an earlier one",
            folder.string(), state.weights_fingerprint, fingerprint);
   if (format2) {
-    fmt::print(
-        stderr,
+    warn(fmt::format(
         "{}: format 2, read and saved as format {} from now on. The last bits of gradient norms, and the steps of a batch ramp, differ "
-        "from the program that wrote it\n",
-        folder.string(), kFormatVersion);
+        "from the program that wrote it",
+        folder.string(), kFormatVersion));
     read_format2_moments(folder, optimizer);
   } else {
     read_moments(folder, model.parameters(), optimizer);

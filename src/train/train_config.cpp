@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/fields.h"
+#include "base/status_line.h"
 #include "base/toml.h"
 #include "model/config_json.h"
 #include "model/model_config_rules.h"
@@ -112,7 +113,7 @@ void find_path(std::string& path, const fs::path& folder) {
   std::error_code ignored;
   const bool is_beside = fs::exists(beside, ignored), is_here = fs::exists(here, ignored);
   if (is_beside && is_here && !fs::equivalent(beside, here))
-    fmt::print(stderr, "{}: there are {} and {}; the one beside the recipe is read\n", path, beside.string(), here.string());
+    warn(fmt::format("{}: there are {} and {}; the one beside the recipe is read", path, beside.string(), here.string()));
   if (is_beside || is_here) path = (is_beside ? beside : here).string();
 }
 

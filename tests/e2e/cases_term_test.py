@@ -125,6 +125,17 @@ class TerminalTest(small_run.ProgramTest):
         self.assertIn("done: 8 steps", done.stdout)
         self.bad(1, "generate", "no/such", "--prompt", "x", "--quiet", says="no/such")
 
+    def test_messages_that_cannot_be_written_change_nothing(self):
+        for code, words in ((2, ["nosuchverb"]), (1, ["corpus", "build", "no/such", "--out", "x"]), (0, ["generate", self.model, "--prompt", "Ba", "--max-tokens", 2])):
+            with open("/dev/full", "w") as full:
+                self.assertEqual(subprocess.run([small_run.FINBACK, *map(str, words)], stdout=subprocess.DEVNULL, stderr=full, check=False).returncode, code, words)
+
+    def test_a_conversation_ends_with_its_reader(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([small_run.FINBACK, "chat", self.model, "--chat-format", "v3", "--no-history", "--max-tokens", "5"], input="Ba\nbe\n", stdout=full,
+                                  stderr=subprocess.PIPE, encoding="utf-8", check=False)
+        self.assertEqual((done.returncode, done.stderr.count("cannot write")), (1, 1), done.stderr)
+
     # Conversation
 
     def test_a_conversation_goes_on_after_control_c_and_ends_with_control_d(self):
