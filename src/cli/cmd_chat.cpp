@@ -120,8 +120,9 @@ class ChatLoop {
       } else {
         turn(text[begin] == '/' ? text.substr(begin + 1) : text);
       }
+    } catch (const OutputError&) {
+      throw;  // nobody reads the answers any more
     } catch (const Error& e) {
-      if (std::ferror(stdout)) throw;  // nobody reads the answers any more
       failed_ = true;
       warn(fmt::format("finback: {}", e.what()));
     }
@@ -165,6 +166,8 @@ class ChatLoop {
               note(fmt::format("the context is full: the oldest {} dropped",
                                begun.dropped == 1 ? "turn was" : fmt::format("{} turns were", begun.dropped)));
           });
+    } catch (const OutputError&) {
+      throw;
     } catch (...) {
       if (line_open) print_text("\n");
       throw;

@@ -3,12 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-
-#include "base/error.h"
 
 namespace finback {
 
@@ -27,7 +26,7 @@ void flush_stdout() {
   const int reason = errno;  // 0: an earlier write failed, whose reason nobody kept
   if (!failed) return;
   std::clearerr(stdout);  // said once
-  FB_FAIL("standard output: cannot write: {}", reason ? std::strerror(reason) : "an earlier write failed");
+  throw OutputError(fmt::format("standard output: cannot write: {}", reason ? std::strerror(reason) : "an earlier write failed"));
 }
 
 }  // namespace finback

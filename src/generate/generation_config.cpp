@@ -145,7 +145,10 @@ std::vector<int32_t> stop_ids(const ModelConfig& model, const GenerationConfig& 
   for (const int32_t id : generation.eos_token_ids) add(id, "generation_config.json: eos_token_id");
   if (tokenizer && tokenizer->eos_id() && *tokenizer->eos_id() < model.vocab_size)
     add(*tokenizer->eos_id(), "tokenizer: end-of-text token");
-  for (const int32_t id : requested) add(id, "stop_token_ids");
+  for (const int32_t id : requested) {
+    FB_CHECK(id >= 0 && id < model.vocab_size, "stop_token_ids: expected token ids below vocab_size {}, got {}", model.vocab_size, id);
+    add(id, "stop_token_ids");
+  }
   return ids;
 }
 

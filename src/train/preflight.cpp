@@ -1,6 +1,7 @@
 #include "train/preflight.h"
 
 #include "base/fields.h"
+#include "base/json.h"
 #include "cost/prices.h"
 #include "kernels/backend.h"
 #include "model/checkpoint.h"
@@ -50,7 +51,22 @@ std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked
   return std::nullopt;
 }
 
-void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root) {
+namespace {
+
+// Ids mean nothing to weights that were trained with another vocab of the same size.
+void check_same_vocab(const fs::path& model, const fs::path& tokens) {
+  const fs::path theirs = model / "tokenizer.json", ours = tokens / "tokenizer.json";
+  if (tokens.empty() || !fs::exists(theirs) || !fs::exists(ours)) return;
+  const auto vocab = [](const fs::path& file) { return read_json(file).value("model", Json::object()).value("vocab", Json::object()); };
+  FB_CHECK(vocab(theirs) == vocab(ours),
+           "train.init: expected tokens of that model's tokenizer, got those of {}, whose vocab differs. Hint: finback tokenize CORPUS "
+           "--tokenizer {} --out DIR",
+           tokens.string(), model.string());
+}
+
+}  // namespace
+
+void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root, const fs::path& tokenizer_folder) {
   if (init.empty()) return;
   FB_CHECK(fs::exists(init), "train.init: nothing is at {}", init);
   const fs::path folder = fs::weakly_canonical(find_model_folder(init)), run = fs::weakly_canonical(root);
@@ -61,6 +77,7 @@ void check_init(const std::string& init, const ModelConfig& shape, const fs::pat
            "folder of its own",
            root.string(), init);
   check_stored_quantization(folder);
+  check_same_vocab(folder, tokenizer_folder);
   ModelConfig there = load_model_config(folder);
   there.initializer_range = shape.initializer_range;  // weights that are read were not drawn
   const std::optional<ChangedKey> other = first_changed_key(there, shape);

@@ -18,7 +18,8 @@ std::string price_row(const TrainConfig& config);
 void check_before_start(const TrainConfig& config, const ModelConfig& shape, const RowFeed& feed, bool samples);
 
 // train.init of a run that begins in `root`: a model folder whose weights fit `shape`, and none that the run itself would remove.
-void check_init(const std::string& init, const ModelConfig& shape, const std::filesystem::path& root);
+void check_init(const std::string& init, const ModelConfig& shape, const std::filesystem::path& root,
+                const std::filesystem::path& tokenizer_folder = {});
 
 // Throws Error when recipe, model shape or, on the CPU, kernels are not those of the run that saved root/step-<saved.step>, or when its steps so far
 // would have been others in a run of the length that is asked for.

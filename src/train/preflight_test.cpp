@@ -92,6 +92,26 @@ TEST_F(Preflight, WeightsInTheFolderOfTheRunAreRefused) {
   fs::remove_all(other);
 }
 
+// Ids of another tokenizer of the same size would train in silence on what the weights take for other tokens.
+TEST_F(Preflight, TokensOfAnotherVocabAreRefused) {
+  const fs::path model = fs::path(root.string() + "-model"), tokens = fs::path(root.string() + "-tokens");
+  const auto refused = [&](const char* vocab) -> std::string {
+    for (const fs::path& folder : {model, tokens}) fs::create_directories(folder);
+    write_file_atomic(model / "config.json", dump_json(dump_model_config(shape)));
+    write_file_atomic(model / "tokenizer.json", R"({"model": {"vocab": {"a": 0, "b": 1}}})");
+    write_file_atomic(tokens / "tokenizer.json", vocab);
+    try {
+      check_init(model.string(), shape, root, tokens);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refused(R"({"model": {"vocab": {"a": 1, "b": 0}}})").find("vocab differs"), std::string::npos);
+  EXPECT_EQ(refused(R"({"version": "1.0", "model": {"vocab": {"b": 1, "a": 0}}})").find("vocab differs"), std::string::npos);
+  for (const fs::path& folder : {model, tokens}) fs::remove_all(folder);
+}
+
 TEST_F(Preflight, ALongerRunGoesOnWhereItsStepsSoFarWouldBeTheSame) {
   config.train.steps = 100, config.train.batch_tokens = 256, config.schedule.kind = "wsd", config.schedule.warmup_steps = 1;
   config.train.mtp_lambda_late = config.train.mtp_lambda, config.train.bias_update_stop = 1;

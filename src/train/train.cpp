@@ -219,7 +219,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const Json model_keys = resolve_model_keys(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, bool(options.sample));
   const bool goes_on = options.mode == OpenMode::kResume && fs::exists(root) && newest_checkpoint(root).has_value();
-  if (!goes_on) check_init(config.train.init, shape, root);
+  if (!goes_on) check_init(config.train.init, shape, root, feed.tokenizer_folder());
   if (!options.anyway) {
     if (device.is_cpu()) check_training_memory(config, shape);
     check_checkpoint_room(config, shape, root, options.mode);

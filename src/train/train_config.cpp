@@ -1,5 +1,6 @@
 #include "train/train_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -156,6 +157,14 @@ TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pai
   find_paths(config, fs::absolute(file).parent_path());
   if (is_run) name_after_folder(config.run, recipe);
   std::set<std::string> given;
+  // A model that is named on the command line is meant whole: the recipe's own keys would make another of it.
+  const bool names_model = std::any_of(overrides.begin(), overrides.end(), [](const auto& o) { return o.first == "model.config"; });
+  if (names_model && !is_run) {
+    ModelSection none;
+    if (dump_fields(config.model) != dump_fields(none))
+      inform(fmt::format("{}: its [model] section gives way to --model.config", file.string()));
+    config.model = none;
+  }
   for (const auto& [path, text] : overrides) {
     FB_CHECK(given.insert(path).second, "--{}: given twice", path);
     set_field(config, path, path == "data.corpora" ? corpora_of(text) : text);
@@ -214,7 +223,9 @@ Json resolve_model_keys(const TrainConfig& config, int64_t tokenizer_vocab, std:
     json = settable_keys(read_config_json(path), path.string());
   }
   json["model_type"] = json.value("model_type", "deepseek_v3");
-  json["vocab_size"] = tokenizer_vocab;
+  // Weights that are read keep their rows: a padded embedding has more than the tokenizer has tokens.
+  const bool keeps_rows = !config.train.init.empty() && json.contains("vocab_size");
+  json["vocab_size"] = keeps_rows ? std::max(json["vocab_size"].get<int64_t>(), tokenizer_vocab) : tokenizer_vocab;
   if (bos) json["bos_token_id"] = *bos;
   if (eos) json["eos_token_id"] = *eos;
   const Json overrides = dump_fields(section);  // named: items() refers to it

@@ -126,7 +126,7 @@ class TerminalTest(small_run.ProgramTest):
         self.bad(1, "generate", "no/such", "--prompt", "x", "--quiet", says="no/such")
 
     def test_messages_that_cannot_be_written_change_nothing(self):
-        for code, words in ((2, ["nosuchverb"]), (1, ["corpus", "build", "no/such", "--out", "x"]), (0, ["generate", self.model, "--prompt", "Ba", "--max-tokens", 2])):
+        for code, words in ((2, ["nosuchverb"]), (1, ["inspect", "no/such"]), (0, ["generate", self.model, "--prompt", "Ba", "--max-tokens", 2])):
             with open("/dev/full", "w") as full:
                 self.assertEqual(subprocess.run([small_run.FINBACK, *map(str, words)], stdout=subprocess.DEVNULL, stderr=full, check=False).returncode, code, words)
 
