@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
@@ -32,6 +33,7 @@ int cmd_parity(CommandLine words) {
   args.at_most(1);
   if (const auto matrices = args.get("quantize")) {
     if (!args.get("out") || !args.positional().empty()) throw UsageError("finback parity --quantize expects --out and no model");
+    check_output(*args.get("out"), {*matrices});
     write_quantized(*matrices, *args.get("out"));
     fmt::print("{}\n", *args.get("out"));
     return 0;
@@ -50,6 +52,7 @@ int cmd_parity(CommandLine words) {
   FB_CHECK(weights == Precision::kF32 || (device.is_cpu() && !options.gradients), "--weights: expected f32 with --grads or a GPU, got {}",
            precision_name(weights));
   const std::filesystem::path folder = find_model_folder(given);
+  check_output(*out_file, {*ids_file});
   const auto ids = read_parity_ids(*ids_file, load_model_config(folder).vocab_size);
   const auto model = load_model(folder, device, options.gradients);
   if (weights != Precision::kF32) model->store_weights(weights);

@@ -43,6 +43,7 @@ int cmd_plot(CommandLine words) {
     fmt::print("{}", args.has("table") ? evaluations_table(runs) : curves_text(runs, options));
   }
   if (!args.has("svg")) return 0;
+  check_output(*args.get("svg"), {}, "<svg");
   write_file_atomic(*args.get("svg"), curves_svg(runs));
   if (!args.has("json")) fmt::print("{}\n", *args.get("svg"));
   return 0;

@@ -148,6 +148,8 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   const fs::path from = find_model_folder(given);
   std::error_code absent;
   FB_CHECK(!fs::equivalent(from, to, absent), "{}: expected another folder than the one that is read", to.string());
+  const fs::path inside = fs::weakly_canonical(to).lexically_relative(fs::weakly_canonical(from));
+  FB_CHECK(inside.empty() || *inside.begin() == "..", "{}: expected a folder outside {}, which is read", to.string(), from.string());
   Conversion done;
   done.config = load_model_config(from);
   done.weights = weights;

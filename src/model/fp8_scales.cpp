@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "model/safetensors_header.h"
+#include "model/stored_quantization.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -49,8 +50,12 @@ Fp8Layout read_fp8_layout(const fs::path& folder) {
   const fs::path file = folder / "config.json";
   if (!fs::exists(file)) return layout;
   const Json config = read_json(file);
-  const auto found = config.is_object() ? config.find("quantization_config") : config.end();
-  if (!config.is_object() || found == config.end() || found->is_null()) return layout;
+  const std::optional<std::string> fault = quantization_fault(config, file.string());
+  if (!fault) return layout;
+  FB_CHECK(fault->empty(), "{}: {}. Hint: other quantizations are counted by inspect and not read", file.string(), *fault);
+  const char* key =
+      config.contains("quantization_config") && !config["quantization_config"].is_null() ? "quantization_config" : "compression_config";
+  const auto found = config.find(key);
   const Json& quantization = *found;
   const std::string place = file.string() + ": quantization_config";
   const std::string method = json_string(quantization, "quant_method", place).substr(0, 60);
@@ -62,7 +67,7 @@ Fp8Layout read_fp8_layout(const fs::path& folder) {
   const Json& block = json_at(quantization, "weight_block_size", place);
   layout.block_rows = block_side(block, 0, place);
   layout.block_columns = block_side(block, 1, place);
-  layout.ue8m0 = given("scale_fmt") && quantization["scale_fmt"] == "ue8m0";
+  layout.ue8m0 = given("scale_fmt") && (quantization["scale_fmt"] == "ue8m0" || quantization["scale_fmt"] == "UE8M0");
   return layout;
 }
 

@@ -1,10 +1,13 @@
 #include "model/model_config.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <map>
 
 #include "base/edit_distance.h"
 #include "base/fields.h"
+#include "base/notice.h"
 #include "model/config_json.h"
 #include "model/config_keys.h"
 #include "model/generic_keys.h"
@@ -152,9 +155,30 @@ void take_eos_list(Json& json, const std::string& what, ModelConfig& config) {
   *found = first;
 }
 
-// How numbers are stored is read from the weights; the word is only carried on, so any that torch has will do.
-void check_dtype(std::string& dtype, const std::string& what) {
+// torch's name of a type that people also spell in other ways.
+std::string torch_name_of(std::string dtype) {
   if (dtype.starts_with("torch.")) dtype = dtype.substr(6);
+  std::transform(dtype.begin(), dtype.end(), dtype.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  static const std::map<std::string, std::string> names = {
+      {"bf16", "bfloat16"}, {"fp16", "float16"},  {"f16", "float16"},  {"half", "float16"}, {"fp32", "float32"},
+      {"f32", "float32"},   {"float", "float32"}, {"fp64", "float64"}, {"f64", "float64"},  {"double", "float64"}};
+  const auto found = names.find(dtype);
+  return found == names.end() ? dtype : found->second;
+}
+
+// Two words for how numbers are stored; the newer one counts where they differ.
+void settle_dtypes(Json& json, const std::string& what) {
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    if (json.contains(key) && json[key].is_string()) json[key] = torch_name_of(json[key].get<std::string>());
+  }
+  if (!json.contains("dtype") || !json.contains("torch_dtype") || json["dtype"].is_null() || json["torch_dtype"] == json["dtype"]) return;
+  if (!json["torch_dtype"].is_null())
+    notice_once(fmt::format("{}: torch_dtype {} and dtype {}: the second counts", what, shown(json["torch_dtype"]), shown(json["dtype"])));
+  json["torch_dtype"] = json["dtype"];
+}
+
+// How numbers are stored is read from the weights; the word is only carried on, so any that torch has will do.
+void check_dtype(const std::string& dtype, const std::string& what) {
   for (const char* known : {"float32", "bfloat16", "float16", "float64", "auto", "int8", "uint8", "int4", "uint4"}) {
     if (dtype == known) return;
   }
@@ -166,6 +190,7 @@ void check_dtype(std::string& dtype, const std::string& what) {
 ModelConfig read_model_config(const Json& given, const std::string& what) {
   FB_CHECK(given.is_object(), "{}: expected an object, got {}", what, given.type_name());
   Json json = given;
+  settle_dtypes(json, what);
   for (const auto& [name, alias] : aliases()) read_alias(json, what, name, alias);
   ModelConfig config = family_defaults(json, what);
   take_eos_list(json, what, config);

@@ -17,13 +17,14 @@ bool given(const Json& json, const char* key) { return json.contains(key) && !js
 std::string rope_type(const Json& rope, const std::string& place) {
   const char* key = given(rope, "rope_type") ? "rope_type" : "type";
   std::string type = given(rope, key) ? json_string(rope, key, place).substr(0, 60) : "default";
+  if (type == "deepseek_yarn") type = "yarn";
   if (given(rope, "type")) {
-    const std::string other = json_string(rope, "type", place).substr(0, 60);
+    std::string other = json_string(rope, "type", place).substr(0, 60);
+    if (other == "deepseek_yarn") other = "yarn";
     FB_CHECK(other == type, "{}: rope_type and type: expected equal values, got \"{}\" and \"{}\"", place, type, other);
   }
-  if (type == "deepseek_yarn") return "yarn";
   const bool by_one = given(rope, "factor") && rope["factor"].is_number() && rope["factor"] == 1;
-  if ((type == "linear" || type == "dynamic") && by_one) return "default";
+  if ((type == "linear" || type == "dynamic" || type == "llama3") && by_one) return "default";
   FB_CHECK(type == "yarn" || type == "default", "{}: {}: expected yarn or default, got \"{}\"", place, key, type);
   return type;
 }
@@ -87,7 +88,8 @@ void read_default(ConfigKeyReader& reader) {
            "{}: expected a rope_type (yarn) beside factor {}, got none", reader.what, shown(*factor));
   for (const char* name : {"factor", "attention_factor"}) reader.fixed(name, 1);
   std::optional<double> unused;
-  for (const char* name : {"original_max_position_embeddings", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"})
+  for (const char* name :
+       {"original_max_position_embeddings", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor"})
     reader(name, unused, 0, 1e9);
 }
 

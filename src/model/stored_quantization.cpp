@@ -8,6 +8,16 @@
 namespace finback {
 namespace {
 
+// An object that asks for nothing: empty, without a method, or bitsandbytes with both of its switches off.
+bool asks_for_none(const Json& quantization) {
+  const auto off = [&](const char* key) {
+    return !quantization.value(key, Json(false)).is_boolean() || quantization.value(key, Json(false)) == false;
+  };
+  const Json method = quantization.value("quant_method", Json());
+  const bool none = quantization.empty() || (quantization.contains("quant_method") && method.is_null());
+  return none || (method == "bitsandbytes" && quantization.contains("load_in_4bit") && off("load_in_4bit") && off("load_in_8bit"));
+}
+
 std::string fault_of(const Json& quantization) {
   const auto differs = [&](const char* key, const Json& expected) -> std::string {
     const auto found = quantization.find(key);
@@ -15,7 +25,7 @@ std::string fault_of(const Json& quantization) {
     return fmt::format("{}: expected {}, got {}", key, shown(expected), found == quantization.end() ? "none" : shown(*found));
   };
   if (const std::string method = differs("quant_method", "fp8"); !method.empty()) return method;
-  if (quantization.contains("fmt") && quantization["fmt"] != "e4m3") return differs("fmt", "e4m3");
+  if (quantization.contains("fmt") && !quantization["fmt"].is_null() && quantization["fmt"] != "e4m3") return differs("fmt", "e4m3");
   const auto block = quantization.find("weight_block_size");
   const bool sizes = block != quantization.end() && block->is_array() && block->size() == 2 &&
                      std::all_of(block->begin(), block->end(), [](const Json& n) { return n.is_number_integer() && n > 0; });
@@ -30,6 +40,7 @@ std::optional<std::string> quantization_fault(const Json& config, const std::str
     const auto found = config.find(key);
     if (found == config.end() || found->is_null()) continue;
     FB_CHECK(found->is_object(), "{}: {}: expected an object or null, got {}", what, key, shown(*found));
+    if (asks_for_none(*found)) continue;
     const std::string here = fault_of(*found);
     if (!fault || fault->empty()) fault = here.empty() ? "" : fmt::format("{}: {}", key, here);
   }

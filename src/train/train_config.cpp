@@ -149,13 +149,15 @@ void flatten(const Json& value, const std::string& prefix, std::vector<std::pair
 }  // namespace
 
 TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pair<std::string, std::string>>& overrides) {
-  const bool is_run = fs::is_directory(recipe);
-  const fs::path file = is_run ? recipe / "config.toml" : recipe;
+  // RUN/config.toml is RUN, wherever it was moved: its name and place are those of the folder.
+  const bool in_run = recipe.filename() == "config.toml" && fs::exists(fs::absolute(recipe).parent_path() / "attempts.jsonl");
+  const bool is_run = fs::is_directory(recipe) || in_run;
+  const fs::path run = in_run ? fs::absolute(recipe).parent_path() : recipe, file = is_run ? run / "config.toml" : recipe;
   FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: a TOML file as in configs/recipes, or a run folder", file.string());
   TrainConfig config;
   load_fields(config, read_toml(file), file.string());
   find_paths(config, fs::absolute(file).parent_path());
-  if (is_run) name_after_folder(config.run, recipe);
+  if (is_run) name_after_folder(config.run, run);
   std::set<std::string> given;
   // A model that is named on the command line is meant whole: the recipe's own keys would make another of it.
   const bool names_model = std::any_of(overrides.begin(), overrides.end(), [](const auto& o) { return o.first == "model.config"; });
