@@ -69,13 +69,13 @@ void check_same_vocab(const fs::path& model, const fs::path& tokens) {
 void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root, const fs::path& tokenizer_folder) {
   if (init.empty()) return;
   FB_CHECK(fs::exists(init), "train.init: nothing is at {}", init);
-  const fs::path folder = fs::weakly_canonical(find_model_folder(init)), run = fs::weakly_canonical(root);
-  const fs::path inside = folder.lexically_relative(run);
-  const bool below = !inside.empty() && *inside.begin() != ".." && *inside.begin() != ".";
-  FB_CHECK(!below || !is_run_file(inside.begin()->string()),
+  const fs::path inside = fs::weakly_canonical(init).lexically_relative(fs::weakly_canonical(root));
+  const bool below = !inside.empty() && *inside.begin() != "..";
+  FB_CHECK(!below || (*inside.begin() != "." && !is_run_file(inside.begin()->string())),
            "train.init: expected a folder outside {}, got {}, which the new run would remove. Hint: --run.name=NAME gives the new run a "
            "folder of its own",
            root.string(), init);
+  const fs::path folder = find_model_folder(init);
   check_stored_quantization(folder);
   check_same_vocab(folder, tokenizer_folder);
   ModelConfig there = load_model_config(folder);

@@ -260,6 +260,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     write_file_atomic(folder.plan(), dump_json(dump_fields(copy)));
   }
   log.open(folder.log());
+  if (!config.remark.empty()) log.say(config.remark);
   for (const std::string& remark : odd_settings(config, shape, feed.epoch_tokens())) log.say("warning: " + remark);
   write_recipe(folder, config, model_keys);
   summary.step = state.step;

@@ -164,7 +164,7 @@ TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pai
   if (names_model && !is_run) {
     ModelSection none;
     if (dump_fields(config.model) != dump_fields(none))
-      inform(fmt::format("{}: its [model] section gives way to --model.config", file.string()));
+      config.remark = fmt::format("{}: its [model] section gives way to --model.config", file.string());
     config.model = none;
   }
   for (const auto& [path, text] : overrides) {

@@ -215,6 +215,7 @@ struct TrainConfig {
   EvalSection eval;
   CheckpointSection checkpoint;
   BillSection bill;
+  std::string remark;  // what loading chose between, said when the run starts; no key of a recipe
 };
 template <class V>
 void visit_fields(TrainConfig& c, V& v) {
