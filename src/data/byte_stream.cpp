@@ -74,19 +74,16 @@ struct ByteStream::Source {
     return n;
   }
 
-  // Between two members or frames: is there another one? What is none, to the end of the file, is passed over; zeros are padding (tapes and
-  // block devices leave it), anything else is counted. Packed files may be joined end to end.
+  // Between two members or frames: is there another one? Packed files may be joined end to end, and zeros are padding, also between them (tapes
+  // and block devices leave it). What is neither is passed over to the end of the file, and counted.
   bool next_member() {
+    for (fill(1); !rest().empty() && rest().front() == '\0'; fill(1)) take(std::min(rest().find_first_not_of('\0'), rest().size()));
     fill(4);
     if (packing_of(rest()) == packing) return true;
-    uint64_t behind = 0;
-    bool zeros = true;
     for (; !rest().empty(); fill(1)) {
-      zeros = zeros && rest().find_first_not_of('\0') == std::string_view::npos;
-      behind += rest().size();
+      bytes_behind += rest().size();
       take(rest().size());
     }
-    if (!zeros) bytes_behind = behind;
     return false;
   }
 

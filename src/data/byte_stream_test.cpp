@@ -69,6 +69,11 @@ TEST(ByteStream, WhatStandsBehindTheLastMember) {
   for (const bool gzip : {true, false}) {
     const auto pack = [&](const std::string& text) { return gzip ? gzip_member(text) : zstd_frame(text); };
     EXPECT_EQ(unpack(pack("a") + pack("b")).text, "ab");
+    for (const size_t zeros : {1, 3, 512, 3 << 20}) {
+      const Unpacked padded = unpack(pack("a") + std::string(zeros, '\0') + pack("b") + std::string(zeros, '\0'));
+      EXPECT_EQ(padded.text, "ab") << zeros;
+      EXPECT_EQ(padded.behind, 0u);
+    }
     const Unpacked zeros = unpack(pack("text") + std::string(5000, '\0')), trailer = unpack(pack("text") + "a trailer");
     EXPECT_EQ(zeros.text + trailer.text, "texttext");
     EXPECT_EQ(zeros.behind, 0u);

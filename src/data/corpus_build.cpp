@@ -271,9 +271,29 @@ class CorpusBuild {
   std::unordered_set<TextHash, TextHashHash> seen_;
 };
 
+// The output folder must hold no input: building would write over it. An input folder may hold the output, which is left out then.
+void check_not_inside(const CorpusSource& source, const fs::path& out) {
+  std::vector<fs::path> inputs(source.paths.begin(), source.paths.end());
+  if (source.package.empty() && source.paths.empty()) {
+    if (source.files.empty()) inputs.push_back(source.path);
+    for (const std::string& file : source.files) inputs.push_back(fs::path(source.path) / file);
+  }
+  for (const fs::path& input : inputs) {
+    std::error_code none;
+    bool inside = false;
+    for (fs::path place = fs::weakly_canonical(input, none); !inside && !place.empty(); place = place.parent_path()) {
+      inside = fs::equivalent(place, out, none);
+      if (place == place.parent_path()) break;
+    }
+    FB_CHECK(!inside, "--out {}: expected a folder apart from the input, got one that is or holds {}. Hint: --out OTHER_FOLDER",
+             out.string(), input.string());
+  }
+}
+
 }  // namespace
 
 Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report) {
+  for (const CorpusSource& source : recipe.sources) check_not_inside(source, options.out);
   make_directories(options.out);
   return CorpusBuild(recipe, options, report).run();
 }

@@ -206,5 +206,23 @@ TEST_F(FakeDebian, AnOptionalPackageMayBeMissing) {
   EXPECT_NE(failure([&] { build(folder_); }).find("nowhere"), std::string::npos);
 }
 
+TEST(CorpusBuild, NeverWritesIntoItsInput) {
+  const fs::path folder = fresh("corpus_build_inside");
+  make_directories(folder / "a" / "deep");
+  spill(folder / "a" / "deep" / "x.txt", "some text");
+  fs::create_directory_symlink("a", folder / "link");
+  for (const auto& [input, out] : {std::pair("a", "a"), std::pair("a/deep/x.txt", "a"), std::pair("a/deep", "a"), std::pair("link", "a"),
+                                   std::pair("a/deep/x.txt", "link/"), std::pair("a/../a/", "link")}) {
+    ReadReport report;
+    const auto act = [&] { build_corpus(recipe_of_paths({folder / input}, "x", 0), {folder / out, "", false}, report); };
+    EXPECT_NE(failure(act).find("apart from the input"), std::string::npos) << input << " " << out;
+  }
+  EXPECT_EQ(std::distance(fs::recursive_directory_iterator(folder / "a"), {}), 2);
+  ReadReport report;
+  build_corpus(recipe_of_paths({folder / "a"}, "x", 0), {folder / "a" / "out", "", false}, report);  // below the input: left out, as ever
+  build_corpus(recipe_of_paths({folder / "a"}, "x", 0), {folder / "a" / "out", "", false}, report);
+  EXPECT_NE(report.table().find("the output folder"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace finback

@@ -82,11 +82,12 @@ std::vector<SourceFile> source_files(const CorpusSource& source, const fs::path&
     }
   }
   std::sort(files.begin(), files.end(), [](const SourceFile& a, const SourceFile& b) { return a.path < b.path; });
-  const auto same = [&](const SourceFile& a, const SourceFile& b) {
-    if (a.path == b.path) report.left_out("named twice", b.path.string());
-    return a.path == b.path;
-  };
-  files.erase(std::unique(files.begin(), files.end(), same), files.end());
+  FilesSeen seen;
+  std::erase_if(files, [&](const SourceFile& file) {
+    const bool again = !seen.add(file.path);
+    if (again) report.left_out(kNamedTwice, file.path.string());
+    return again;
+  });
   FB_CHECK(!files.empty(), "source {}: expected files that end in {} and fit skip, got none{}", source.name,
            source.suffixes.empty() ? kTextEndings : "one of suffixes", report.why_nothing());
   return files;
@@ -104,7 +105,13 @@ ExtractionCounts extract_documents(const CorpusSource& source, const SourceFile&
     if (const auto reader = open_text(file.path, file.id, rules, file.named, report)) {
       int64_t documents = 0;
       for (Document document; reader->next(document); ++documents) {
+        const int64_t cuts = cutter.cuts();
         cutter.add(document.id, document.part <= 0, document.text);
+        const int64_t parts = 1 + cutter.cuts() - cuts;
+        // The reader says it of files.
+        if (document.part < 0 && parts > 1) {
+          report.changed(cut_into_parts(), fmt::format("{}: {} ({} parts)", file.path.string(), document.id, parts));
+        }
         if (on_progress && (documents % 256 == 0 || document.part >= 0)) on_progress(double(reader->consumed()) / size);
       }
       counts.repaired = reader->repaired();

@@ -195,5 +195,32 @@ TEST(CorpusSource, CountsRepairedPieces) {
   EXPECT_NE(report.table().find("a.txt (1 times)"), std::string::npos);
 }
 
+TEST(CorpusSource, SaysWhichRecordsWereCut) {
+  const fs::path folder = fresh("corpus_source_long");
+  std::string words;
+  while (words.size() < 3 * kPartBytes) words += "some words ";
+  spill(folder / "a.jsonl", "{\"text\": \"short\"}\n{\"text\": \"" + words + "\"}\n{\"text\": \"short too\"}\n");
+  CorpusSource source;
+  source.name = "s";
+  ReadReport report;
+  std::vector<std::string> parts;
+  extract_documents(
+      source, {folder / "a.jsonl", "a.jsonl", true}, [&](Document&& document) { parts.push_back(document.id); }, nullptr, report);
+  EXPECT_GE(parts.size(), 5u);
+  const std::string says =
+      fmt::format("1  {}: {}: a.jsonl:2 ({} parts)", cut_into_parts(), (folder / "a.jsonl").string(), parts.size() - 2);
+  EXPECT_NE(report.table().find(says), std::string::npos) << report.table() << says;
+}
+
+TEST(CorpusSource, AFileThatIsNamedByTwoNamesIsOne) {
+  const fs::path folder = fresh("corpus_source_twice");
+  spill(folder / "a.txt", "text");
+  fs::create_symlink("a.txt", folder / "b.txt");
+  CorpusSource source;
+  source.name = "s";
+  source.paths = {folder / "a.txt", folder / "b.txt", folder};
+  EXPECT_EQ(extract(source, "").size(), 1u);
+}
+
 }  // namespace
 }  // namespace finback

@@ -82,6 +82,7 @@ void DocumentCutter::append(std::string_view text) {
     const size_t bytes = cut_place(document_, kPartBytes / 2, kPartBytes);
     give(id_, std::string_view(document_).substr(0, bytes), ++part_);
     document_.erase(0, bytes);
+    ++cuts_;
   }
 }
 

@@ -21,6 +21,7 @@ class DocumentCutter {
 
   int64_t pieces() const { return pieces_; }
   int64_t dropped_lines() const { return dropped_lines_; }
+  int64_t cuts() const { return cuts_; }  // made because a document was longer than kPartBytes
 
  private:
   bool by_lines() const;
@@ -36,7 +37,7 @@ class DocumentCutter {
   std::string id_, line_;  // of the piece; a line of it that has not ended
   std::string document_;   // what stands in the document so far
   std::string joined_, joined_id_;
-  int64_t pieces_ = 0, dropped_lines_ = 0;
+  int64_t pieces_ = 0, dropped_lines_ = 0, cuts_ = 0;
   int64_t number_ = 0;  // of the document in its piece
   int64_t part_ = -1;   // of the document, when it is a long one
   bool in_piece_ = false, first_line_ = false;

@@ -122,7 +122,7 @@ bool read_text_or_skip(std::string_view& rest, std::string& out, bool& repaired,
 
 struct FieldsSeen {
   std::string names, text_problem;
-  bool text = false, messages = false;
+  bool text = false, text_twice = false, messages = false;
 };
 
 // One "key": value. False where the line is broken.
@@ -136,6 +136,7 @@ bool read_field(std::string_view& rest, JsonRecord& record, FieldsSeen& seen) {
   if (seen.names.size() < 60) seen.names += (seen.names.empty() ? "" : ", ") + key.substr(0, 20);
   const char first = rest.front();
   if (key == "text") {
+    seen.text_twice = seen.text_twice || seen.text;
     seen.text = true;
     record.repaired = false;
     if (!read_text_or_skip(rest, record.text, record.repaired, is_text)) return false;
@@ -203,6 +204,11 @@ JsonRecord read_json_record(std::string_view line) {
   FieldsSeen seen;
   record.problem = read_fields(line, record, seen);
   if (!record.problem.empty()) return record;
+  record.object = true;
+  if (seen.text_twice) {  // readers differ in which one they take
+    record.problem = "two fields \"text\"";
+    return record;
+  }
   record.chat = seen.messages && (!seen.text || !seen.text_problem.empty());
   record.empty = seen.text && seen.text_problem.empty() && record.text.find_first_not_of(" \t\r\n") == std::string::npos;
   if (record.chat) {

@@ -11,6 +11,7 @@ struct JsonRecord {
   bool repaired = false;         // half of a surrogate pair became U+FFFD, or a bare control character stood in the text
   bool chat = false;             // no text but a list of messages
   bool empty = false;            // a text that holds nothing but blanks
+  bool object = false;           // the line is one JSON object, whatever it holds
   std::string problem;           // why there is no text to use; empty when there is
 };
 

@@ -54,6 +54,7 @@ TEST(JsonRecord, ALineWithoutTextHasOneReason) {
                                                        {"{\"text\": 3}", "its text is a number"},
                                                        {"{\"text\": [\"a\"]}", "its text is a list"},
                                                        {"{\"text\": \" \\n\"}", "its text is empty"},
+                                                       {"{\"text\": \"a\", \"id\": 1, \"text\": \"b\"}", "two fields \"text\""},
                                                        {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", "a chat"}};
   for (const auto& [line, says] : cases) {
     const JsonRecord record = read_json_record(line);

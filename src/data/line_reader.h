@@ -4,6 +4,8 @@
 #include <deque>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "data/text_stream.h"
 
@@ -12,6 +14,9 @@ namespace finback {
 class LineReader {
  public:
   explicit LineReader(const std::filesystem::path& path, const TextRules& rules = {}) : stream_(path, rules) {}
+  // Of a stream that has given `read` already, with U+FFFD at `repaired` for bytes that were no text.
+  LineReader(TextStream&& stream, std::string read, const std::vector<size_t>& repaired)
+      : stream_(std::move(stream)), buffer_(std::move(read)), repairs_(repaired.begin(), repaired.end()) {}
   // The next line without its newline; false at the end.
   bool next(std::string& line);
   int64_t line_number() const { return line_number_; }  // of the line given last, from 1

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/status_line.h"
 
 namespace finback {
 namespace {
@@ -12,9 +13,19 @@ namespace {
 constexpr size_t kPlacesKept = 100, kPlacesShown = 5, kBadNamed = 3;
 constexpr int64_t kHopeless = 1000;  // so many bad records, and most of all so far: what is read is something else
 
+// Names of files may hold anything: control bytes would reach the terminal, or break the table's lines.
+std::string without_controls(const std::string& place) {
+  std::string shown;
+  for (const char c : place) {
+    const uint8_t b = uint8_t(c);
+    shown += b < 0x20 || b == 0x7F ? fmt::format("\\x{:02x}", b) : std::string(1, c);
+  }
+  return shown;
+}
+
 std::string joined(const std::vector<std::string>& places, size_t shown, int64_t count) {
   std::string text;
-  for (size_t i = 0; i < std::min(places.size(), shown); ++i) text += (i ? ", " : "") + places[i];
+  for (size_t i = 0; i < std::min(places.size(), shown); ++i) text += (i ? ", " : "") + without_controls(places[i]);
   const int64_t more = count - int64_t(std::min(places.size(), shown));
   return more > 0 ? text + fmt::format(" and {} more", more) : text;
 }
@@ -51,7 +62,7 @@ void ReadReport::note(const char* fate, const std::string& why, const std::strin
 void ReadReport::left_out(const std::string& why, const std::string& where) { note("left out", why, where); }
 
 void ReadReport::repaired(const std::string& what, const std::string& where) {
-  FB_CHECK(!strict(), "{}: {}, and --strict bears no repair. Hint: mend the file, or leave --strict out", where, what);
+  FB_CHECK(!strict(), "{}: {}, and --strict bears no repair. Hint: mend the file, or leave --strict out", without_controls(where), what);
   note("repaired", what, where);
 }
 
@@ -66,7 +77,8 @@ void ReadReport::bad_record(bool left_out, const std::string& why, const std::st
 }
 
 void ReadReport::fail() const {
-  if (strict()) FB_FAIL("{}. Hint: without --strict a record like this is left out or repaired, and counted", first_bad_.front());
+  if (strict())
+    FB_FAIL("{}. Hint: without --strict a record like this is left out or repaired, and counted", without_controls(first_bad_.front()));
   const std::string borne = limit_.share > 0 ? fmt::format("{:g} % of {} records, at least {}", 100 * limit_.share, records_, limit_.count)
                                              : fmt::format("{}", limit_.count);
   FB_FAIL("expected at most {} bad records, got {}: {}{}. Hint: --max-bad N or P% bears more", borne, bad_,
@@ -79,21 +91,27 @@ void ReadReport::check() const {
 }
 
 std::string ReadReport::table() const {
+  std::string read = quiet() ? "" : read_line();
+  for (const Note& note : notes_) {
+    if (quiet() && note.fate == "changed") continue;
+    read += fmt::format("{:<9} {:>8}  {}: {}\n", note.fate, note.count, without_controls(note.why),
+                        joined(note.places, kPlacesShown, note.count));
+  }
+  return read;
+}
+
+std::string ReadReport::read_line() const {
   std::string read =
       fmt::format("{:<9} {:>8}  file{}, {:.2f} MB as stored", "read", files_, files_ == 1 ? "" : "s", double(stored_bytes_) / 1e6);
   if (records_ > 0) read += fmt::format(", {} records", records_);
-  read += fmt::format(", {:.2f} MB of text\n", double(text_bytes_) / 1e6);
-  for (const Note& note : notes_) {
-    read += fmt::format("{:<9} {:>8}  {}: {}\n", note.fate, note.count, note.why, joined(note.places, kPlacesShown, note.count));
-  }
-  return read;
+  return read + fmt::format(", {:.2f} MB of text\n", double(text_bytes_) / 1e6);
 }
 
 std::string ReadReport::why_nothing() const {
   std::string reasons;
   for (const Note& note : notes_) {
     if (note.fate == "left out" && reasons.size() < 200)
-      reasons += fmt::format("{}{} x {}", reasons.empty() ? "" : "; ", note.count, note.why);
+      reasons += fmt::format("{}{} x {}", reasons.empty() ? "" : "; ", note.count, without_controls(note.why));
   }
   return reasons.empty() ? "" : " (left out: " + reasons + ")";
 }

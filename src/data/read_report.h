@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/files_seen.h"
 
 namespace finback {
 
@@ -19,6 +20,8 @@ struct BadLimit {
 // "25" is a number of records, "2%" a share of them, "0" none. Throws Error for anything else.
 BadLimit parse_bad_limit(const std::string& text);
 
+inline constexpr const char* kNamedTwice = "named twice: another input is or holds the same file";
+
 class ReadReport {
  public:
   explicit ReadReport(BadLimit limit = {}) : limit_(limit) {}
@@ -26,6 +29,8 @@ class ReadReport {
   void file_read(uint64_t stored_bytes);
   void text_read(uint64_t bytes) { text_bytes_ += int64_t(bytes); }
   void record_read() { ++records_; }
+  // False where this command has read the file already, by whatever name.
+  bool is_new(const std::filesystem::path& file) { return files_seen_.add(file); }
   // where: a path, or a path and a line.
   void left_out(const std::string& why, const std::string& where);
   void repaired(const std::string& what, const std::string& where);
@@ -43,7 +48,8 @@ class ReadReport {
   bool nothing_to_say() const { return notes_.empty(); }
   // " (left out: 20 x a chat ...)" for the error that nothing is left; empty when nothing was left out.
   std::string why_nothing() const;
-  // "read", then a line for each thing that was left out, repaired or changed, and why, with its first places.
+  // "read", then a line for each thing that was left out, repaired or changed, and why, with its first places. With --quiet only what was left out
+  // or repaired.
   std::string table() const;
   Json json() const;
 
@@ -53,6 +59,7 @@ class ReadReport {
     int64_t count = 0;
     std::vector<std::string> places;  // the first ones
   };
+  std::string read_line() const;
   void note(const char* fate, const std::string& why, const std::string& where);
   [[noreturn]] void fail() const;
   BadLimit limit_;
@@ -60,6 +67,7 @@ class ReadReport {
   std::map<std::pair<std::string, std::string>, size_t> index_;
   int64_t files_ = 0, stored_bytes_ = 0, text_bytes_ = 0, records_ = 0, bad_ = 0;
   std::vector<std::string> first_bad_;
+  FilesSeen files_seen_;
   std::pair<std::string, std::string> shown_as_;
 };
 

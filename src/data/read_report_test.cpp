@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/status_line.h"
 #include "data/test_folder.h"
 
 namespace finback {
@@ -50,6 +51,26 @@ TEST(ReadReport, TableAndJsonHaveEveryReasonOnce) {
   EXPECT_EQ(report.json().at("left_out").at(0).at("count"), 2);
   EXPECT_EQ(report.json().at("repaired").at(0).at("first").at(0), "c");
   EXPECT_FALSE(report.nothing_to_say());
+}
+
+TEST(ReadReport, QuietLeavesWhatIsAWarning) {
+  ReadReport report;
+  report.file_read(10);
+  report.left_out("hidden", "a");
+  report.changed("line ends", "b");
+  report.repaired("bytes", "c");
+  set_quiet(true);
+  const std::string table = report.table();
+  set_quiet(false);
+  EXPECT_EQ(table, "left out         1  hidden: a\nrepaired         1  bytes: c\n");
+}
+
+TEST(ReadReport, ControlBytesOfNamesAreEscaped) {
+  ReadReport report(parse_bad_limit("0"));
+  report.left_out("ending .\x07 is not taken", "\x1b[31mred\nfile\x7f é");
+  EXPECT_NE(report.table().find("ending .\\x07 is not taken: \\x1b[31mred\\x0afile\\x7f é\n"), std::string::npos) << report.table();
+  EXPECT_NE(failure([&] { report.bad_record(true, "empty", "\x1b.jsonl"); }).find("\\x1b.jsonl"), std::string::npos);
+  EXPECT_NE(report.why_nothing().find("\\x07"), std::string::npos);
 }
 
 }  // namespace

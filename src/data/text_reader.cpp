@@ -1,7 +1,9 @@
 #include "data/text_reader.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "data/json_record.h"
@@ -23,20 +25,58 @@ TextRules rules_of(bool corpus) {
   return rules;
 }
 
-// Named .json: records a line, as many data sets have it, or one JSON text, which is no document. Told apart by the first line.
-bool begins_with_record(const fs::path& path) {
-  if (inner_ending(path) != ".json") return false;
-  LineReader lines(path);
-  std::string line;
-  while (lines.next(line) && line.find_first_not_of(" \t\r") == std::string::npos) {
+// A stream and what it has given so far.
+struct FileStart {
+  TextStream stream;
+  std::string text = {}, block = {};
+  std::vector<size_t> repaired = {};
+  bool ended = false;
+
+  bool more() {
+    ended = ended || !stream.read(block);
+    if (ended) return false;
+    for (const size_t place : stream.repaired()) repaired.push_back(text.size() + place);
+    text.append(block);
+    return true;
   }
-  const size_t first = line.find_first_not_of(" \t\r");
-  const bool json = lines.too_long() || (first != std::string::npos && (line[first] == '{' || line[first] == '['));
-  if (!json) return false;
-  const JsonRecord record = read_json_record(line);
-  if (record.problem.empty() || record.chat) return true;
-  throw NoTextError(path.string(), "one JSON text, or JSON without \"text\" in its first line",
-                    ". Hint: make JSON Lines of it, {\"text\": ...} a line (jq -c '.[]')");
+
+  // The line from `at` on that is not blank, if it begins as a JSON object (or list, in a .json); else empty. `at` moves behind it. Reads as far as that takes: a
+  // record may be long, and what is no JSON is known by its first byte.
+  std::string_view json_line(size_t& at) {
+    size_t first;
+    while ((first = text.find_first_not_of(" \t\r\n", at)) == std::string::npos) {
+      if (!more()) return {};
+    }
+    const bool list = text[first] == '[' && inner_ending(stream.path()) == ".json";
+    if (text[first] != '{' && !list) return {};
+    size_t end = first;
+    while ((end = text.find('\n', end)) == std::string::npos) {
+      end = text.size();
+      if (end - first > LineReader::kLongestLine || !more()) break;
+    }
+    end = std::min(end, text.size());
+    at = end;
+    return std::string_view(text).substr(first, end - first);
+  }
+};
+
+// Whatever the file is called: its first line is a JSON object, and so is its second one, as far as its first byte says, or there is none. Throws for
+// a .json of another form, which is no document.
+bool begins_with_records(FileStart& start) {
+  const fs::path& path = start.stream.path();
+  size_t at = 0;
+  const std::string_view line = start.json_line(at);
+  if (line.empty()) return false;
+  const JsonRecord first = read_json_record(line);
+  const bool usable = first.problem.empty() || first.chat;
+  if (inner_ending(path) == ".json" && !usable) {
+    throw NoTextError(path.string(), "one JSON text, or JSON without \"text\" in its first line",
+                      ". Hint: make JSON Lines of it, {\"text\": ...} a line (jq -c '.[]')");
+  }
+  if (!first.object) return false;
+  const std::string_view second = start.json_line(at);
+  const bool alone = second.empty() && start.text.find_first_not_of(" \t\r\n", at) == std::string::npos;
+  return alone || second.starts_with('{');
 }
 
 }  // namespace
@@ -44,6 +84,8 @@ bool begins_with_record(const fs::path& path) {
 std::string document_name(const Document& document) {
   return document.part < 0 ? document.id : fmt::format("{}/{:04}", document.id, document.part);
 }
+
+std::string cut_into_parts() { return fmt::format("cut into parts of at most {} MiB", kPartBytes >> 20); }
 
 size_t cut_place(std::string_view text, size_t earliest, size_t at) {
   for (const std::string_view mark : {"\n\n", "\n", " "}) {
@@ -61,10 +103,15 @@ size_t cut_place(std::string_view text, size_t earliest, size_t at) {
 
 TextFileReader::TextFileReader(const fs::path& path, std::string id, const TextRules& rules, ReadReport& report)
     : path_(path), id_(std::move(id)), report_(report), rules_(rules) {
-  if (has_record_ending(path) || begins_with_record(path)) {
-    lines_.emplace(path, rules);
+  FileStart start{TextStream(path, rules)};
+  const bool named_records = has_record_ending(path);
+  if (named_records || begins_with_records(start)) {
+    lines_.emplace(std::move(start.stream), std::move(start.text), start.repaired);
+    if (!named_records) report_.changed("read as records, a JSON object a line", path.string());
   } else {
-    stream_.emplace(path, rules);
+    stream_.emplace(std::move(start.stream));
+    buffer_ = std::move(start.text);
+    ended_ = start.ended;
   }
 }
 
@@ -144,8 +191,7 @@ void TextFileReader::close(const TextStream& stream) {
   }
   if (changes.marks > 0) report_.changed("byte order mark (U+FEFF) taken out", file);
   if (changes.crlf > 0) report_.changed("line ends CRLF or CR, now LF", fmt::format("{} ({} lines)", file, changes.crlf));
-  if (!lines_ && part_ >= 0)
-    report_.changed(fmt::format("cut into parts of at most {} MiB", kPartBytes >> 20), fmt::format("{} ({} parts)", file, part_ + 1));
+  if (!lines_ && part_ >= 0) report_.changed(cut_into_parts(), fmt::format("{} ({} parts)", file, part_ + 1));
 }
 
 std::unique_ptr<TextFileReader> open_text(const fs::path& path, const std::string& id, const TextRules& rules, bool named,
@@ -173,6 +219,11 @@ TextReader::TextReader(const fs::path& path, ReadReport& report, const std::stri
   } else {
     files_ = {path};
   }
+  std::erase_if(files_, [&](const fs::path& file) {
+    const bool again = !report.is_new(file);
+    if (again) report.left_out(kNamedTwice, file.string());
+    return again;
+  });
   for (const fs::path& file : files_) total_bytes_ += stored_size(file);
 }
 

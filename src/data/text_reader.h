@@ -29,6 +29,7 @@ using DocumentSink = std::function<void(Document&&)>;
 std::string document_name(const Document& document);  // its id, and behind a slash the number of the part
 
 constexpr size_t kPartBytes = size_t(1) << 20;
+std::string cut_into_parts();  // what a report says of a long document
 
 // Where to cut a text near `at`: behind the last blank line from `earliest` to `at`, else line, else blank, else at a whole character. More than 0.
 // REQUIRES: earliest < at <= text.size(), text is valid UTF-8.

@@ -131,5 +131,60 @@ TEST(TextReader, HostileFilesGiveOneLineWithTheirPlace) {
   EXPECT_NE(failure_of(fresh("text_reader_nothing")), "");
 }
 
+// What is read of one file with this name and content, and what the report says.
+std::pair<std::vector<std::string>, std::string> read_named(const std::string& name, const std::string& content) {
+  const fs::path path = fresh("text_reader_named") / name;
+  spill(path, content);
+  ReadReport report;
+  TextReader reader(path, report);
+  std::vector<std::string> texts;
+  for (Document document; reader.next(document);) texts.push_back(document.text);
+  return {texts, report.table()};
+}
+
+TEST(TextReader, RecordsAreRecordsUnderAnyName) {
+  const std::string longer(3 << 20, 'x');
+  const std::string rows = "\n{\"text\": \"" + longer + "\"}\n{\"text\": \"two\", \"id\": 3}\n{broken\n";
+  const std::string chats = "{\"messages\": []}\n{\"messages\": []}\n";
+  for (const char* name : {"x.txt", "data", "part-00000", "x.md", "x.log", "x.jl", "x.jsonlines", "x.jsonl.bak", "x.json"}) {
+    const auto [texts, table] = read_named(name, rows);
+    EXPECT_EQ(texts, (std::vector<std::string>{longer, "two"})) << name;
+    EXPECT_NE(table.find("read as records"), std::string::npos) << table;
+    EXPECT_NE(table.find("line 4"), std::string::npos) << table;
+    EXPECT_NE(read_named(name, chats).second.find("2  a chat"), std::string::npos) << name;
+  }
+  EXPECT_EQ(read_named("x.jsonl", rows).second.find("read as records"), std::string::npos);
+  EXPECT_EQ(read_named("one.txt", "{\"text\": \"one\"}").first, (std::vector<std::string>{"one"}));
+  EXPECT_EQ(read_named("utf16.txt", std::string("{\0\"\0t\0e\0x\0t\0\"\0:\0\"\0a\0\"\0}\0\n\0", 26)).first,
+            (std::vector<std::string>{"a"}));
+  for (const std::string text : {"{\"text\": \"quoted\"}\nis a record.\n", "{\n  \"a\": 1\n}\n", "{{template}}\n{{template}}\n",
+                                 "[1]\n[2]\n", "{}x", "A word\n{\"text\": \"a\"}\n{\"text\": \"b\"}\n", "\n \n"}) {
+    EXPECT_EQ(read_named("prose.txt", text).first, (std::vector<std::string>{text})) << "no records";
+  }
+}
+
+TEST(TextReader, RecordsOfAnyNameKeepTheirRepairs) {
+  const auto [texts, table] = read_named("x.txt", "{\"text\": \"one\"}\n{\"text\": \"a\xff\"}\n{\"text\": \"\xc3\xa9\"}\n");
+  EXPECT_EQ(texts, (std::vector<std::string>{"one", "a\uFFFD", "é"}));
+  EXPECT_NE(table.find("x.txt: line 2"), std::string::npos) << table;
+  EXPECT_NE(table.find("repaired         1"), std::string::npos) << table;
+}
+
+TEST(TextReader, AFileIsReadOnceByACommand) {
+  const fs::path folder = fresh("text_reader_once");
+  spill(folder / "a.txt", "one");
+  spill(folder / "b.txt", "two");
+  fs::create_symlink(folder / "a.txt", fs::path(testing::TempDir()) / "text_reader_once" / "c.txt");
+  ReadReport report;
+  std::string all;
+  for (const fs::path& input : {folder, folder / "a.txt", folder / "." / "b.txt", folder / "c.txt", folder}) {
+    TextReader reader(input, report);
+    for (Document document; reader.next(document);) all += document.text + ";";
+    EXPECT_EQ(reader.consumed_bytes(), reader.total_bytes());
+  }
+  EXPECT_EQ(all, "one;two;");
+  EXPECT_NE(report.table().find("5  named twice"), std::string::npos) << report.table();
+}
+
 }  // namespace
 }  // namespace finback
