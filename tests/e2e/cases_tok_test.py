@@ -188,6 +188,20 @@ class TokenizerCases(small_run.ProgramTest):
         self.assertEqual(self.spelled(model, "--prompt", "", "--stop", "cd", "--stop", "ef"), "ab\n")
         self.assertEqual(self.spelled(model, "--prompt", "", "--stop", "ef", "--stop", "cd"), "ab\n")
 
+    def test_flags_of_another_mode_are_errors(self):
+        model, config = self.model("plain"), "configs/models/v3/config.json"
+        for mode, flags in (("encode", ["--vocab-size=9", "--out=x", "--max-bad=1", "--strict", "--skip-special", "--json"]),
+                            ("decode", ["--add-special", "--as-text", "--json"]), ("bench", ["--jsonl", "--out=x"]),
+                            ("train", ["--as-text", "--skip-special", "--jsonl"])):
+            for flag in flags:
+                with self.subTest(mode=mode, flag=flag):
+                    self.bad(2, "tokenizer", mode, model, flag, says=[flag.split("=")[0] + " belongs to tokenizer", "tokenizer " + mode], input="")
+        for words in (["bill", "--serve", "x.json", "--final", "x"], ["parity", "--quantize", "x", "--out", "y", "--grads"],
+                      ["parity", model, "--ids", "x", "--out", "y", "--mtp-lambda", 1], ["plot", "x", "--json", "--width", 80],
+                      ["plan", config, "--serve", "--cache-gb", 1], ["plan", config, "--serve", "--gpus", 8, "--group", 8]):
+            with self.subTest(words=words):
+                self.bad(2, *words, says="--")
+
     def reports(self):
         model = self.model("plain")
         return [["--help"], *[[verb, "--help"] for verb in VERBS], ["inspect", model], ["inspect", model, "--json"],
