@@ -15,7 +15,7 @@ struct FlagHelp {
   std::string name, value_name, help;
   bool developer = false;   // for tests and developers: --help-all alone shows it
   bool repeatable = false;  // may be given several times
-  std::vector<std::string> modes;  // of a verb that does several things: those in which it has an effect; empty: all
+  std::vector<std::string> modes = {};  // of a verb that does several things: those in which it has an effect; empty: all
 };
 // What a verb takes.
 struct VerbFlags {

@@ -72,7 +72,7 @@ void print_text(std::string_view text) {
     const bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
     shown += terminal && control ? "\uFFFD" : std::string(1, c);
   }
-  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  write_stdout(shown);
   flush_stdout();
 }
 

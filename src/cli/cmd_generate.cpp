@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <iostream>
-#include <iterator>
 #include <utility>
 
 #include "base/notice.h"
@@ -103,7 +101,7 @@ Asked read_flags(const Args& args, const fs::path& folder) {
 // The text to continue.
 std::string prompt_text(const Args& args) {
   if (args.has("ids") || args.has("prompt")) return args.get_or("prompt", "");
-  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  std::string text = read_stdin();
   if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));  // echo and editors end a text with one
   return text;
 }
@@ -128,7 +126,7 @@ std::vector<int32_t> prompt_ids(const Args& args, Asked& asked, const std::strin
 }
 
 void print_piece(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write_stdout(text);
   flush_stdout();
 }
 

@@ -2,8 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
-#include <iterator>
+#include <sstream>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -13,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/bench_tokenizer.h"
 #include "cli/reading_flags.h"
+#include "cli/standard_streams.h"
 #include "cli/verbs.h"
 #include "data/json_record.h"
 #include "data/text_reader.h"
@@ -28,16 +28,14 @@ void print_ids(const std::vector<int32_t>& ids, const char* separator, const cha
   for (size_t i = 0; i < ids.size(); ++i) line += (i ? separator : "") + std::to_string(ids[i]);
   line += close;
   line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stdout);
+  write_stdout(line);
 }
-
-std::string read_input() { return std::string(std::istreambuf_iterator<char>(std::cin), {}); }
 
 // Calls use(line, where) for every line of standard input that is not blank.
 template <class Use>
 void for_each_line(const Use& use) {
   std::string line;
-  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+  for (int64_t number = 1; read_stdin_line(line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     use(std::string_view(line).substr(line.find_first_not_of(" \t\r")), fmt::format("line {} of standard input", number));
   }
@@ -60,7 +58,7 @@ void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
   const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
-  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), options), " ", "", "");
+  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_stdin(), options), " ", "", "");
   for_each_line([&](std::string_view line, const std::string& where) {
     std::string text;
     bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
@@ -74,8 +72,8 @@ void encode(const Args& args) {
 // Ids on standard input, apart by anything that is not a digit.
 std::vector<int32_t> read_ids() {
   std::vector<int32_t> ids;
-  std::string word;
-  while (std::cin >> word) {
+  std::istringstream words(read_stdin());
+  for (std::string word; words >> word;) {
     const bool fine = word.size() <= 9 && word.find_first_not_of("0123456789") == std::string::npos;
     FB_CHECK(fine, "standard input: expected token ids apart by blanks, got \"{}\"", word.substr(0, 40));
     ids.push_back(std::stoi(word));
@@ -97,7 +95,7 @@ void decode(const Args& args) {
     const std::vector<int32_t> ids = read_ids();
     check_ids(ids, tokenizer, "standard input");
     const std::string text = tokenizer.decode(ids, skip);
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    write_stdout(text);
     return;
   }
   for_each_line([&](std::string_view line, const std::string& where) {

@@ -226,6 +226,21 @@ class TokenizerCases(small_run.ProgramTest):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("cannot write", done.stderr)
 
+    def test_input_that_cannot_be_read_is_an_error(self):
+        model = self.model("plain")
+        for words in (["generate", model], ["generate", model, "--chat"], ["chat", model, "--chat-format", "v3"], ["tokenizer", "encode", model],
+                      ["tokenizer", "encode", model, "--jsonl"], ["tokenizer", "decode", model]):
+            for redirect, reason in (("</", "Is a directory"), ("<&-", "Bad file descriptor")):
+                with self.subTest(words=words, redirect=redirect):
+                    done = subprocess.run(["bash", "-c", f'exec "$@" {redirect}', "x", small_run.FINBACK, *words], capture_output=True, encoding="utf-8")
+                    self.assertEqual((done.returncode, done.stderr), (1, f"finback: standard input: cannot read: {reason}\n"))
+
+    def test_a_full_disk_is_named_under_much_output_too(self):
+        for count in (10, 100000):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = run_bytes("tokenizer", "decode", self.model("plain"), input="3 " * count, stdout=full)
+            self.assertEqual((done.returncode, done.stderr), (1, "finback: standard output: cannot write: No space left on device\n"))
+
     def test_output_files_that_cannot_be_written_are_errors(self):
         self.bad_usage("/dev/full")
         self.bad_usage(os.path.join(small_run.work_folder(), "no", "such", "folder.json"))
