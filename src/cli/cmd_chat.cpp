@@ -11,6 +11,7 @@
 #include "cli/line_editor.h"
 #include "cli/model_flags.h"
 #include "cli/standard_streams.h"
+#include "cli/typed_text.h"
 #include "cli/verbs.h"
 #include "generate/chat_session.h"
 #include "generate/text_model.h"
@@ -103,7 +104,7 @@ class ChatLoop {
         note("Ctrl-D or /exit leaves");
         continue;
       }
-      take(text);
+      take(typed_text(text, editor_.interactive() ? "the message" : "standard input"));
       if (signals_ && signals_->leaving()) return 128 + signals_->leaving();
     }
     return editor_.interactive() || !failed_ ? 0 : 1;
@@ -196,7 +197,7 @@ int run_chat(const Args& args) {
   const ChatTemplate found = read_chat_template(folder);
   ChatOptions options;
   options.format = format_of(args, found, folder);
-  options.system = args.get_or("system", "");
+  options.system = typed_text(args.get_or("system", ""), "--system");
   const GenerationConfig defaults = read_generation_config(folder);
   options.sampling = sampling_of(args, defaults.sampling);
   const int64_t limit = load_model_config(folder).max_position_embeddings;

@@ -13,6 +13,7 @@
 #include "cli/bench_tokenizer.h"
 #include "cli/reading_flags.h"
 #include "cli/standard_streams.h"
+#include "cli/typed_text.h"
 #include "cli/verbs.h"
 #include "data/json_record.h"
 #include "data/text_reader.h"
@@ -58,9 +59,11 @@ void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
   const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
-  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_stdin(), options), " ", "", "");
-  for_each_line([&](std::string_view line, const std::string& where) {
+  if (!args.has("jsonl")) return print_ids(tokenizer.encode(typed_text(read_stdin(), "standard input"), options), " ", "", "");
+  for_each_line([&](std::string_view given, const std::string& where) {
     std::string text;
+    const std::string typed = typed_text(std::string(given), where);
+    std::string_view line = typed;
     bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
     const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
     FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());

@@ -202,6 +202,21 @@ class TokenizerCases(small_run.ProgramTest):
             with self.subTest(words=words):
                 self.bad(2, *words, says="--")
 
+    def test_flags_of_sampling_without_effect_are_named(self):
+        model = self.model("plain")
+        self.bad(2, "generate", model, "--prompt", "", "--stop", "", says="--stop")
+        done = self.good("generate", model, "--prompt", "", "--temperature", 0, "--top-p", 0.9, "--seed", 3)
+        self.assertEqual(done.stderr.count("--top-p, --seed without effect\n"), 1, done.stderr)
+        self.assertNotIn("without effect", self.good("generate", model, "--prompt", "", "--temperature", 1, "--seed", 3).stderr)
+
+    def test_typed_bytes_that_are_no_text_are_named(self):
+        model, typed = self.model("plain"), b"gr\xfc\xdf\n"
+        for words in (["generate", model, "--temperature", "0"], ["generate", model, "--temperature", "0", "--prompt", typed[:-1]], ["tokenizer", "encode", model],
+                      ["generate", model, "--chat", "--system", typed[:-1]], ["chat", model, "--chat-format", "v3"]):
+            with self.subTest(words=words):
+                done = subprocess.run([small_run.FINBACK, *words], input=b"x" if typed[:-1] in words else typed, capture_output=True)
+                self.assertEqual((done.returncode, done.stderr.count(b"not UTF-8 are read as U+FFFD, the first at byte 3\n")), (0, 1), done.stderr)
+
     def reports(self):
         model = self.model("plain")
         return [["--help"], *[[verb, "--help"] for verb in VERBS], ["inspect", model], ["inspect", model, "--json"],
