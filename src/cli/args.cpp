@@ -1,5 +1,7 @@
 #include "cli/args.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -45,6 +47,11 @@ Args& Args::toggle(const std::string& name, const std::string& help) { return fl
 
 Args& Args::developer() {
   declared_.back().developer = true;
+  return *this;
+}
+
+Args& Args::only_of(std::vector<std::string> modes) {
+  declared_.back().modes = std::move(modes);
   return *this;
 }
 
@@ -156,6 +163,16 @@ const std::string& Args::required(size_t index, const std::string& what) const {
   if (index >= positional_.size()) throw UsageError(fmt::format("expected {}. Usage: finback {}", what, usage_));
   if (positional_[index].empty()) throw UsageError(fmt::format("expected {}, got an empty word. Usage: finback {}", what, usage_));
   return positional_[index];
+}
+
+void Args::check_mode(const std::string& mode) const {
+  for (const auto& [name, value] : given_) {
+    const Declared* declared = find(name);
+    if (!declared || declared->modes.empty() || std::find(declared->modes.begin(), declared->modes.end(), mode) != declared->modes.end())
+      continue;
+    throw UsageError(
+        fmt::format("--{0} belongs to {1} {2}: it has no effect with {1} {3}", name, verb(), fmt::join(declared->modes, " and "), mode));
+  }
 }
 
 void Args::at_most(size_t count) const {

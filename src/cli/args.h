@@ -15,6 +15,7 @@ struct FlagHelp {
   std::string name, value_name, help;
   bool developer = false;   // for tests and developers: --help-all alone shows it
   bool repeatable = false;  // may be given several times
+  std::vector<std::string> modes = {};  // of a verb that does several things: those in which it has an effect; empty: all
 };
 // What a verb takes.
 struct VerbFlags {
@@ -35,6 +36,8 @@ class Args {
   Args& accept_overrides(const std::string& help_text, std::vector<std::string> keys = {});
   // The flag declared last is for tests and developers.
   Args& developer();
+  // The flag declared last has an effect only in these modes: first words ("train" of tokenizer train) or flags ("--quantize") of the verb.
+  Args& only_of(std::vector<std::string> modes);
   // Parses, then does to the process what the flags of every verb ask. When --help or --help-all is among them it only prints the help on stdout
   // and returns false.
   [[nodiscard]] bool parse(std::span<const std::string> words);
@@ -44,6 +47,8 @@ class Args {
   const std::vector<std::string>& positional() const { return positional_; }
   // The positional argument at `index`, or a UsageError that names it.
   const std::string& required(size_t index, const std::string& what) const;
+  // A UsageError when a flag was given that has no effect in this mode; it names those where it has one.
+  void check_mode(const std::string& mode) const;
   // At most this many positional arguments, else a UsageError.
   void at_most(size_t count) const;
   // While `table` is set (null ends that), parse() of any Args writes what it takes there and returns false.

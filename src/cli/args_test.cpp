@@ -130,6 +130,19 @@ TEST(Args, MissingAndSurplusWordsAreUsageErrors) {
   EXPECT_THROW(parsed({"x", "y"}).at_most(1), UsageError);
 }
 
+TEST(Args, FlagsOfAnotherModeAreUsageErrors) {
+  Args args("verb train|encode", "About.", "verb train");
+  args.flag("out", "DIR", "where to").only_of({"train"}).toggle("lines", "by line").only_of({"encode", "decode"}).toggle("json", "always");
+  ASSERT_TRUE(args.parse(std::vector<std::string>{"train", "--out=x", "--json", "--threads=1"}));
+  EXPECT_NO_THROW(args.check_mode("train"));
+  try {
+    args.check_mode("encode");
+    FAIL() << "taken";
+  } catch (const UsageError& e) {
+    EXPECT_STREQ(e.what(), "--out belongs to verb train: it has no effect with verb encode");
+  }
+}
+
 TEST(Args, OverridesAreKeptInOrderWhereAccepted) {
   Args args = declared();
   args.accept_overrides("keys");

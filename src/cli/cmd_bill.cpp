@@ -15,7 +15,6 @@ namespace finback {
 namespace {
 
 int bill_serving(const Args& args) {
-  FB_CHECK(!args.has("final"), "--final: does not go with --serve");
   ServeUsage sum = read_usage(args.required(0, "a usage file"));
   for (size_t i = 1; i < args.positional().size(); ++i) add_usage(sum, read_usage(args.positional()[i]));
   const ServeBill bill = serve_bill(sum, args.number("rate", 0, 0, 1e6));
@@ -67,10 +66,12 @@ int cmd_bill(CommandLine words) {
             "from usage files (generate --usage).",
             "finback bill runs/quickstart");
   args.flag("final", "RUN", "the run whose model is kept; the others are development")
+      .only_of({"RUN"})
       .flag("rate", "USD", "price the device-hours anew: USD for each (files stay as they are)")
       .toggle("serve", "usage files of serving instead of run folders")
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
+  args.check_mode(args.has("serve") ? "--serve" : "RUN");
   if (args.has("serve")) return bill_serving(args);
   args.required(0, "a run folder");
   const double rate = args.number("rate", 0, 0, 1e6);

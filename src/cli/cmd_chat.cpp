@@ -11,6 +11,7 @@
 #include "cli/line_editor.h"
 #include "cli/model_flags.h"
 #include "cli/standard_streams.h"
+#include "cli/typed_text.h"
 #include "cli/verbs.h"
 #include "generate/chat_session.h"
 #include "generate/text_model.h"
@@ -72,7 +73,7 @@ void print_text(std::string_view text) {
     const bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
     shown += terminal && control ? "\uFFFD" : std::string(1, c);
   }
-  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  write_stdout(shown);
   flush_stdout();
 }
 
@@ -103,7 +104,7 @@ class ChatLoop {
         note("Ctrl-D or /exit leaves");
         continue;
       }
-      take(text);
+      take(typed_text(text, editor_.interactive() ? "the message" : "standard input"));
       if (signals_ && signals_->leaving()) return 128 + signals_->leaving();
     }
     return editor_.interactive() || !failed_ ? 0 : 1;
@@ -200,7 +201,7 @@ int run_chat(const Args& args) {
   const ChatTemplate found = read_chat_template(folder);
   ChatOptions options;
   options.format = format_of(args, found, folder);
-  options.system = args.get_or("system", "");
+  options.system = typed_text(args.get_or("system", ""), "--system");
   const GenerationConfig defaults = read_generation_config(folder);
   options.sampling = sampling_of(args, defaults.sampling);
   const int64_t limit = load_model_config(folder).max_position_embeddings;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <iostream>
-#include <iterator>
 #include <utility>
 
 #include "base/notice.h"
@@ -14,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/model_flags.h"
 #include "cli/standard_streams.h"
+#include "cli/typed_text.h"
 #include "cli/verbs.h"
 #include "generate/conversation.h"
 #include "generate/generate_text.h"
@@ -84,13 +83,17 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.chat = args.has("chat");
   asked.json = args.has("json");
   asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
-  if (args.has("system")) asked.conversation.add("system", *args.get("system"));
+  if (args.has("system")) asked.conversation.add("system", typed_text(*args.get("system"), "--system"));
   asked.control_tokens = args.has("control-tokens");
   asked.seed_given = args.has("seed");
   asked.defaults = read_generation_config(folder);
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
   asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
-  std::vector<std::string> stop = args.all("stop");
+  std::vector<std::string> stop;
+  for (const std::string& text : args.all("stop")) {
+    if (text.empty()) throw UsageError("--stop: expected a text to end before, got \"\"");
+    stop.push_back(typed_text(text, "--stop"));
+  }
   stop.insert(stop.end(), asked.defaults.stop_strings.begin(), asked.defaults.stop_strings.end());
   asked.options = {.stop = stop, .in_reasoning = asked.chat && asked.conversation.opens_reasoning()};
   TextModelOptions options = text_model_options(args, asked.request.max_tokens);
@@ -102,8 +105,8 @@ Asked read_flags(const Args& args, const fs::path& folder) {
 
 // The text to continue.
 std::string prompt_text(const Args& args) {
-  if (args.has("ids") || args.has("prompt")) return args.get_or("prompt", "");
-  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  if (args.has("ids") || args.has("prompt")) return typed_text(args.get_or("prompt", ""), "--prompt");
+  std::string text = typed_text(read_stdin(), "standard input");
   if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));  // echo and editors end a text with one
   return text;
 }
@@ -128,7 +131,7 @@ std::vector<int32_t> prompt_ids(const Args& args, Asked& asked, const std::strin
 }
 
 void print_piece(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write_stdout(text);
   flush_stdout();
 }
 

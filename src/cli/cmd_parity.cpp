@@ -23,14 +23,22 @@ int cmd_parity(CommandLine words) {
       "finback parity runs/quickstart/latest --ids ids.json --out ours.safetensors --grads");
   args.flag("quantize", "FILE", "f32 matrices: writes NAME.tile and NAME.block (and _pow2) with their _scale, see tools/parity_fp8")
       .flag("ids", "FILE.json", "token ids")
+      .only_of({"MODEL"})
       .flag("out", "FILE.safetensors", "where to write")
       .toggle("grads", "gradients of main loss + mtp-lambda * mean of the MTP losses")
+      .only_of({"MODEL"})
       .flag("mtp-lambda", "X", "weight of the MTP losses in the gradients (default 0.3)")
+      .only_of({"MODEL"})
       .flag("mla-algebra", "expanded|absorbed", "which form of attention computes them (default expanded)")
+      .only_of({"MODEL"})
       .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32; others without --grads)")
-      .flag("device", "cpu|cuda", "where to compute (default cpu)");
+      .only_of({"MODEL"})
+      .flag("device", "cpu|cuda", "where to compute (default cpu)")
+      .only_of({"MODEL"});
   if (!args.parse(words)) return 0;
   args.at_most(1);
+  args.check_mode(args.has("quantize") ? "--quantize" : "MODEL");
+  if (args.has("mtp-lambda") && !args.has("grads")) throw UsageError("--mtp-lambda belongs to --grads: it has no effect without");
   if (const auto matrices = args.get("quantize")) {
     if (!args.get("out") || !args.positional().empty()) throw UsageError("finback parity --quantize expects --out and no model");
     check_output(*args.get("out"), {*matrices});

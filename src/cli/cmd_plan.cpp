@@ -228,13 +228,15 @@ int cmd_plan(CommandLine words) {
   args.at_most(1);
   if (args.get_or("hardware", "") == "this") only(args, "--hardware this", {"hardware", "rate", "json"});
   without(args, "--rows", {"out", "parameters"});
-  if (!args.has("serve") && !args.has("trace")) without(args, "--serve", {"hit", "cache-gb"});
+  if (!args.has("serve") && !args.has("trace")) without(args, "--serve", {"hit"});
   if (args.has("serve") || args.has("trace")) {
     for (const char* flag : {"layout", "extend", "sft", "rl", "tokens", "batch-tokens", "seq-len", "goodput"})
       if (args.has(flag)) throw UsageError(fmt::format("--{} belongs to training, not to --serve", flag));
   } else if (!args.has("rl")) {
     without(args, "--serve or --rl", {"group", "context", "output"});
   }
+  if (!args.has("trace")) without(args, "--trace", {"cache-gb"});
+  if (args.has("gpus") && args.has("group") && !args.has("rl")) throw UsageError("--gpus has no effect on serving with --group");
   if (args.get_or("hardware", "") != "this" && !args.overrides().empty()) throw UsageError("recipe keys go with --hardware this only");
   if (args.get_or("hardware", "") == "this") {
     Progress progress("rehearsing on this machine");

@@ -24,12 +24,15 @@ int cmd_plot(CommandLine words) {
   args.flag("svg", "FILE.svg", "also write a picture")
       .flag("key", "bpb|loss|lr|norm|tokens_per_s", "what of the steps is drawn (default bpb, with validation)")
       .flag("width", "N", "columns (default: the terminal's, or 80)")
+      .only_of({"RUN"})
       .flag("height", "N", "lines of the plot (default 16)")
+      .only_of({"RUN"})
       .toggle("table", "only the evaluations, as a Markdown table")
       .toggle("json", "one JSON document: the curves' points");
   if (!args.parse(words)) return 0;
   args.required(0, "a run folder");
   FB_CHECK(!(args.has("table") && args.has("json")), "--table and --json exclude each other");
+  args.check_mode(args.has("table") ? "--table" : args.has("json") ? "--json" : "RUN");
   const std::string key = args.get_or("key", "bpb");
   std::vector<RunCurves> runs;
   for (const std::string& run : args.positional()) runs.push_back(read_run_curves(run, key));

@@ -1,20 +1,19 @@
 // finback tokenizer: train a byte-level BPE; encode and decode standard input.
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
-#include <iostream>
-#include <iterator>
-#include <numeric>
+#include <sstream>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/pool.h"
 #include "base/progress.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/bench_tokenizer.h"
 #include "cli/reading_flags.h"
+#include "cli/standard_streams.h"
+#include "cli/typed_text.h"
 #include "cli/verbs.h"
 #include "data/json_record.h"
 #include "data/text_reader.h"
@@ -30,16 +29,14 @@ void print_ids(const std::vector<int32_t>& ids, const char* separator, const cha
   for (size_t i = 0; i < ids.size(); ++i) line += (i ? separator : "") + std::to_string(ids[i]);
   line += close;
   line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stdout);
+  write_stdout(line);
 }
-
-std::string read_input() { return std::string(std::istreambuf_iterator<char>(std::cin), {}); }
 
 // Calls use(line, where) for every line of standard input that is not blank.
 template <class Use>
 void for_each_line(const Use& use) {
   std::string line;
-  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+  for (int64_t number = 1; read_stdin_line(line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     use(std::string_view(line).substr(line.find_first_not_of(" \t\r")), fmt::format("line {} of standard input", number));
   }
@@ -62,9 +59,11 @@ void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
   const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
-  if (!args.has("jsonl")) return print_ids(tokenizer.encode(read_input(), options), " ", "", "");
-  for_each_line([&](std::string_view line, const std::string& where) {
+  if (!args.has("jsonl")) return print_ids(tokenizer.encode(typed_text(read_stdin(), "standard input"), options), " ", "", "");
+  for_each_line([&](std::string_view given, const std::string& where) {
     std::string text;
+    const std::string typed = typed_text(std::string(given), where);
+    std::string_view line = typed;
     bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
     const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
     FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());
@@ -76,8 +75,8 @@ void encode(const Args& args) {
 // Ids on standard input, apart by anything that is not a digit.
 std::vector<int32_t> read_ids() {
   std::vector<int32_t> ids;
-  std::string word;
-  while (std::cin >> word) {
+  std::istringstream words(read_stdin());
+  for (std::string word; words >> word;) {
     const bool fine = word.size() <= 9 && word.find_first_not_of("0123456789") == std::string::npos;
     FB_CHECK(fine, "standard input: expected token ids apart by blanks, got \"{}\"", word.substr(0, 40));
     ids.push_back(std::stoi(word));
@@ -99,7 +98,7 @@ void decode(const Args& args) {
     const std::vector<int32_t> ids = read_ids();
     check_ids(ids, tokenizer, "standard input");
     const std::string text = tokenizer.decode(ids, skip);
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    write_stdout(text);
     return;
   }
   for_each_line([&](std::string_view line, const std::string& where) {
@@ -175,58 +174,22 @@ void train(const Args& args) {
              unused ? fmt::format(" ({} placeholders: the text has no more pairs)", unused) : "");
 }
 
-constexpr int kBenchRepeats = 3;  // after one that warms up
-
-// Median rates of some work on so many bytes: MB/s, and MB for each CPU second of all threads (what a busy machine changes least).
-template <class Work>
-Json median_rates(double bytes, const Work& work) {
-  std::vector<double> wall, cpu;
-  for (int i = 0; i <= kBenchRepeats; ++i) {
-    Timer timer;
-    const std::clock_t start = std::clock();
-    work();
-    if (i == 0) continue;
-    wall.push_back(bytes / 1e6 / timer.seconds());
-    cpu.push_back(bytes / 1e6 * CLOCKS_PER_SEC / double(std::max<std::clock_t>(1, std::clock() - start)));
-  }
-  std::sort(wall.begin(), wall.end());
-  std::sort(cpu.begin(), cpu.end());
-  return {{"mb_s", wall[wall.size() / 2]}, {"mb_per_cpu_s", cpu[cpu.size() / 2]}};
-}
-
 void bench(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   args.required(2, "text to encode");
   std::vector<std::string> texts;
   ReadReport report(bad_limit(args));
+  Progress progress("reading the inputs");
   for (size_t i = 2; i < args.positional().size(); ++i) {
     TextReader reader(args.positional()[i], report);
     for (Document document; reader.next(document);) texts.push_back(std::move(document.text));
   }
+  progress.vanish();
   report.check();
   say_what_was_read(report);
-  const std::string whole = std::accumulate(texts.begin(), texts.end(), std::string());
-  FB_CHECK(!whole.empty(), "expected text in the inputs, got none{}", report.why_nothing());
-  std::vector<std::vector<int32_t>> ids(texts.size());
-  std::vector<std::string> decoded(texts.size());
-  const auto each = [&](const auto& work) {
-    parallel_ranges(int64_t(texts.size()), 8, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) work(size_t(i));
-    });
-  };
-  const Json encode = median_rates(double(whole.size()), [&] { each([&](size_t i) { ids[i] = tokenizer.encode(texts[i]); }); });
-  const Json one_text = median_rates(double(whole.size()), [&] { tokenizer.encode(whole); });
-  const Json decode = median_rates(double(whole.size()), [&] { each([&](size_t i) { decoded[i] = tokenizer.decode(ids[i]); }); });
-  size_t tokens = 0;
-  for (const auto& list : ids) tokens += list.size();
-  fmt::print("{}", dump_json({{"threads", threads()},
-                              {"documents", texts.size()},
-                              {"mb", double(whole.size()) / 1e6},
-                              {"tokens", tokens},
-                              {"round_trip", decoded == texts},
-                              {"encode", encode},
-                              {"encode_one_text", one_text},
-                              {"decode", decode}}));
+  FB_CHECK(std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return !text.empty(); }),
+           "expected text in the inputs, got none{}", report.why_nothing());
+  fmt::print("{}", dump_json(bench_tokenizer(tokenizer, texts)));
 }
 
 }  // namespace
@@ -241,27 +204,27 @@ int cmd_tokenizer(CommandLine words) {
       "encode --as-text shows their ids.",
       "finback tokenizer train notes.txt --vocab-size 4096 --out runs/tokenizer");
   args.flag("vocab-size", "N", "train: ids in all, so the rows of the embedding")
+      .only_of({"train"})
       .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
+      .only_of({"train"})
       .toggle("jsonl", "one JSON string (encode) or list of ids (decode) a line, one answer a line")
+      .only_of({"encode", "decode"})
       .toggle("add-special", "encode: with what prompts get around them (the post-processor's template, add_bos_token)")
+      .only_of({"encode"})
       .toggle("as-text", "encode: control tokens that the text spells stay text")
+      .only_of({"encode"})
       .toggle("skip-special", "decode: without special tokens")
-      .toggle("json", "train: the report as JSON");
-  declare_reading_flags(args);
+      .only_of({"decode"})
+      .toggle("json", "train: the report as JSON (that of bench always is)")
+      .only_of({"train", "bench"});
+  declare_reading_flags(args, {"train", "bench"});
   if (!args.parse(words)) return 0;
   const std::string& what = args.required(0, "train, encode, decode or bench");
+  const auto run = what == "train" ? train : what == "encode" ? encode : what == "decode" ? decode : what == "bench" ? bench : nullptr;
+  if (!run) throw UsageError(fmt::format("expected tokenizer train, encode, decode or bench, got \"{}\"", what));
+  args.check_mode(what);
   if (what == "encode" || what == "decode") args.at_most(2);
-  if (what == "train") {
-    train(args);
-  } else if (what == "encode") {
-    encode(args);
-  } else if (what == "decode") {
-    decode(args);
-  } else if (what == "bench") {
-    bench(args);
-  } else {
-    throw UsageError(fmt::format("expected tokenizer train, encode, decode or bench, got \"{}\"", what));
-  }
+  run(args);
   return 0;
 }
 

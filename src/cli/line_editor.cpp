@@ -11,11 +11,11 @@
 #include <cstdio>
 #include <cstring>
 #include <cwchar>
-#include <iostream>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/terminal.h"
+#include "cli/standard_streams.h"
 
 namespace finback {
 namespace {
@@ -207,7 +207,7 @@ LineEditor::Input LineEditor::read(std::string& text) {
 }
 
 LineEditor::Input LineEditor::read_plain(std::string& text) {
-  if (!std::getline(std::cin, text)) return Input::kEnd;
+  if (!read_stdin_line(text)) return Input::kEnd;
   if (text.ends_with('\r')) text.pop_back();
   return Input::kText;
 }

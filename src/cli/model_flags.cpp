@@ -36,6 +36,10 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
   params.min_p = args.number("min-p", params.min_p, 0, 1);
   params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
   check_sampling(params);
+  std::vector<std::string> idle;
+  for (const char* flag : {"top-p", "top-k", "min-p", "seed"})
+    if (params.temperature == 0 && args.has(flag)) idle.push_back(std::string("--") + flag);
+  if (!idle.empty()) notice_once(fmt::format("temperature 0 takes the best token: {} without effect", fmt::join(idle, ", ")));
   return params;
 }
 

@@ -4,9 +4,11 @@
 
 namespace finback {
 
-void declare_reading_flags(Args& args) {
+void declare_reading_flags(Args& args, const std::vector<std::string>& modes) {
   args.flag("max-bad", "N|P%", "records that may be repaired or left out before it is an error (default 1%, and 10 in any case)")
-      .toggle("strict", "no such record and no repaired byte: the same as --max-bad 0");
+      .only_of(modes)
+      .toggle("strict", "no such record and no repaired byte: the same as --max-bad 0")
+      .only_of(modes);
 }
 
 BadLimit bad_limit(const Args& args) {

@@ -5,7 +5,8 @@
 
 namespace finback {
 
-void declare_reading_flags(Args& args);
+// modes: of a verb that does several things, those that read text.
+void declare_reading_flags(Args& args, const std::vector<std::string>& modes = {});
 // Throws UsageError for --max-bad beside --strict.
 BadLimit bad_limit(const Args& args);
 

@@ -11,6 +11,20 @@
 
 namespace finback {
 
+namespace {
+
+// An unreadable input is not an empty one. REQUIRES: right behind the read that ended.
+void check_stdin() {
+  if (std::ferror(stdin)) FB_FAIL("standard input: cannot read: {}", std::strerror(errno));
+}
+
+[[noreturn]] void fail_stdout(int reason) {
+  std::clearerr(stdout);  // said once
+  throw OutputError(fmt::format("standard output: cannot write: {}", reason ? std::strerror(reason) : "an earlier write failed"));
+}
+
+}  // namespace
+
 void open_standard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
@@ -20,13 +34,30 @@ void open_standard_streams() {
   }
 }
 
+std::string read_stdin() {
+  std::string text;
+  char block[1 << 16];
+  while (const size_t bytes = std::fread(block, 1, sizeof(block), stdin)) text.append(block, bytes);
+  check_stdin();
+  return text;
+}
+
+bool read_stdin_line(std::string& line) {
+  line.clear();
+  int c = 0;
+  while ((c = ::getc_unlocked(stdin)) != EOF && c != '\n') line += char(c);
+  check_stdin();
+  return c != EOF || !line.empty();
+}
+
+void write_stdout(std::string_view text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_stdout(errno);
+}
+
 void flush_stdout() {
   errno = 0;
-  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout);
-  const int reason = errno;  // 0: an earlier write failed, whose reason nobody kept
-  if (!failed) return;
-  std::clearerr(stdout);  // said once
-  throw OutputError(fmt::format("standard output: cannot write: {}", reason ? std::strerror(reason) : "an earlier write failed"));
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail_stdout(errno);
 }
 
 }  // namespace finback

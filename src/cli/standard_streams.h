@@ -1,5 +1,7 @@
-// Standard input, output and error of the process: where a report that cannot be written becomes an error with exit status 1.
+// Standard input, output and error of the process: where what cannot be read or written becomes an error with exit status 1.
 #pragma once
+#include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -14,6 +16,12 @@ class OutputError : public Error {
 // At the start: a closed pipe is an error like any other and no signal, and no file that is opened later takes the place of a standard stream
 // that was closed.
 void open_standard_streams();
+// Standard input to its end. Throws Error when it cannot be read.
+std::string read_stdin();
+// The next line of standard input without its newline; false at the end. Throws Error when it cannot be read.
+bool read_stdin_line(std::string& line);
+// Buffered. Throws OutputError when it does not get through.
+void write_stdout(std::string_view text);
 // Writes what is buffered for standard output. Throws OutputError when this or anything written before did not get through.
 void flush_stdout();
 

@@ -188,6 +188,35 @@ class TokenizerCases(small_run.ProgramTest):
         self.assertEqual(self.spelled(model, "--prompt", "", "--stop", "cd", "--stop", "ef"), "ab\n")
         self.assertEqual(self.spelled(model, "--prompt", "", "--stop", "ef", "--stop", "cd"), "ab\n")
 
+    def test_flags_of_another_mode_are_errors(self):
+        model, config = self.model("plain"), "configs/models/v3/config.json"
+        for mode, flags in (("encode", ["--vocab-size=9", "--out=x", "--max-bad=1", "--strict", "--skip-special", "--json"]),
+                            ("decode", ["--add-special", "--as-text", "--json"]), ("bench", ["--jsonl", "--out=x"]),
+                            ("train", ["--as-text", "--skip-special", "--jsonl"])):
+            for flag in flags:
+                with self.subTest(mode=mode, flag=flag):
+                    self.bad(2, "tokenizer", mode, model, flag, says=[flag.split("=")[0] + " belongs to tokenizer", "tokenizer " + mode], input="")
+        for words in (["bill", "--serve", "x.json", "--final", "x"], ["parity", "--quantize", "x", "--out", "y", "--grads"],
+                      ["parity", model, "--ids", "x", "--out", "y", "--mtp-lambda", 1], ["plot", "x", "--json", "--width", 80],
+                      ["plan", config, "--serve", "--cache-gb", 1], ["plan", config, "--serve", "--gpus", 8, "--group", 8]):
+            with self.subTest(words=words):
+                self.bad(2, *words, says="--")
+
+    def test_flags_of_sampling_without_effect_are_named(self):
+        model = self.model("plain")
+        self.bad(2, "generate", model, "--prompt", "", "--stop", "", says="--stop")
+        done = self.good("generate", model, "--prompt", "", "--temperature", 0, "--top-p", 0.9, "--seed", 3)
+        self.assertEqual(done.stderr.count("--top-p, --seed without effect\n"), 1, done.stderr)
+        self.assertNotIn("without effect", self.good("generate", model, "--prompt", "", "--temperature", 1, "--seed", 3).stderr)
+
+    def test_typed_bytes_that_are_no_text_are_named(self):
+        model, typed = self.model("plain"), b"gr\xfc\xdf\n"
+        for words in (["generate", model, "--temperature", "0"], ["generate", model, "--temperature", "0", "--prompt", typed[:-1]], ["tokenizer", "encode", model],
+                      ["generate", model, "--chat", "--system", typed[:-1]], ["chat", model, "--chat-format", "v3"]):
+            with self.subTest(words=words):
+                done = subprocess.run([small_run.FINBACK, *words], input=b"x" if typed[:-1] in words else typed, capture_output=True)
+                self.assertEqual((done.returncode, done.stderr.count(b"not UTF-8 are read as U+FFFD, the first at byte 3\n")), (0, 1), done.stderr)
+
     def reports(self):
         model = self.model("plain")
         return [["--help"], *[[verb, "--help"] for verb in VERBS], ["inspect", model], ["inspect", model, "--json"],
@@ -211,6 +240,21 @@ class TokenizerCases(small_run.ProgramTest):
     def failed_output(self, done):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("cannot write", done.stderr)
+
+    def test_input_that_cannot_be_read_is_an_error(self):
+        model = self.model("plain")
+        for words in (["generate", model], ["generate", model, "--chat"], ["chat", model, "--chat-format", "v3"], ["tokenizer", "encode", model],
+                      ["tokenizer", "encode", model, "--jsonl"], ["tokenizer", "decode", model]):
+            for redirect, reason in (("</", "Is a directory"), ("<&-", "Bad file descriptor")):
+                with self.subTest(words=words, redirect=redirect):
+                    done = subprocess.run(["bash", "-c", f'exec "$@" {redirect}', "x", small_run.FINBACK, *words], capture_output=True, encoding="utf-8")
+                    self.assertEqual((done.returncode, done.stderr), (1, f"finback: standard input: cannot read: {reason}\n"))
+
+    def test_a_full_disk_is_named_under_much_output_too(self):
+        for count in (10, 100000):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = run_bytes("tokenizer", "decode", self.model("plain"), input="3 " * count, stdout=full)
+            self.assertEqual((done.returncode, done.stderr), (1, "finback: standard output: cannot write: No space left on device\n"))
 
     def test_output_files_that_cannot_be_written_are_errors(self):
         self.bad_usage("/dev/full")
