@@ -50,14 +50,8 @@ Json bench_tokenizer(const Tokenizer& tokenizer, const std::vector<std::string>&
   const Json decode = median_rates("timing decoding", bytes, [&] { each([&](size_t i) { decoded[i] = tokenizer.decode(ids[i]); }); });
   size_t tokens = 0;
   for (const auto& list : ids) tokens += list.size();
-  return {{"threads", threads()},
-          {"documents", texts.size()},
-          {"mb", bytes / 1e6},
-          {"tokens", tokens},
-          {"round_trip", decoded == texts},
-          {"encode", encode},
-          {"encode_one_text", one_text},
-          {"decode", decode}};
+  return {{"threads", threads()},           {"documents", texts.size()}, {"mb", bytes / 1e6},           {"tokens", tokens},
+          {"round_trip", decoded == texts}, {"encode", encode},          {"encode_one_text", one_text}, {"decode", decode}};
 }
 
 }  // namespace finback

@@ -90,7 +90,7 @@ int cmd_corpus(CommandLine words) {
   report.show_as({std::filesystem::current_path().string() + "/", ""});
   const Timer timer;
   const Json manifest = build_corpus(recipe, options, report);
-  fmt::print(stderr, "{}", report.table());
+  say_what_was_read(report);
   if (args.has("json")) {
     fmt::print("{}", dump_json(manifest));
     return 0;

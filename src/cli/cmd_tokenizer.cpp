@@ -67,7 +67,7 @@ void encode(const Args& args) {
     bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
     const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
     FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());
-    if (repaired) fmt::print(stderr, "{}: half a surrogate pair, read as U+FFFD, or a bare control character\n", where);
+    if (repaired) warn(fmt::format("{}: half a surrogate pair, read as U+FFFD, or a bare control character", where));
     print_ids(tokenizer.encode(text, options), ",", "[", "]");
   });
 }
@@ -106,11 +106,6 @@ void decode(const Args& args) {
     check_ids(ids, tokenizer, where);
     fmt::print("{}\n", dump_json_line(tokenizer.decode(ids, skip)));
   });
-}
-
-// Nothing where nothing was left out or touched.
-void say_what_was_read(const ReadReport& report) {
-  if (!report.nothing_to_say()) fmt::print(stderr, "{}", report.table());
 }
 
 constexpr size_t kBatchBytes = 32 << 20;  // text held in memory while its words are counted
@@ -162,7 +157,7 @@ void train(const Args& args) {
   }
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
-  say_what_was_read(report);
+  if (!report.nothing_to_say()) say_what_was_read(report);
   const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
   if (args.has("json")) {
     fmt::print(
@@ -186,7 +181,7 @@ void bench(const Args& args) {
   }
   progress.vanish();
   report.check();
-  say_what_was_read(report);
+  if (!report.nothing_to_say()) say_what_was_read(report);
   FB_CHECK(std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return !text.empty(); }),
            "expected text in the inputs, got none{}", report.why_nothing());
   fmt::print("{}", dump_json(bench_tokenizer(tokenizer, texts)));

@@ -1,6 +1,7 @@
 #include "cli/reading_flags.h"
 
 #include "base/error.h"
+#include "base/status_line.h"
 
 namespace finback {
 
@@ -15,6 +16,12 @@ BadLimit bad_limit(const Args& args) {
   if (args.has("max-bad") && args.has("strict")) throw UsageError("--strict is --max-bad 0: give one of the two");
   if (args.has("strict")) return parse_bad_limit("0");
   return args.has("max-bad") ? parse_bad_limit(*args.get("max-bad")) : BadLimit{};
+}
+
+void say_what_was_read(const ReadReport& report) {
+  std::string table = report.table();
+  while (table.ends_with('\n')) table.pop_back();
+  if (!table.empty()) warn(table);
 }
 
 }  // namespace finback

@@ -9,5 +9,7 @@ namespace finback {
 void declare_reading_flags(Args& args, const std::vector<std::string>& modes = {});
 // Throws UsageError for --max-bad beside --strict.
 BadLimit bad_limit(const Args& args);
+// The table of a report, on stderr.
+void say_what_was_read(const ReadReport& report);
 
 }  // namespace finback

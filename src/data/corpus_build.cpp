@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/status_line.h"
 #include "data/corpus_source.h"
 #include "data/debian_package.h"
 #include "data/document_spool.h"
@@ -141,7 +142,7 @@ class CorpusBuild {
     const FetchedPackage fetched = fetch_package(source.package, options_.cache, options_.refresh);
     FB_CHECK(fetched.package || source.optional, "{}", fetched.failure);
     if (!fetched.package) {
-      fmt::print(stderr, "left out, because it is optional: {}\n", fetched.failure);
+      warn(fmt::format("left out, because it is optional: {}", fetched.failure));
       return {{"name", source.name}, {"left_out", fetched.failure}};
     }
     const DebianPackage& package = *fetched.package;
