@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/fields.h"
+#include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/reading_flags.h"
@@ -91,6 +92,10 @@ int cmd_corpus(CommandLine words) {
   const Timer timer;
   const Json manifest = build_corpus(recipe, options, report);
   say_what_was_read(report);
+  for (const char* older : {"tokenizer/tokenizer.json", "tokens/tokens.json"}) {
+    if (std::filesystem::exists(options.out / older))
+      warn(fmt::format("{}: made from the text before. Hint: tokenizer train and tokenize again", (options.out / older).string()));
+  }
   if (args.has("json")) {
     fmt::print("{}", dump_json(manifest));
     return 0;
