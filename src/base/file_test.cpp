@@ -165,7 +165,7 @@ TEST_F(Files, PointersToLargeFilesAreNamed) {
 }
 
 // An output takes the place of nothing that a user needs.
-TEST(Files, OutputsLeaveInputsAndRunsAlone) {
+TEST(Outputs, LeaveInputsAndRunsAlone) {
   const fs::path root = fs::temp_directory_path() / ("finback-outputs-" + std::to_string(::getpid()));
   fs::create_directories(root / "model");
   for (const char* name : {"ids.json", "model/config.json", "model/model.safetensors"}) write_file_atomic(root / name, "{}");

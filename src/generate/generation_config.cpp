@@ -34,8 +34,9 @@ struct GenerationKeys {
     if (!value) return {};
     std::vector<int32_t> ids;
     for (const Json& id : value->is_array() ? *value : Json::array({*value})) {
-      FB_CHECK(id.is_number_integer() && id >= INT32_MIN && id <= INT32_MAX, "{}: expected a token id or a list of them in \"{}\", got {}",
-               file, key, dump_json_line(*value).substr(0, 60));
+      const bool whole =
+          id.is_number_unsigned() ? id.get<uint64_t>() <= INT32_MAX : id.is_number_integer() && id.get<int64_t>() >= INT32_MIN;
+      FB_CHECK(whole, "{}: expected a token id or a list of them in \"{}\", got {}", file, key, dump_json_line(*value).substr(0, 60));
       ids.push_back(id.get<int32_t>());
     }
     return ids;

@@ -94,7 +94,7 @@ TEST_F(Fp8Scales, BytesAreNeverTakenForNumbers) {
 TEST_F(Fp8Scales, WhatIsNotReadIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {{R"({"quant_method": "quark"})", "got \"quark\""},
                                                        {R"({"quant_method": "awq", "bits": 4})", "got \"awq\""},
-                                                       {R"({"quant_method": "fp8", "fmt": "e5m2"})", "fmt: expected e4m3"},
+                                                       {R"({"quant_method": "fp8", "fmt": "e5m2"})", "fmt: expected \"e4m3\""},
                                                        {R"({"quant_method": "fp8"})", "weight_block_size"},
                                                        {R"({"quant_method": "fp8", "weight_block_size": [0, 128]})", "got [0,128]"},
                                                        {R"({"quant_method": "fp8", "weight_block_size": 128})", "got 128"},

@@ -153,8 +153,14 @@ TEST(ModelConfig, HowWeightsAreStoredMattersToTheirReadersAlone) {
       {R"({"quant_method": "bitsandbytes", "load_in_4bit": true})", "bitsandbytes"},
       {R"({"quant_method": "fp8"})", "weight_block_size"},
       {R"({"quant_method": "fp8", "weight_block_size": [0, 128]})", "weight_block_size"},
-      {R"({"quant_method": "fp8", "weight_block_size": [128, 128], "fmt": "e5m2"})", "e5m2"},
-      {R"({})", "quant_method"}};
+      {R"({"quant_method": "fp8", "weight_block_size": [128, 128], "fmt": "e5m2"})", "e5m2"}};
+  // Objects that ask for nothing.
+  for (const char* none :
+       {"{}", R"({"quant_method": null})", R"({"quant_method": "bitsandbytes", "load_in_4bit": false, "load_in_8bit": false})"}) {
+    Json json = small();
+    json["quantization_config"] = parse_json(none, "quantization");
+    EXPECT_EQ(quantization_fault(json, "c.json"), std::nullopt) << none;
+  }
   for (const auto& [text, word] : unread) {
     for (const char* key : {"quantization_config", "compression_config"}) {
       Json json = small();

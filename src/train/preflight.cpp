@@ -1,5 +1,7 @@
 #include "train/preflight.h"
 
+#include <map>
+
 #include "base/fields.h"
 #include "base/json.h"
 #include "cost/prices.h"
@@ -57,7 +59,13 @@ namespace {
 void check_same_vocab(const fs::path& model, const fs::path& tokens) {
   const fs::path theirs = model / "tokenizer.json", ours = tokens / "tokenizer.json";
   if (tokens.empty() || !fs::exists(theirs) || !fs::exists(ours)) return;
-  const auto vocab = [](const fs::path& file) { return read_json(file).value("model", Json::object()).value("vocab", Json::object()); };
+  // In any order of the file.
+  const auto vocab = [](const fs::path& file) {
+    const Json json = read_json(file).value("model", Json::object()).value("vocab", Json::object());
+    std::map<std::string, Json> ids;
+    for (const auto& [token, id] : json.items()) ids[token] = id;
+    return ids;
+  };
   FB_CHECK(vocab(theirs) == vocab(ours),
            "train.init: expected tokens of that model's tokenizer, got those of {}, whose vocab differs. Hint: finback tokenize CORPUS "
            "--tokenizer {} --out DIR",

@@ -48,7 +48,7 @@ class CasesRunTest(small_run.ProgramTest):
         nowhere = os.path.join(small_run.work_folder(), "nowhere")
         for flag, says in ((f"--train.init={self.base}/latest", "train.init"), (f"--train.init={self.base}/step-000004", "train.init"),
                            (f"--train.init={nowhere}", "nowhere"), (f"--train.init={other}/latest", "hidden_size"),
-                           (f"--train.init={self.base}", "latest"), (f"--data.corpora={nowhere}", "nowhere"),
+                           (f"--train.init={self.base}", "outside"), (f"--data.corpora={nowhere}", "nowhere"),
                            (f"--model.config={nowhere}", "nowhere"), ("--model.hidden_size=1048576", "memory"), (f"--log-rows={nowhere}/rows.jsonl", "nowhere")):
             with self.subTest(flag=flag):
                 self.bad(1, *train_words("cases-base", "--overwrite", flag), says=says)
