@@ -24,7 +24,7 @@ struct OtherModel {
   std::string model_type;
   ModelShape shape;
   OtherParts layers, mtp;            // of all layers, of all MTP modules
-  std::vector<std::string> missing;  // a line each: what is not in the counts, or is a guess
+  std::vector<std::string> missing;  // a line each: what is not in the counts, or is assumed
   int64_t total() const { return count_parameters(shape).total() + layers.total(); }
   int64_t total_with_mtp() const { return count_parameters(shape).total_with_mtp() + layers.total() + mtp.total(); }
   int64_t active() const { return count_parameters(shape).active() + layers.total(); }

@@ -27,7 +27,7 @@ struct RunCurves {
   std::string key;                            // what `steps` shows
   Curve steps;                                // each optimizer step
   Curve validation;                           // of the same quantity; empty where evaluations do not measure it
-  Curve worst_vio, mean_vio, mtp_acceptance;  // router overload by step; first depth's share of guesses by evaluation
+  Curve worst_vio, mean_vio, mtp_acceptance;  // router overload by step; first depth, by evaluation
   std::vector<EvaluationRow> evaluations;
   int64_t last_step = 0, bad_lines = 0;  // bad_lines: not counting a last line that was cut
   double tokens = 0, minutes = 0;
