@@ -60,13 +60,21 @@ function(finback_lower_ranks folder out)
   set(${out} ${lower} PARENT_SCOPE)
 endfunction()
 
-# Files that use Highway or intrinsics see no ATen and skip the precompiled header: <op>_cpu.cpp.
+# Files that use Highway or intrinsics see no ATen, skip the precompiled header and are compiled alone: <op>_cpu.cpp.
 function(finback_skip_pch)
   foreach(source IN LISTS ARGN)
     if(source MATCHES "_cpu\\.cpp$|/main\\.cpp$|/toml\\.cpp$")
-      set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+      set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
     endif()
   endforeach()
+endfunction()
+
+# Several files a compilation: behind ATen's headers the compiler instantiates for two seconds before a file's own first line counts, and a file's own
+# share is about one. Eight keep two cores busy to the end and an edited file quick enough; -DFINBACK_UNITY=OFF compiles each alone.
+function(finback_batch target)
+  if(FINBACK_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
 endfunction()
 
 # A data file, or the files of a pattern one after another, as a C string in a generated source, so that the binary carries it.
@@ -108,6 +116,9 @@ function(finback_add_layers)
       list(APPEND sources ${embedded})
     endforeach()
     add_library(finback_${folder} STATIC ${sources})
+    if(NOT folder MATCHES "^(gemm|machine)$")
+      finback_batch(finback_${folder})
+    endif()
     target_link_libraries(finback_${folder} PUBLIC finback_flags ${lower} ${extra_${folder}})
     if(folder MATCHES "^(gemm|machine|kernels)$")
       # Three variants are enough: the baseline, AVX2, AVX-512; each target more is another compilation of every kernel.
@@ -172,6 +183,7 @@ ${entries}  };
 }  // namespace finback
 " @ONLY)
   add_library(finback_benches STATIC ${benches} ${CMAKE_BINARY_DIR}/generated/bench_list.cpp)
+  finback_batch(finback_benches)
   target_link_libraries(finback_benches PRIVATE ${timed})
   target_precompile_headers(finback_benches REUSE_FROM finback_pch)
   target_link_libraries(finback_cli PUBLIC finback_benches)
@@ -190,6 +202,7 @@ function(finback_add_tests)
       continue()
     endif()
     add_executable(${folder}_test ${sources})
+    finback_batch(${folder}_test)
     finback_lower_ranks(${folder} lower)
     target_link_libraries(${folder}_test PRIVATE finback_${folder} ${lower} GTest::gtest)
     target_compile_options(${folder}_test PRIVATE -O1)

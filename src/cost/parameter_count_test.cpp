@@ -7,15 +7,15 @@
 namespace finback {
 namespace {
 
-ModelConfig config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
+ModelConfig counted_config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
 
 // The published totals, to the integer.
 TEST(ParameterCount, ReproducesThePublishedCounts) {
-  const ParameterCount v3 = count_parameters(shape_of(config("v3")));
+  const ParameterCount v3 = count_parameters(shape_of(counted_config("v3")));
   EXPECT_EQ(v3.total(), 671'026'419'200);
   EXPECT_EQ(v3.active(), 36'625'618'432);
   EXPECT_EQ(v3.mtp.total(), 11'610'068'224);
-  const ParameterCount lite = count_parameters(shape_of(config("v2-lite")));
+  const ParameterCount lite = count_parameters(shape_of(counted_config("v2-lite")));
   EXPECT_EQ(lite.total(), 15'706'484'224);
   EXPECT_EQ(lite.active(), 2'451'435'008);
 }
@@ -26,11 +26,12 @@ TEST(ParameterCount, IsThatOfTheTensorsOfACheckpoint) {
     change(c);
     return c;
   };
-  for (const ModelConfig& c : {config("nano"), config("tiny"), config("small"), config("wide"), config("v2-lite"), config("v3"),
-                               with(config("tiny"), [](ModelConfig& m) { m.tie_word_embeddings = true; }),
-                               with(config("tiny"), [](ModelConfig& m) { m.q_lora_rank.reset(), m.num_nextn_predict_layers = 3; }),
-                               with(config("tiny"), [](ModelConfig& m) { m.n_shared_experts = 0, m.first_k_dense_replace = 0; }),
-                               with(config("tiny"), [](ModelConfig& m) { m.n_routed_experts = 0; })}) {
+  for (const ModelConfig& c :
+       {counted_config("nano"), counted_config("tiny"), counted_config("small"), counted_config("wide"), counted_config("v2-lite"),
+        counted_config("v3"), with(counted_config("tiny"), [](ModelConfig& m) { m.tie_word_embeddings = true; }),
+        with(counted_config("tiny"), [](ModelConfig& m) { m.q_lora_rank.reset(), m.num_nextn_predict_layers = 3; }),
+        with(counted_config("tiny"), [](ModelConfig& m) { m.n_shared_experts = 0, m.first_k_dense_replace = 0; }),
+        with(counted_config("tiny"), [](ModelConfig& m) { m.n_routed_experts = 0; })}) {
     int64_t layers = 0, mtp = 0, tables = 0, router = 0;
     for (const auto& specs : {parameter_specs(c), buffer_specs(c)}) {
       for (const ParameterSpec& spec : specs) {

@@ -11,12 +11,12 @@
 namespace finback {
 namespace {
 
-ModelConfig config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
+ModelConfig served_config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
 
 // Each extra cached token costs exactly its latent of every layer, MTP layers included. V3's matrices fill whole panels.
 TEST(ServeMemory, GrowsByTheLatentOfAToken) {
   select_kernels("portable");
-  const ModelConfig v3 = config("v3");
+  const ModelConfig v3 = served_config("v3");
   EXPECT_EQ(serve_memory(v3, Precision::kF32, 1000) - serve_memory(v3, Precision::kF32, 0),
             1000.0 * double(cache_bytes_per_token(shape_of(v3), 4, true)));
   const ParameterCount count = count_parameters(shape_of(v3));
@@ -28,7 +28,7 @@ TEST(ServeMemory, GrowsByTheLatentOfAToken) {
 // kv_b_proj stands beside its absorbed form. MTP's modules: train/weight_memory_test.cpp.
 TEST(ServeMemory, StoredWeightsStandBesideTheF32Ones) {
   select_kernels("portable");
-  ModelConfig v3 = config("v3");
+  ModelConfig v3 = served_config("v3");
   v3.num_nextn_predict_layers = 0;
   const ParameterCount count = count_parameters(shape_of(v3));
   const double head = double(count.head), projections = double(count.layers.matrices() - count.layers.router);
@@ -42,7 +42,7 @@ TEST(ServeMemory, StoredWeightsStandBesideTheF32Ones) {
 // Plain ATen multiplies by the weights where they lie.
 TEST(ServeMemory, ReferenceKernelsPackNothing) {
   select_kernels("ref");
-  const ModelConfig v3 = config("v3");
+  const ModelConfig v3 = served_config("v3");
   EXPECT_EQ(serve_memory(v3, Precision::kFp8, 0), kProgramBytes + 4.0 * double(count_parameters(shape_of(v3)).total_with_mtp()));
 }
 

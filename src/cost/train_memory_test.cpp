@@ -7,12 +7,12 @@
 namespace finback {
 namespace {
 
-ModelConfig config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
+ModelConfig trained_config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
 
 // f32 weights and gradients, two f32 moments: 16 bytes a parameter, whatever the batch; an expert bias has neither gradient nor moments. The MTP module uses the embedding and the head once
 // more, each with a gradient buffer of its own.
 TEST(TrainMemory, SixteenBytesAParameterAndActivationsByTheToken) {
-  const ModelConfig v3 = config("v3");
+  const ModelConfig v3 = trained_config("v3");
   const TrainMemory one = train_memory(v3, 1), many = train_memory(v3, 4096);
   const double table = double(v3.vocab_size * v3.hidden_size), biases = 59 * 256;
   EXPECT_EQ(one.weights + one.gradients + one.optimizer,
@@ -54,7 +54,7 @@ TEST(TrainMemory, KeepsWhatTheAllocatorCounted) {
   for (const Row& row : {Row{"nano", Precision::kF32, 48390.5, 53.5e3}, Row{"nano", Precision::kBf16, 24026.8, 31.0e3},
                          Row{"nano", Precision::kFp8, 20969.1, 26.6e3}, Row{"tiny", Precision::kF32, 166448.5, 185.9e3},
                          Row{"tiny", Precision::kBf16, 72296.5, 95.7e3}, Row{"tiny", Precision::kFp8, 62210.2, 82.2e3}}) {
-    const TrainMemory token = train_memory(config(row.name), 1, row.precision);
+    const TrainMemory token = train_memory(trained_config(row.name), 1, row.precision);
     EXPECT_NEAR(token.activations / row.kept, 1, 0.003) << row.name << " " << precision_name(row.precision);
     EXPECT_NEAR(token.working / (row.growth - row.kept), 1, 0.17) << row.name << " " << precision_name(row.precision);
   }

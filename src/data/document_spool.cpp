@@ -13,7 +13,7 @@
 namespace finback {
 namespace {
 
-constexpr int kLevel = 1;  // about 400 MB/s; it is read once and removed
+constexpr int kSpoolLevel = 1;  // about 400 MB/s; it is read once and removed
 
 struct RecordHead {
   uint64_t number = 0;
@@ -30,7 +30,7 @@ struct DocumentSpool::Packer {
     const bool made = file && zstd;
     if (!made) close();
     FB_CHECK(made, "{}: cannot write: {}", name, std::strerror(error));
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, kLevel);
+    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, kSpoolLevel);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
   }
   ~Packer() { close(); }

@@ -13,7 +13,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kTokensAChunk = 256;
+constexpr int64_t kEmbeddingTokens = 256;
 constexpr int64_t kColumnsAChunk = 64;
 
 void check_ids(const at::Tensor& tokens_T, int64_t vocabulary) {
@@ -35,7 +35,7 @@ at::Tensor embedding(const at::Tensor& tokens_T, const at::Tensor& weight_WD) {
   at::Tensor y_TD = at::empty({ids_T.size(0), weight.columns}, weight_WD.options());
   const int64_t* ids = ids_T.const_data_ptr<int64_t>();
   float* y = y_TD.mutable_data_ptr<float>();
-  parallel_ranges(ids_T.size(0), kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(ids_T.size(0), kEmbeddingTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) std::memcpy(y + t * weight.columns, weight.at(ids[t]), size_t(weight.columns) * sizeof(float));
   });
   return y_TD;

@@ -8,10 +8,10 @@ namespace {
 struct EmbeddingCase {
   int64_t tokens, vocab, d;
 };
-constexpr EmbeddingCase kCases[] = {{0, 3, 4}, {1, 1, 1}, {300, 7, 65}, {257, 5000, 64}, {13, 11, 130}};
+constexpr EmbeddingCase kEmbeddingCases[] = {{0, 3, 4}, {1, 1, 1}, {300, 7, 65}, {257, 5000, 64}, {13, 11, 130}};
 
 TEST(Embedding, AgreesWithItsDefinitionAndItsGradient) {
-  for (const EmbeddingCase& c : kCases) {
+  for (const EmbeddingCase& c : kEmbeddingCases) {
     SCOPED_TRACE(fmt::format("{} tokens of a vocabulary of {}, {} channels", c.tokens, c.vocab, c.d));
     const at::Tensor ids = random_ids({c.tokens}, c.vocab, 1);
     check_op(

@@ -6,13 +6,10 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/op_check.h"
+
 namespace finback {
 namespace {
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() &&
-         a.contiguous().view(at::kByte).equal(b.contiguous().view(at::kByte));
-}
 
 at::Tensor normal(at::IntArrayRef sizes, uint64_t seed) {
   return at::randn(sizes, at::make_generator<at::CPUGeneratorImpl>(seed), at::TensorOptions(at::kFloat)) * 0.05;

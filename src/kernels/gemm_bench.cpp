@@ -11,9 +11,9 @@ struct GemmShape {
   int64_t m, n, k;
 };
 // A square one, then what a training step of the models multiplies.
-constexpr GemmShape kShapes[] = {{"square", 768, 768, 768},      {"projection", 2048, 256, 256}, {"expert gate_up", 512, 160, 256},
-                                 {"expert down", 512, 256, 80},  {"low rank", 2048, 384, 128},   {"head", 256, 8192, 256},
-                                 {"head dgrad", 256, 256, 8192}, {"one row", 1, 2048, 2048}};
+constexpr GemmShape kGemmShapes[] = {{"square", 768, 768, 768},      {"projection", 2048, 256, 256}, {"expert gate_up", 512, 160, 256},
+                                     {"expert down", 512, 256, 80},  {"low rank", 2048, 384, 128},   {"head", 256, 8192, 256},
+                                     {"head dgrad", 256, 256, 8192}, {"one row", 1, 2048, 2048}};
 
 void bench_one(Bench& bench, const GemmShape& s) {
   const at::Tensor a_MK = at::randn({s.m, s.k}), b_KN = at::randn({s.k, s.n}), c_MN = at::empty({s.m, s.n});
@@ -41,7 +41,7 @@ void bench_one(Bench& bench, const GemmShape& s) {
 }  // namespace
 
 void bench_gemm(Bench& bench) {
-  for (const GemmShape& shape : kShapes) bench_one(bench, shape);
+  for (const GemmShape& shape : kGemmShapes) bench_one(bench, shape);
 }
 
 }  // namespace finback

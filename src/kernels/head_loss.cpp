@@ -20,7 +20,7 @@ namespace {
 
 // Rows whose logits exist at one time. Each chunk reads and writes the head's gradient once, so fewer are slower; at a vocab of 8,192, 256 rows
 // are 8 MiB, which the last-level cache holds.
-constexpr int64_t kRowsAChunk = 256;
+constexpr int64_t kHeadLossRows = 256;
 
 constexpr int64_t kRowsATask = 4;
 
@@ -80,9 +80,9 @@ HeadLoss head_loss(const at::Tensor& h_TD, const WeightOperand& head_WD, const a
   const at::Tensor ids_T = targets_T.contiguous();
   HeadLoss loss{at::empty({h.count}, h_TD.options()), at::empty({h.count}, h_TD.options()), at::empty({h.count}, ids_T.options()), {}};
   if (gradients) loss.dh_TD = at::empty({h.count, h.columns}, h_TD.options());
-  const at::Tensor logits = at::empty({std::min(kRowsAChunk, h.count), vocab}, h_TD.options());
-  for (int64_t first = 0; first < h.count; first += kRowsAChunk) {
-    const int64_t rows = std::min(kRowsAChunk, h.count - first);
+  const at::Tensor logits = at::empty({std::min(kHeadLossRows, h.count), vocab}, h_TD.options());
+  for (int64_t first = 0; first < h.count; first += kHeadLossRows) {
+    const int64_t rows = std::min(kHeadLossRows, h.count - first);
     const at::Tensor logits_TW = logits.slice(0, 0, rows);
     float* data = logits_TW.mutable_data_ptr<float>();
     gemm_packed(rows, vocab, h.columns, {h.at(first), h.stride, 1}, head_WD.forward(), data, vocab, false);

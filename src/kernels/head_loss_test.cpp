@@ -7,13 +7,13 @@
 namespace finback {
 namespace {
 
-constexpr uint64_t kStamp = 1;
+constexpr uint64_t kHeadLossStamp = 1;
 
 struct HeadLossCase {
   int64_t tokens, d, vocab;
 };
 // A vocabulary of one, primes, one past a chunk of 256 rows, one past a panel of columns.
-constexpr HeadLossCase kCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
+constexpr HeadLossCase kHeadLossCases[] = {{0, 4, 5}, {1, 1, 1}, {3, 7, 13}, {257, 16, 33}, {64, 40, 257}};
 
 at::Tensor targets(const HeadLossCase& c) {
   const at::Tensor ids = random_ids({c.tokens}, c.vocab, 5);
@@ -25,13 +25,13 @@ TensorOp loss(const at::Tensor& targets_T, bool reference, const at::Tensor& wei
   return [=](const Tensors& in) {
     const at::Tensor d_head = in[2].clone();
     const HeadLoss l = reference ? head_loss_ref(in[0], in[1], targets_T, {d_head, 0.37, 0.01, weights})
-                                 : head_loss(in[0], prepared(in[1], &kStamp), targets_T, {d_head, 0.37, 0.01, weights});
+                                 : head_loss(in[0], prepared(in[1], &kHeadLossStamp), targets_T, {d_head, 0.37, 0.01, weights});
     return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD, d_head};
   };
 }
 
 TEST(HeadLoss, AgreesWithItsDefinition) {
-  for (const HeadLossCase& c : kCases) {
+  for (const HeadLossCase& c : kHeadLossCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.vocab));
     const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.vocab, c.d}, 2), normal({c.vocab, c.d}, 3)};
     check_op({in_wider(in[0]), in[1], in[2]}, loss(targets(c), false), loss(targets(c), true), std::max(c.d, c.vocab));
@@ -80,7 +80,7 @@ TEST(HeadLoss, RowsWeighWhatTheyAreGivenOrWhatTheirLogProbSays) {
     const auto check = [&] {
       const at::Tensor d_head = at::zeros_like(head_WD);
       const HeadGradient wanted = {d_head, 0.37, 0, by_logprob ? at::Tensor() : weights_T, by_logprob ? weigh : WeighRows()};
-      const HeadLoss loss = head_loss(h_TD, prepared(head_WD, &kStamp), targets_T, wanted);
+      const HeadLoss loss = head_loss(h_TD, prepared(head_WD, &kHeadLossStamp), targets_T, wanted);
       expect_close(loss.dh_TD, h.grad(), c.vocab);
       expect_close(d_head, head.grad(), c.tokens);
     };
@@ -104,7 +104,7 @@ TEST(HeadLoss, AWeightOfOneIsNoWeight) {
 TEST(HeadLoss, OfOneTokenHasTheBitsOfTheOp) {
   const at::Tensor h = normal({70, 12}, 1), head = normal({257, 12}, 2), targets_T = random_ids({70}, 257, 5);
   for_each_variant([&] {
-    const PackedWeight packed = prepared(head, &kStamp);
+    const PackedWeight packed = prepared(head, &kHeadLossStamp);
     const HeadLoss loss = head_loss(h, packed, targets_T);
     const at::Tensor logits = linear(h, packed);
     for (int64_t t = 0; t < 70; ++t) {
@@ -152,8 +152,8 @@ TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
   const HeadLossCase c = {70, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2);
   for_each_variant([&] {
-    const HeadLoss plain = head_loss(h, prepared(head, &kStamp), targets(c));
-    const HeadLoss full = head_loss(h, prepared(head, &kStamp), targets(c), {at::zeros_like(head)});
+    const HeadLoss plain = head_loss(h, prepared(head, &kHeadLossStamp), targets(c));
+    const HeadLoss full = head_loss(h, prepared(head, &kHeadLossStamp), targets(c), {at::zeros_like(head)});
     EXPECT_FALSE(plain.dh_TD.defined());
     EXPECT_TRUE(same_bits(plain.logprob_T, full.logprob_T) && same_bits(plain.lse_T, full.lse_T) &&
                 same_bits(plain.argmax_T, full.argmax_T));
@@ -163,10 +163,10 @@ TEST(HeadLoss, WithoutGradientsGivesTheSameLosses) {
 TEST(HeadLoss, LowestIdWinsTiesOfTheArgmax) {
   for_each_variant([&] {
     at::Tensor head = at::zeros({100, 2});
-    const HeadLoss level = head_loss(at::ones({1, 2}), prepared(head, &kStamp), at::zeros({1}, at::kLong));
+    const HeadLoss level = head_loss(at::ones({1, 2}), prepared(head, &kHeadLossStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(level.argmax_T.item<int64_t>(), 0);
     for (const int64_t id : {41, 57, 99}) head[id].fill_(1.0f);
-    const HeadLoss tied = head_loss(at::ones({1, 2}), prepared(head, &kStamp), at::zeros({1}, at::kLong));
+    const HeadLoss tied = head_loss(at::ones({1, 2}), prepared(head, &kHeadLossStamp), at::zeros({1}, at::kLong));
     EXPECT_EQ(tied.argmax_T.item<int64_t>(), 41);
   });
 }
@@ -175,7 +175,7 @@ TEST(HeadLoss, RowDependsOnItselfAlone) {
   const HeadLossCase c = {300, 12, 40};
   const at::Tensor head = normal({c.vocab, c.d}, 2);
   check_rows_alone({normal({c.tokens, c.d}, 1), targets(c)}, [&](const Tensors& in) {
-    const HeadLoss l = head_loss(in[0], prepared(head, &kStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
+    const HeadLoss l = head_loss(in[0], prepared(head, &kHeadLossStamp), in[1], {at::zeros_like(head), 0.5, 0.1});
     return Tensors{l.logprob_T, l.lse_T, l.argmax_T, l.dh_TD};
   });
 }
@@ -184,7 +184,7 @@ TEST(HeadLoss, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   const HeadLossCase c = {600, 12, 40};
   const at::Tensor h = normal({c.tokens, c.d}, 1), head = normal({c.vocab, c.d}, 2), ids = targets(c);
   check_micro_batches(normal({c.vocab, c.d}, 3), c.tokens, [&](const at::Tensor& sum, int64_t first, int64_t end) {
-    head_loss(h.slice(0, first, end), prepared(head, &kStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
+    head_loss(h.slice(0, first, end), prepared(head, &kHeadLossStamp), ids.slice(0, first, end), {sum, 0.5, 0.1});
   });
 }
 

@@ -12,6 +12,7 @@
 #include "kernels/host_values.h"
 #include "kernels/latent_attention_cpu.h"
 #include "kernels/ref_grad.h"
+#include "kernels/rows.h"
 
 namespace finback {
 namespace {
@@ -27,11 +28,6 @@ void check_shapes(const at::Tensor& q_THY, const LatentKeys& keys, int64_t c) {
   const int64_t sequences = keys.cached_B.size(0);
   FB_ASSERT(keys.row_starts_B1.size(0) == sequences + 1 && keys.segment_starts_B1.size(0) == sequences + 1 && keys.segments_G2.dim() == 2,
             "row_starts and segment_starts have B + 1 elements, a segment two");
-}
-
-at::Tensor unit_columns(const at::Tensor& x) {
-  FB_ASSERT(x.scalar_type() == at::kFloat, "f32");
-  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
 }
 
 // The key lists of one call where they lie, checked.

@@ -11,7 +11,7 @@ struct LatentAttentionShape {
   const char* what;
   int64_t heads, c, r, sequences, rows, count;
 };
-constexpr LatentAttentionShape kShapes[] = {
+constexpr LatentAttentionShape kLatentAttentionShapes[] = {
     {"tiny, training", 8, 64, 16, 8, 256, 256},     {"tiny, prefill", 8, 64, 16, 1, 512, 2048},
     {"tiny, decode", 8, 64, 16, 1, 1, 2048},        {"tiny, decode 16", 8, 64, 16, 16, 1, 512},
     {"small, training", 8, 128, 32, 4, 256, 256},   {"wide, decode", 16, 256, 32, 1, 1, 2048},
@@ -50,7 +50,7 @@ void bench_one(Bench& bench, const LatentAttentionShape& s) {
 }  // namespace
 
 void bench_latent_attention(Bench& bench) {
-  for (const LatentAttentionShape& shape : kShapes) bench_one(bench, shape);
+  for (const LatentAttentionShape& shape : kLatentAttentionShapes) bench_one(bench, shape);
 }
 
 }  // namespace finback

@@ -48,7 +48,7 @@ LatentAttentionInputs make(const LatentAttentionCase& c) {
   return x;
 }
 
-const std::vector<LatentAttentionCase>& cases() {
+const std::vector<LatentAttentionCase>& latent_attention_cases() {
   static const std::vector<LatentAttentionCase> list = {
       {2, 16, 8, {}},
       {1, 3, 2, {{0, 1}}},
@@ -68,14 +68,13 @@ LatentAttentionGrad backward(const LatentAttentionInputs& x, const LatentAttenti
   return latent_attention_backward(x.do_THC, x.q_THY, x.keys, x.c, saved, x.scale);
 }
 
-using finback::same_bits;
-bool same_bits(const LatentAttention& a, const LatentAttention& b) { return same_bits(a.o_THC, b.o_THC) && same_bits(a.lse_TH, b.lse_TH); }
+bool same_output(const LatentAttention& a, const LatentAttention& b) { return same_bits(a.o_THC, b.o_THC) && same_bits(a.lse_TH, b.lse_TH); }
 LatentAttention rows_of(const LatentAttention& a, int64_t begin, int64_t end) {
   return {a.o_THC.slice(0, begin, end), a.lse_TH.slice(0, begin, end)};
 }
 
 TEST(LatentAttention, MatchesTheReferenceAndItsGradients) {
-  for (const LatentAttentionCase& c : cases()) {
+  for (const LatentAttentionCase& c : latent_attention_cases()) {
     const LatentAttentionInputs x = make(c);
     LatentAttentionInputs exact_x = x;
     for (at::Tensor* t : {&exact_x.q_THY, &exact_x.do_THC, &exact_x.keys.self_TY, &exact_x.keys.pages_XPY}) *t = t->to(at::kDouble);
@@ -147,7 +146,7 @@ TEST(LatentAttention, GivesARowTheSameBitsInAnyChunkFromCacheOrSelf) {
         for (int64_t begin = 0; begin < 200; begin += size) {
           const int64_t end = std::min<int64_t>(200, begin + size);
           const LatentAttention got = forward(chunk_of(whole, begin, end, begin % 2 == 0));
-          ASSERT_TRUE(same_bits(got, rows_of(expected, begin, end))) << " H" << heads << " rows " << begin << ".." << end;
+          ASSERT_TRUE(same_output(got, rows_of(expected, begin, end))) << " H" << heads << " rows " << begin << ".." << end;
         }
       }
     });
@@ -164,7 +163,7 @@ TEST(LatentAttention, NeverTouchesKeysThatARowDoesNotSee) {
       broken.keys.self_TY = x.keys.self_TY.clone();
       broken.keys.self_TY[bad].fill_(NAN);
       const LatentAttention out = forward(broken);
-      EXPECT_TRUE(same_bits(rows_of(out, 0, bad), rows_of(clean, 0, bad))) << " " << bad;
+      EXPECT_TRUE(same_output(rows_of(out, 0, bad), rows_of(clean, 0, bad))) << " " << bad;
       EXPECT_TRUE(out.o_THC.slice(0, bad).isnan().all().item<bool>()) << " " << bad;
     }
   });
@@ -179,7 +178,7 @@ TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
     set_threads(2);
     const LatentAttention two = forward(x);
     const LatentAttentionGrad two_grad = backward(x, two);
-    EXPECT_TRUE(same_bits(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY));
+    EXPECT_TRUE(same_output(one, two) && same_bits(one_grad.dq_THY, two_grad.dq_THY) && same_bits(one_grad.dself_TY, two_grad.dself_TY));
     for (int64_t b = 0; b < 4; ++b) {
       LatentAttentionInputs alone = x;
       const int64_t* row_starts = x.keys.row_starts_B1.const_data_ptr<int64_t>();
@@ -188,7 +187,7 @@ TEST(LatentAttention, GivesASequenceTheSameBitsAloneAndInAnyBatchOnAnyThreads) {
       for (at::Tensor* list : {&alone.keys.cached_B, &alone.keys.block_table_BM, &alone.keys.segments_G2}) *list = list->slice(0, b, b + 1);
       alone.keys.segment_starts_B1 = at::tensor({0, 1}, at::kLong);
       alone.keys.row_starts_B1 = at::tensor({int64_t(0), end - begin}, at::kLong);
-      EXPECT_TRUE(same_bits(forward(alone), rows_of(one, begin, end))) << " sequence " << b;
+      EXPECT_TRUE(same_output(forward(alone), rows_of(one, begin, end))) << " sequence " << b;
     }
   });
 }
@@ -204,7 +203,7 @@ TEST(LatentAttention, AcceptsStridedQueriesAndUndefinedHomes) {
   cached_only.keys.segments_G2 = at::empty({0, 2}, at::kLong);
   cached_only.keys.self_TY = at::Tensor();
   for_each_variant([&] {
-    EXPECT_TRUE(same_bits(forward(x), forward(strided)));
+    EXPECT_TRUE(same_output(forward(x), forward(strided)));
     const LatentAttention out = forward(cached_only);
     const LatentAttentionGrad grad = backward(cached_only, out);
     EXPECT_TRUE(at::isfinite(out.o_THC).all().item<bool>() && at::isfinite(grad.dq_THY).all().item<bool>());

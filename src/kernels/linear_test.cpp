@@ -6,12 +6,12 @@
 namespace finback {
 namespace {
 
-constexpr uint64_t kStamp = 1;
+constexpr uint64_t kLinearStamp = 1;
 
 struct LinearCase {
   int64_t tokens, n, k;
 };
-constexpr LinearCase kCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
+constexpr LinearCase kLinearCases[] = {{0, 3, 4}, {1, 1, 1}, {5, 7, 11}, {97, 33, 65}, {13, 160, 80}};
 
 // The layouts of parameters: rows of a wider buffer, as one expert after another leaves them.
 at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
@@ -19,14 +19,14 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
 }
 
 TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const LinearCase& c : kCases) {
+  for (const LinearCase& c : kLinearCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const Tensors in = {in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)),
                         normal({c.n, c.k}, 4)};
     check_op(
         in,
         [](const Tensors& x) {
-          const PackedWeight w = prepared(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kLinearStamp);
           const at::Tensor dw = x[3].clone();
           linear_wgrad_(dw, x[2], x[0]);
           return Tensors{linear(x[0], w), linear_dgrad(x[2], w), dw};
@@ -54,7 +54,7 @@ TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
     check_op(
         {in_wider(normal({rows, k}, 1)), stacked(3, n, k, 2), in_wider(normal({rows, n}, 3)), normal({3, n, k}, 4)},
         [&](const Tensors& x) {
-          const PackedWeight w = prepared(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kLinearStamp);
           const at::Tensor dw = stacked(3, n, k, 4);
           grouped_linear_wgrad_(dw, x[2], x[0], at::tensor(c.offsets));
           return Tensors{grouped_linear(x[0], w, at::tensor(c.offsets)), grouped_linear_dgrad(x[2], w, at::tensor(c.offsets)),
@@ -75,9 +75,9 @@ TEST(GroupedLinear, RowDoesNotKnowItsGroup) {
   const at::Tensor x = normal({50, 20}, 1), w_ENK = stacked(3, 33, 20, 2);
   const at::Tensor offsets = at::tensor({0, 7, 7, 50}, at::kLong);
   for_each_variant([&] {
-    const at::Tensor y = grouped_linear(x, prepared(w_ENK, &kStamp), offsets);
-    EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), prepared(w_ENK[2], &kStamp))));
-    EXPECT_TRUE(same_bits(y.slice(0, 0, 7), linear(x.slice(0, 0, 7), prepared(w_ENK[0], &kStamp))));
+    const at::Tensor y = grouped_linear(x, prepared(w_ENK, &kLinearStamp), offsets);
+    EXPECT_TRUE(same_bits(y.slice(0, 49), linear(x.slice(0, 49), prepared(w_ENK[2], &kLinearStamp))));
+    EXPECT_TRUE(same_bits(y.slice(0, 0, 7), linear(x.slice(0, 0, 7), prepared(w_ENK[0], &kLinearStamp))));
   });
 }
 
@@ -104,7 +104,7 @@ TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
 }
 
 TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
-  for (const LinearCase& c : kCases) {
+  for (const LinearCase& c : kLinearCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const int64_t heads = 3;
     check_op(
@@ -112,7 +112,7 @@ TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
         [&](const Tensors& x) {
           const at::Tensor dw = x[3].clone();
           heads_linear_wgrad_(dw, x[2], x[0]);
-          const PackedWeight w = prepared(x[1], &kStamp);
+          const PackedWeight w = prepared(x[1], &kLinearStamp);
           return Tensors{heads_linear(x[0], w), heads_linear_t(x[2], w), dw};
         },
         [](const Tensors& x) {

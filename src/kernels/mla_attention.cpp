@@ -11,6 +11,7 @@
 #include "kernels/host_values.h"
 #include "kernels/mla_attention_cpu.h"
 #include "kernels/ref_grad.h"
+#include "kernels/rows.h"
 
 namespace finback {
 namespace {
@@ -34,13 +35,8 @@ std::span<const int64_t> checked_starts(const MlaInputs& x) {
   return starts;
 }
 
-at::Tensor unit_columns(const at::Tensor& x) {
-  FB_ASSERT(x.scalar_type() == at::kFloat, "f32");
-  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
-}
-
 // Row `begin` of head h onwards.
-MlaRows rows_of(const at::Tensor& x, int64_t begin, int64_t h) {
+MlaRows head_rows(const at::Tensor& x, int64_t begin, int64_t h) {
   return {x.const_data_ptr<float>() + begin * x.stride(0) + h * x.stride(1), x.stride(0)};
 }
 MlaTarget target_of(const at::Tensor& x, int64_t begin, int64_t h) {
@@ -59,7 +55,7 @@ struct MlaOperands {
   int64_t v() const { return kv_THY.size(2) - n(); }
   MlaHead head(int64_t begin, int64_t rows, int64_t h) const {
     const MlaRows k_rope = {k_rope_TR.const_data_ptr<float>() + begin * k_rope_TR.stride(0), k_rope_TR.stride(0)};
-    return {rows_of(q_THX, begin, h), rows_of(kv_THY, begin, h), k_rope, rows, n(), r(), v(), float(scale)};
+    return {head_rows(q_THX, begin, h), head_rows(kv_THY, begin, h), k_rope, rows, n(), r(), v(), float(scale)};
   }
 };
 
@@ -131,8 +127,9 @@ MlaAttentionGrad mla_attention_backward(const at::Tensor& do_THV, const MlaInput
   const std::vector<MlaTask> tasks = tasks_of(checked_starts(inputs), x.heads(), 0);
   parallel_for(int64_t(tasks.size()), [&](int64_t i) {
     const MlaTask& p = tasks[size_t(i)];
-    MlaHeadGrad grad = {rows_of(d_o_THV, p.begin, p.head),  rows_of(saved.o_THV, p.begin, p.head), rows_of(saved.lse_TH, p.begin, p.head),
-                        target_of(dq_THX, p.begin, p.head), target_of(dkv_THY, p.begin, p.head),   target_of(dk_rope_THR, p.begin, p.head)};
+    MlaHeadGrad grad = {head_rows(d_o_THV, p.begin, p.head),      head_rows(saved.o_THV, p.begin, p.head),
+                        head_rows(saved.lse_TH, p.begin, p.head), target_of(dq_THX, p.begin, p.head),
+                        target_of(dkv_THY, p.begin, p.head),      target_of(dk_rope_THR, p.begin, p.head)};
     mla_head_backward(x.head(p.begin, p.rows, p.head), grad);
   });
   return {dq_THX, dkv_THY, sum_over_heads(dk_rope_THR)};

@@ -10,11 +10,11 @@ struct MlaAttentionShape {
   const char* what;
   int64_t heads, n, r, v, documents, tokens;  // tokens of one document
 };
-constexpr MlaAttentionShape kShapes[] = {{"tiny", 8, 32, 16, 32, 8, 256},
-                                         {"tiny, one document", 8, 32, 16, 32, 1, 2048},
-                                         {"tiny, short", 8, 32, 16, 32, 64, 32},
-                                         {"small", 8, 64, 32, 64, 8, 256},
-                                         {"V3 heads", 8, 128, 64, 128, 2, 512}};
+constexpr MlaAttentionShape kMlaAttentionShapes[] = {{"tiny", 8, 32, 16, 32, 8, 256},
+                                                     {"tiny, one document", 8, 32, 16, 32, 1, 2048},
+                                                     {"tiny, short", 8, 32, 16, 32, 64, 32},
+                                                     {"small", 8, 64, 32, 64, 8, 256},
+                                                     {"V3 heads", 8, 128, 64, 128, 2, 512}};
 
 void bench_one(Bench& bench, const MlaAttentionShape& s) {
   const int64_t tokens = s.documents * s.tokens;
@@ -37,7 +37,7 @@ void bench_one(Bench& bench, const MlaAttentionShape& s) {
 }  // namespace
 
 void bench_mla_attention(Bench& bench) {
-  for (const MlaAttentionShape& shape : kShapes) bench_one(bench, shape);
+  for (const MlaAttentionShape& shape : kMlaAttentionShapes) bench_one(bench, shape);
 }
 
 }  // namespace finback

@@ -38,7 +38,7 @@ MlaAttentionInputs make(const MlaAttentionCase& c) {
           1 / std::sqrt(double(c.n + c.r))};
 }
 
-const std::vector<MlaAttentionCase>& cases() {
+const std::vector<MlaAttentionCase>& mla_attention_cases() {
   static const std::vector<MlaAttentionCase> list = {
       {2, 16, 8, 16, {}},          {1, 4, 2, 3, {1}},           {2, 16, 8, 16, {7, 1, 13}}, {8, 32, 16, 32, {63, 64, 65}},
       {3, 5, 2, 7, {97, 31, 2}},   {2, 32, 16, 32, {257}},      {2, 128, 64, 128, {100}},   {2, 8, 4, 33, std::vector<int64_t>(23, 3)},
@@ -53,7 +53,7 @@ MlaAttentionGrad backward(const MlaAttentionInputs& x, const MlaAttention& saved
 }
 
 TEST(MlaAttention, MatchesTheReferenceAndItsGradients) {
-  for (const MlaAttentionCase& c : cases()) {
+  for (const MlaAttentionCase& c : mla_attention_cases()) {
     const MlaAttentionInputs x = make(c);
     select_kernels("ref");
     const MlaAttention exact = mla_attention(x.in_doubles());

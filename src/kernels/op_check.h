@@ -38,8 +38,7 @@ inline at::Tensor in_wider(const at::Tensor& x) {
 }
 
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
-  return a.scalar_type() == at::kFloat ? at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt)) : at::equal(a, b);
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a.reshape({-1}).view(at::kByte), b.reshape({-1}).view(at::kByte));
 }
 
 constexpr double kF32Epsilon = 6e-8;

@@ -9,7 +9,7 @@
 namespace finback {
 namespace {
 
-constexpr uint64_t kStamp = 1;
+constexpr uint64_t kPackedWeightStamp = 1;
 
 // Panels as a matrix again: [panels][K][width] -> [K, N].
 at::Tensor of_panels(const float* panels, int64_t k, int64_t n) {
@@ -30,7 +30,7 @@ TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
         const bool pairs =
             kernel_variant() == Variant::kAvx512Bf16 || (kernel_variant() == Variant::kAvx512Fp16 && precision == Precision::kFp8);
         if (precision != Precision::kF32 && pairs) return;
-        const PackedWeight w = prepared(w_ENK, &kStamp, precision);
+        const PackedWeight w = prepared(w_ENK, &kPackedWeightStamp, precision);
         for (int64_t e = 0; e < 2; ++e) {
           const at::Tensor numbers_NK = quantized_weight_ref(w_ENK[e].contiguous(), precision);
           const bool f32 = precision == Precision::kF32;
@@ -47,10 +47,10 @@ TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
 // Panels are as wide as the variant's tile: a weight that one variant packed serves the next as a fresh one would.
 TEST(PackedWeight, FollowsTheVariant) {
   const at::Tensor x_TK = normal({5, 20}, 1), dy_TN = normal({5, 96}, 2), w_NK = normal({96, 20}, 3);
-  PackedWeight kept(w_NK, &kStamp);
+  PackedWeight kept(w_NK, &kPackedWeightStamp);
   for_each_variant([&] {
     kept.prepare();
-    const PackedWeight fresh = prepared(w_NK, &kStamp);
+    const PackedWeight fresh = prepared(w_NK, &kPackedWeightStamp);
     EXPECT_TRUE(same_bits(linear(x_TK, kept), linear(x_TK, fresh))) << kernel_label();
     EXPECT_TRUE(same_bits(linear_dgrad(dy_TN, kept), linear_dgrad(dy_TN, fresh))) << kernel_label();
   });
@@ -97,7 +97,7 @@ TEST(PackedWeight, RepacksWhenTheStampMoved) {
 
 TEST(PackedWeight, PacksTheDirectionsAskedForAlone) {
   for_each_variant([&] {
-    PackedWeight w(normal({4, 5}, 1), &kStamp);
+    PackedWeight w(normal({4, 5}, 1), &kPackedWeightStamp);
     w.prepare({.forward = true, .backward = false});
     EXPECT_TRUE(w.memory(/*backward=*/false).defined());
     EXPECT_FALSE(w.memory(/*backward=*/true).defined());

@@ -19,7 +19,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kTokensAChunk = 64;
+constexpr int64_t kPermuteTokens = 64;
 constexpr size_t kMostPlus = 2;
 
 // y_TD[t] = sum over k of weights[t][k] * rows[permuted_rows[t][k]], then plus; weights may be undefined.
@@ -38,7 +38,7 @@ at::Tensor weighted_sums(const at::Tensor& rows_SD, const at::Tensor& weights_TK
     FB_ASSERT(plus[i].is_contiguous() && plus[i].sizes() == y_TD.sizes(), "contiguous [T, D]");
     starts[i] = plus[i].const_data_ptr<float>();
   }
-  parallel_ranges(tokens, kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(tokens, kPermuteTokens, [&](int64_t begin, int64_t end) {
     std::array<const float*, kMostPlus> more;
     for (int64_t t = begin; t < end; ++t) {
       for (size_t i = 0; i < plus.size(); ++i) more[i] = starts[i] + t * d;
@@ -98,7 +98,7 @@ at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S)
   at::Tensor y_SD = at::empty({sorted_token_ids_S.size(0), x.columns}, x_TD.options());
   float* y = y_SD.mutable_data_ptr<float>();
   const int64_t* tokens = sorted_token_ids_S.const_data_ptr<int64_t>();
-  parallel_ranges(sorted_token_ids_S.size(0), kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(sorted_token_ids_S.size(0), kPermuteTokens, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) std::memcpy(y + s * x.columns, x.at(tokens[s]), size_t(x.columns) * sizeof(float));
   });
   return y_SD;
@@ -130,7 +130,7 @@ UnpermuteGrad unpermute_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD
   float *dy_S = grad.dy_SD.mutable_data_ptr<float>(), *d_weights = grad.d_weights_TK.mutable_data_ptr<float>();
   const float* weights = weights_TK.const_data_ptr<float>();
   const int64_t* permuted_rows = permuted_rows_TK.const_data_ptr<int64_t>();
-  parallel_ranges(dy.count, kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(dy.count, kPermuteTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       permute_rows().unpermute_backward(k, y.columns, dy.at(t), y.data, y.stride, permuted_rows + t * k, weights + t * k, dy_S,
                                         d_weights + t * k);

@@ -11,7 +11,7 @@ struct PermuteCase {
   at::Tensor topk_ids_TK;
   int64_t experts, d;
 };
-std::vector<PermuteCase> cases() {
+std::vector<PermuteCase> permute_cases() {
   return {{"no tokens", at::empty({0, 2}, at::kLong), 3, 8},
           {"one token, one channel", at::zeros({1, 1}, at::kLong), 1, 1},
           {"spread", std::get<1>(normal({65, 16}, 1).topk(4)), 16, 17},
@@ -20,7 +20,7 @@ std::vector<PermuteCase> cases() {
 }
 
 TEST(Permute, RowsAreSortedByExpertThenToken) {
-  for (const PermuteCase& c : cases()) {
+  for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     // In words: expert by expert, the tokens in order, their choices in order.
     std::vector<int64_t> tokens, offsets = {0};
@@ -48,7 +48,7 @@ TEST(Permute, RowsAreSortedByExpertThenToken) {
 }
 
 TEST(Permute, ExpertsAreCutWhereTheirTokensPassAStart) {
-  for (const PermuteCase& c : cases()) {
+  for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const int64_t tokens = c.topk_ids_TK.size(0);
     const std::vector<int64_t> starts = {0, std::min<int64_t>(2, tokens), tokens / 2, tokens};
@@ -69,7 +69,7 @@ TEST(Permute, ExpertsAreCutWhereTheirTokensPassAStart) {
 }
 
 TEST(Permute, PermuteAndUnpermuteAgreeWithTheirDefinitions) {
-  for (const PermuteCase& c : cases()) {
+  for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
     const int64_t tokens = c.topk_ids_TK.size(0), rows = c.topk_ids_TK.numel();
@@ -84,7 +84,7 @@ TEST(Permute, PermuteAndUnpermuteAgreeWithTheirDefinitions) {
 }
 
 TEST(Permute, GradientsAreThoseOfTheDefinitions) {
-  for (const PermuteCase& c : cases()) {
+  for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
     const int64_t tokens = c.topk_ids_TK.size(0), rows = c.topk_ids_TK.numel();
@@ -110,7 +110,7 @@ TEST(Permute, GradientsAreThoseOfTheDefinitions) {
 }
 
 TEST(Permute, RowsToAddComeBehindTheSumInTheirOrder) {
-  for (const PermuteCase& c : cases()) {
+  for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
     const at::Tensor y = normal({c.topk_ids_TK.numel(), c.d}, 1), weights = normal(c.topk_ids_TK.sizes(), 2);

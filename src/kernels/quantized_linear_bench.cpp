@@ -12,10 +12,10 @@ struct QuantizedLinearShape {
   int64_t experts, rows, n, k;
 };
 // tiny's projections and experts, small's experts, and a large square.
-constexpr QuantizedLinearShape kShapes[] = {{"tiny q_b", 1, 2048, 384, 128},       {"tiny o", 1, 2048, 256, 256},
-                                            {"tiny gate_up", 16, 8192, 160, 256},  {"tiny down", 16, 8192, 256, 80},
-                                            {"small gate_up", 32, 8192, 320, 512}, {"small down", 32, 8192, 512, 160},
-                                            {"square", 1, 768, 768, 768}};
+constexpr QuantizedLinearShape kQuantizedLinearShapes[] = {{"tiny q_b", 1, 2048, 384, 128},       {"tiny o", 1, 2048, 256, 256},
+                                                           {"tiny gate_up", 16, 8192, 160, 256},  {"tiny down", 16, 8192, 256, 80},
+                                                           {"small gate_up", 32, 8192, 320, 512}, {"small down", 32, 8192, 512, 160},
+                                                           {"square", 1, 768, 768, 768}};
 
 // Each of the three multiplications, rounding its operands included, beside the f32 ones of linear.h, and the first beside ATen's f32 mm.
 void bench_shape(Bench& bench, const QuantizedLinearShape& s, Precision precision) {
@@ -48,7 +48,7 @@ void bench_shape(Bench& bench, const QuantizedLinearShape& s, Precision precisio
 
 void bench_quantized_linear(Bench& bench) {
   for (const Precision precision : {Precision::kFp8, Precision::kBf16}) {
-    for (const QuantizedLinearShape& shape : kShapes) bench_shape(bench, shape, precision);
+    for (const QuantizedLinearShape& shape : kQuantizedLinearShapes) bench_shape(bench, shape, precision);
   }
 }
 

@@ -6,15 +6,15 @@
 namespace finback {
 namespace {
 
-constexpr uint64_t kStamp = 1;
+constexpr uint64_t kQuantizedLinearStamp = 1;
 constexpr Precision kQuantized[] = {Precision::kBf16, Precision::kFp8};
 
 struct QuantizedLinearCase {
   int64_t tokens, n, k;
 };
 // Nothing, one, primes, odd K, one past every tile and past a block of scales, more tokens than dw packs at once.
-constexpr QuantizedLinearCase kCases[] = {{0, 3, 4},      {1, 1, 1},       {5, 7, 11},      {97, 33, 65},
-                                          {13, 160, 257}, {150, 129, 300}, {1100, 130, 200}};
+constexpr QuantizedLinearCase kQuantizedLinearCases[] = {{0, 3, 4},      {1, 1, 1},       {5, 7, 11},      {97, 33, 65},
+                                                         {13, 160, 257}, {150, 129, 300}, {1100, 130, 200}};
 
 struct QuantizedGroupedCase {
   const char* what;
@@ -46,7 +46,7 @@ void check_three(const at::Tensor& x_TK, const at::Tensor& weight, const at::Ten
                      dx = quantized_linear_dgrad_ref(dy_SN, weight, precision, groups),
                      sum = quantized_linear_wgrad_ref(dw, dy_SN, stored, precision, groups);
     for_each_variant([&] {
-      const PackedWeight w = prepared(weight, &kStamp, precision);
+      const PackedWeight w = prepared(weight, &kQuantizedLinearStamp, precision);
       Tensors first;
       for (const int threads : {1, 2}) {
         set_threads(threads);
@@ -65,7 +65,7 @@ void check_three(const at::Tensor& x_TK, const at::Tensor& weight, const at::Ten
 }
 
 TEST(QuantizedLinear, IsTheProductOfTheRoundedOperands) {
-  for (const QuantizedLinearCase& c : kCases) {
+  for (const QuantizedLinearCase& c : kQuantizedLinearCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     check_three(in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)), normal({c.n, c.k}, 4),
                 one_group(c.tokens));
@@ -85,7 +85,7 @@ TEST(QuantizedLinear, RowDependsOnItselfAlone) {
   const at::Tensor weight = normal({40, 390}, 2);
   for (const Precision precision : kQuantized) {
     check_rows_alone({normal({101, 390}, 1), normal({101, 40}, 3)}, [&](const Tensors& in) {
-      const PackedWeight w = prepared(weight, &kStamp, precision);
+      const PackedWeight w = prepared(weight, &kQuantizedLinearStamp, precision);
       const RowGroups groups = one_group(in[0].size(0));
       return Tensors{quantized_linear(quantize_rows(in[0], precision), w, groups), quantized_linear_dgrad(in[1], w, groups)};
     });
@@ -120,9 +120,9 @@ TEST(QuantizedLinear, RowDoesNotKnowItsGroup) {
   for (const Precision precision : kQuantized) {
     for_each_variant([&] {
       const QuantizedRows stored = quantize_rows(x, precision);
-      const at::Tensor y =
-          quantized_linear(stored, prepared(w_ENK, &kStamp, precision), {at::tensor({0, 7, 7, 50}, at::kLong), source_rows_S, {}, {}});
-      const at::Tensor alone = quantized_linear(stored, prepared(w_ENK[2], &kStamp, precision),
+      const at::Tensor y = quantized_linear(stored, prepared(w_ENK, &kQuantizedLinearStamp, precision),
+                                            {at::tensor({0, 7, 7, 50}, at::kLong), source_rows_S, {}, {}});
+      const at::Tensor alone = quantized_linear(stored, prepared(w_ENK[2], &kQuantizedLinearStamp, precision),
                                                 {at::tensor({0, 43}, at::kLong), source_rows_S.slice(0, 7).contiguous(), {}, {}});
       EXPECT_TRUE(same_bits(y.slice(0, 7), alone)) << precision_name(precision);
     });
@@ -147,7 +147,7 @@ TEST(QuantizedLinear, SizeOfTheGradientDoesNotMatter) {
   const at::Tensor x = normal({90, 130}, 1), dy = normal({90, 40}, 2), weight = normal({40, 130}, 3);
   for (const Precision precision : kQuantized) {
     for_each_variant([&] {
-      const PackedWeight w = prepared(weight, &kStamp, precision);
+      const PackedWeight w = prepared(weight, &kQuantizedLinearStamp, precision);
       const QuantizedRows rows = quantize_rows(x, precision);
       const auto products = [&](double factor) {
         const at::Tensor dw = at::zeros({40, 130});
@@ -166,7 +166,7 @@ TEST(QuantizedLinear, NonFiniteInputsAreSeen) {
   x[4][7].fill_(std::nan("")), x[6][129].fill_(INFINITY);
   for (const Precision precision : kQuantized) {
     for_each_variant([&] {
-      const at::Tensor y = quantized_linear(quantize_rows(x, precision), prepared(weight, &kStamp, precision), one_group(9));
+      const at::Tensor y = quantized_linear(quantize_rows(x, precision), prepared(weight, &kQuantizedLinearStamp, precision), one_group(9));
       for (int64_t row = 0; row < 9; ++row) EXPECT_EQ(y[row].isfinite().all().item<bool>(), row != 4 && row != 6) << row;
     });
   }

@@ -11,7 +11,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kRowsAChunk = 32;
+constexpr int64_t kQuantizedRowsRows = 32;
 
 at::Tensor dequantize_fp8(const QuantizedRows& rows) {
   const int64_t count = rows.count(), columns = rows.columns(), tiles = rows.scales.size(1), stride = rows.values_TK.stride(0);
@@ -19,7 +19,7 @@ at::Tensor dequantize_fp8(const QuantizedRows& rows) {
   const auto* codes = static_cast<const uint8_t*>(rows.values_TK.const_data_ptr());
   const float* scales = rows.scales.const_data_ptr<float>();
   float* x = x_TK.mutable_data_ptr<float>();
-  parallel_ranges(count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(count, kQuantizedRowsRows, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t b = 0; b < tiles; ++b) {
         const int64_t first = b * kFp8Block, n = std::min(kFp8Block, columns - first);

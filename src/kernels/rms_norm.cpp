@@ -12,7 +12,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kRowsAChunk = 64;
+constexpr int64_t kRmsNormRows = 64;
 
 at::Tensor backward_ref(const at::Tensor& dy_TD, const at::Tensor& x_TD, const at::Tensor& weight_D, const at::Tensor& rstd_T,
                         const at::Tensor& dweight_D, const at::Tensor& residual_dy_TD) {
@@ -32,7 +32,7 @@ RmsNorm rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps)
   RmsNorm norm{at::empty({x.count, x.columns}, x_TD.options()), at::empty({x.count}, x_TD.options())};
   const float* weight = weight_D.const_data_ptr<float>();
   float *y = norm.y_TD.mutable_data_ptr<float>(), *rstd = norm.rstd_T.mutable_data_ptr<float>();
-  parallel_ranges(x.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.count, kRmsNormRows, [&](int64_t begin, int64_t end) {
     rms_norm_rows().forward(end - begin, x.columns, x.at(begin), x.stride, weight, float(eps), y + begin * x.columns, rstd + begin);
   });
   return norm;
@@ -46,7 +46,7 @@ RmsNorm add_rms_norm_(const at::Tensor& x_TD, const at::Tensor& residual_TD, con
   RmsNorm norm{at::empty({x.count, x.columns}, x_TD.options()), at::empty({x.count}, x_TD.options())};
   const float *weight = weight_D.const_data_ptr<float>(), *residual = residual_TD.const_data_ptr<float>();
   float *sum = x_TD.mutable_data_ptr<float>(), *y = norm.y_TD.mutable_data_ptr<float>(), *rstd = norm.rstd_T.mutable_data_ptr<float>();
-  parallel_ranges(x.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.count, kRmsNormRows, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * x.columns;
     rms_norm_rows().add_forward(end - begin, x.columns, sum + at, residual + at, weight, float(eps), y + at, rstd + begin);
   });
@@ -65,7 +65,7 @@ at::Tensor rms_norm_backward(const at::Tensor& dy_TD, const at::Tensor& x_TD, co
   const float *weight = weight_D.const_data_ptr<float>(), *rstd = rstd_T.const_data_ptr<float>();
   const float* past = residual ? residual_dy_TD.const_data_ptr<float>() : nullptr;
   float* dx = dx_TD.mutable_data_ptr<float>();
-  parallel_ranges(x.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.count, kRmsNormRows, [&](int64_t begin, int64_t end) {
     rms_norm_rows().backward(end - begin, x.columns, dy.at(begin), dy.stride, x.at(begin), x.stride, weight, rstd + begin,
                              residual ? past + begin * x.columns : nullptr, dx + begin * x.columns);
   });

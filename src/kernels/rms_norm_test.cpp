@@ -12,7 +12,7 @@ struct RmsNormCase {
   int64_t tokens, d;
 };
 // 0 and 1 rows, one channel, primes, around a vector and around a chunk of 64.
-constexpr RmsNormCase kCases[] = {{0, 8}, {1, 1}, {3, 17}, {64, 64}, {65, 65}, {130, 256}, {7, 1031}};
+constexpr RmsNormCase kRmsNormCases[] = {{0, 8}, {1, 1}, {3, 17}, {64, 64}, {65, 65}, {130, 256}, {7, 1031}};
 
 Tensors norm(const Tensors& in) {
   const RmsNorm n = rms_norm(in[0], in[1], kEps);
@@ -40,7 +40,7 @@ Tensors inputs(const RmsNormCase& c) {
 }
 
 TEST(RmsNorm, AgreesWithItsDefinition) {
-  for (const RmsNormCase& c : kCases) {
+  for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     Tensors in = inputs(c);
     in.resize(2);
@@ -57,7 +57,7 @@ Tensors add_norm(const Tensors& in) {
 }
 
 TEST(RmsNorm, OfASumIsTheSumThenItsNormToTheBit) {
-  for (const RmsNormCase& c : kCases) {
+  for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.tokens, c.d}, 5), normal({c.d}, 2)};
     for_each_variant([&] {
@@ -69,7 +69,7 @@ TEST(RmsNorm, OfASumIsTheSumThenItsNormToTheBit) {
 }
 
 TEST(RmsNorm, ResidualGradientIsAddedToTheBit) {
-  for (const RmsNormCase& c : kCases) {
+  for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const Tensors in = inputs(c);
     const at::Tensor past = normal({c.tokens, c.d}, 6);
@@ -82,7 +82,7 @@ TEST(RmsNorm, ResidualGradientIsAddedToTheBit) {
 }
 
 TEST(RmsNorm, GradientIsThatOfItsDefinition) {
-  for (const RmsNormCase& c : kCases) {
+  for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const Tensors in = inputs(c);
     check_op(in, backward, backward_by_autograd, std::max(c.d, c.tokens));

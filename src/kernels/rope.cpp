@@ -12,7 +12,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kTokensAChunk = 64;
+constexpr int64_t kRopeTokens = 64;
 
 // The angle's row of the table, cosines then sines, spread over the r channels: see RopeRows.
 void spread_angle(const float* cos_sin, int64_t r, bool half_layout, bool inverse, float* cos_r, float* sin_r) {
@@ -40,7 +40,7 @@ void rope_(const at::Tensor& x_THR, const at::Tensor& positions_T, const at::Ten
   const int64_t* positions = positions_T.const_data_ptr<int64_t>();
   const float* table = cos_sin_SR.const_data_ptr<float>();
   float* x = x_THR.mutable_data_ptr<float>();
-  parallel_ranges(tokens, kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(tokens, kRopeTokens, [&](int64_t begin, int64_t end) {
     std::vector<float> angle(size_t(2 * r));
     const auto rotate = half_layout ? rope_rows().halves : rope_rows().interleaved;
     for (int64_t t = begin; t < end; ++t) {

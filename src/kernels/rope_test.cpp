@@ -8,7 +8,7 @@ namespace {
 struct RopeCase {
   int64_t tokens, heads, r;
 };
-constexpr RopeCase kCases[] = {{0, 2, 8}, {1, 1, 2}, {65, 3, 16}, {7, 8, 64}, {5, 2, 34}, {3, 1, 6}};
+constexpr RopeCase kRopeCases[] = {{0, 2, 8}, {1, 1, 2}, {65, 3, 16}, {7, 8, 64}, {5, 2, 34}, {3, 1, 6}};
 
 at::Tensor table(int64_t positions, int64_t r) {
   const at::Tensor angles = at::outer(at::arange(positions, at::kFloat), at::pow(100.0, -at::arange(0, r, 2).to(at::kFloat) / double(r)));
@@ -31,7 +31,7 @@ TensorOp rotate_ref(bool half_layout, bool inverse) {
 }
 
 TEST(Rope, AgreesWithItsDefinitionInBothLayoutsAndDirections) {
-  for (const RopeCase& c : kCases) {
+  for (const RopeCase& c : kRopeCases) {
     for (const bool half_layout : {false, true}) {
       for (const bool inverse : {false, true}) {
         SCOPED_TRACE(fmt::format("{} x {} x {}, half layout {}, inverse {}", c.tokens, c.heads, c.r, half_layout, inverse));

@@ -19,7 +19,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kTokensAChunk = 64;
+constexpr int64_t kRouterTokens = 64;
 
 at::Tensor route_backward_ref(const Routing& routing, const at::Tensor& d_weights_TK, const at::Tensor& d_scores_TE,
                               const RouterOptions& o) {
@@ -93,7 +93,7 @@ Routing route(const at::Tensor& logits_TE, const at::Tensor& bias_E, const Route
   const float* bias = bias_E.defined() ? bias_E.const_data_ptr<float>() : nullptr;
   float *scores = routing.scores_TE.mutable_data_ptr<float>(), *weights = routing.weights_TK.mutable_data_ptr<float>();
   int64_t* ids = routing.topk_ids_TK.mutable_data_ptr<int64_t>();
-  parallel_ranges(logits.count, kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(logits.count, kRouterTokens, [&](int64_t begin, int64_t end) {
     ExpertChoice choice(experts, options);
     const auto score = options.sigmoid ? router_rows().sigmoid : router_rows().softmax;
     for (int64_t t = begin; t < end; ++t) {
@@ -112,7 +112,7 @@ at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK
   at::Tensor d_logits_TE = d_scores_TE.defined() ? d_scores_TE.clone(at::MemoryFormat::Contiguous) : at::zeros_like(routing.scores_TE);
   float* d_logits = d_logits_TE.mutable_data_ptr<float>();
   const int64_t* ids = routing.topk_ids_TK.const_data_ptr<int64_t>();
-  parallel_ranges(scores.count, kTokensAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(scores.count, kRouterTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       backward_row(scores.at(t), ids + t * d_weights.columns, d_weights.at(t), scores.columns, options, d_logits + t * scores.columns);
     }

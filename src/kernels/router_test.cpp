@@ -11,7 +11,7 @@ struct RouterCase {
   RouterOptions options;
   bool bias;
 };
-std::vector<RouterCase> cases() {
+std::vector<RouterCase> router_cases() {
   RouterOptions v3;
   v3.num_experts_per_tok = 4, v3.n_group = 4, v3.topk_group = 2, v3.routed_scaling_factor = 2.5;
   RouterOptions v2 = v3;
@@ -28,7 +28,7 @@ std::vector<RouterCase> cases() {
 Tensors routed(const Routing& r) { return {r.scores_TE, r.topk_ids_TK, r.weights_TK}; }
 
 TEST(Router, AgreesWithItsDefinition) {
-  for (const RouterCase& c : cases()) {
+  for (const RouterCase& c : router_cases()) {
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
     const at::Tensor bias = c.bias ? normal({c.experts}, 2) * 0.3 : at::Tensor();
     check_op(
@@ -58,7 +58,7 @@ TEST(Router, NanLogitsStillNameDifferentExperts) {
 
 // in: logits, d_weights, d_scores. The gradient of the reference's weights (and of its scores) with the choice held fixed.
 TEST(Router, GradientIsThatOfItsDefinition) {
-  for (const RouterCase& c : cases()) {
+  for (const RouterCase& c : router_cases()) {
     if (c.tokens == 0) continue;
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
     const at::Tensor bias = c.bias ? normal({c.experts}, 2) * 0.3 : at::Tensor();
@@ -99,7 +99,7 @@ TEST(Router, BalanceLossAndGradientAgreeWithTheirDefinition) {
 }
 
 TEST(Router, RowDependsOnItselfAlone) {
-  const RouterCase c = cases()[2];
+  const RouterCase c = router_cases()[2];
   check_rows_alone({normal({65, 16}, 1), normal({65, 4}, 2)}, [&](const Tensors& in) {
     const Routing r = route(in[0], {}, c.options);
     return Tensors{r.scores_TE, r.topk_ids_TK, r.weights_TK, route_backward(r, in[1], {}, c.options)};

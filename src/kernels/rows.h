@@ -20,4 +20,10 @@ inline Rows rows_of(const at::Tensor& x) {
   return {x.const_data_ptr<float>(), x.size(0), x.size(1), x.stride(0)};
 }
 
+// x itself, or a copy whose last dimension is contiguous. f32 of any rank.
+inline at::Tensor unit_columns(const at::Tensor& x) {
+  FB_ASSERT(x.scalar_type() == at::kFloat, "f32");
+  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
+}
+
 }  // namespace finback

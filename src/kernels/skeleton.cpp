@@ -13,7 +13,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kRowsAChunk = 64;
+constexpr int64_t kSkeletonRows = 64;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void axpby_(const at::Tensor& y_TD, double a, const at::Tensor& x_TD, double b) 
   }
   const Rows x = rows_of(x_TD), y = rows_of(y_TD);
   float* out = y_TD.mutable_data_ptr<float>();
-  parallel_ranges(x.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.count, kSkeletonRows, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) skeleton_rows().axpby(x.columns, float(a), x.at(t), float(b), out + t * y.stride);
   });
 }

@@ -10,7 +10,7 @@ namespace {
 struct SkeletonCase {
   int64_t tokens, d;
 };
-constexpr SkeletonCase kCases[] = {{0, 8}, {1, 1}, {3, 17}, {64, 64}, {65, 65}};
+constexpr SkeletonCase kSkeletonCases[] = {{0, 8}, {1, 1}, {3, 17}, {64, 64}, {65, 65}};
 
 Tensors forward(const Tensors& in) {
   const at::Tensor y = in_wider(in[1]);
@@ -20,7 +20,7 @@ Tensors forward(const Tensors& in) {
 Tensors definition(const Tensors& in) { return {axpby_ref(in[1], 0.3, in[0], -2)}; }
 
 TEST(Skeleton, AgreesWithItsDefinition) {
-  for (const SkeletonCase& c : kCases) {
+  for (const SkeletonCase& c : kSkeletonCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const at::Tensor x = normal({c.tokens, c.d}, 1), y = normal({c.tokens, c.d}, 2);
     check_op({x, y}, forward, definition, 2);
@@ -29,7 +29,7 @@ TEST(Skeleton, AgreesWithItsDefinition) {
 }
 
 TEST(Skeleton, GradientIsThatOfItsDefinition) {
-  for (const SkeletonCase& c : kCases) {
+  for (const SkeletonCase& c : kSkeletonCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const at::Tensor zero = at::zeros({c.tokens, c.d}, at::kDouble);
     check_op(

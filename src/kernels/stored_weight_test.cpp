@@ -8,25 +8,26 @@
 namespace finback {
 namespace {
 
-constexpr uint64_t kStamp = 1;
+constexpr uint64_t kStoredWeightStamp = 1;
 constexpr Precision kStorages[] = {Precision::kBf16, Precision::kFp8, Precision::kInt8};
 
 struct StoredWeightCase {
   int64_t n, k;
 };
 // One, primes, one past a panel (2, 16, 32 columns), past a block of 32 and of 128, past a block of K in gemm.cpp.
-constexpr StoredWeightCase kCases[] = {{1, 1}, {7, 31}, {33, 33}, {130, 129}, {70, 400}};
+constexpr StoredWeightCase kStoredWeightCases[] = {{1, 1}, {7, 31}, {33, 33}, {130, 129}, {70, 400}};
 
 // Few rows read panels as they are stored, many widen them: both have the bits of the f32 layer with the stored numbers.
 TEST(StoredWeight, ProductsHaveTheBitsOfTheF32NumbersStored) {
-  for (const StoredWeightCase& c : kCases) {
+  for (const StoredWeightCase& c : kStoredWeightCases) {
     for (const Precision storage : {Precision::kBf16, Precision::kFp8}) {
       SCOPED_TRACE(fmt::format("{} x {}, storage {}", c.n, c.k, int(storage)));
       const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1), dy_TN = normal({29, c.n}, 3);
       const at::Tensor forward_NK = stored_values_ref(w_NK, storage, false), backward_NK = stored_values_ref(w_NK, storage, true);
       for_each_variant([&] {
         const StoredWeight w = store_weight(w_NK, storage), w_t = store_weight(w_NK, storage, /*transposed=*/true);
-        const PackedWeight f32_forward = prepared(forward_NK, &kStamp), f32_backward = prepared(backward_NK, &kStamp);
+        const PackedWeight f32_forward = prepared(forward_NK, &kStoredWeightStamp),
+                           f32_backward = prepared(backward_NK, &kStoredWeightStamp);
         for (const int64_t rows : {1, 2, 3, 7, 8, 9, 29}) {
           const at::Tensor x = x_TK.slice(0, 0, rows), dy = dy_TN.slice(0, 0, rows);
           EXPECT_TRUE(same_bits(linear(x, w), linear(x, f32_forward))) << rows << " rows";
@@ -39,7 +40,7 @@ TEST(StoredWeight, ProductsHaveTheBitsOfTheF32NumbersStored) {
 
 // A block's sum is exact; then one rounding of it, of the two scales' product and of the chain a block. Rows have the bits they have alone.
 TEST(StoredWeight, Int8IsTheProductOfTheRoundedNumbers) {
-  for (const StoredWeightCase& c : kCases) {
+  for (const StoredWeightCase& c : kStoredWeightCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.n, c.k));
     const at::Tensor w_NK = normal({c.n, c.k}, 2), x_TK = normal({29, c.k}, 1) * at::exp2(normal({29, 1}, 4) * 20);
     const at::Tensor numbers_NK = stored_values_ref(w_NK, Precision::kInt8, false).to(at::kDouble);

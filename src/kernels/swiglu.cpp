@@ -11,7 +11,7 @@
 namespace finback {
 namespace {
 
-constexpr int64_t kRowsAChunk = 64;
+constexpr int64_t kSwigluRows = 64;
 
 }  // namespace
 
@@ -21,7 +21,7 @@ at::Tensor swiglu(const at::Tensor& gate_up_T2F) {
   const int64_t f = gate_up.columns / 2;
   at::Tensor y_TF = at::empty({gate_up.count, f}, gate_up_T2F.options());
   float* y = y_TF.mutable_data_ptr<float>();
-  parallel_ranges(gate_up.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(gate_up.count, kSwigluRows, [&](int64_t begin, int64_t end) {
     swiglu_rows().forward(end - begin, f, gate_up.at(begin), gate_up.stride, y + begin * f);
   });
   return y_TF;
@@ -37,7 +37,7 @@ at::Tensor swiglu_backward(const at::Tensor& dy_TF, const at::Tensor& gate_up_T2
   FB_ASSERT(dy.count == gate_up.count && dy.columns == f, "dy of these rows");
   at::Tensor d_gate_up_T2F = at::empty({gate_up.count, 2 * f}, gate_up_T2F.options());
   float* d_gate_up = d_gate_up_T2F.mutable_data_ptr<float>();
-  parallel_ranges(gate_up.count, kRowsAChunk, [&](int64_t begin, int64_t end) {
+  parallel_ranges(gate_up.count, kSwigluRows, [&](int64_t begin, int64_t end) {
     swiglu_rows().backward(end - begin, f, dy.at(begin), dy.stride, gate_up.at(begin), gate_up.stride, d_gate_up + begin * 2 * f);
   });
   return d_gate_up_T2F;

@@ -9,7 +9,7 @@ namespace {
 struct SwigluCase {
   int64_t tokens, f;
 };
-constexpr SwigluCase kCases[] = {{0, 4}, {1, 1}, {3, 17}, {65, 80}, {64, 16}, {31, 127}};
+constexpr SwigluCase kSwigluCases[] = {{0, 4}, {1, 1}, {3, 17}, {65, 80}, {64, 16}, {31, 127}};
 
 Tensors forward(const Tensors& in) { return {swiglu(in[0])}; }
 Tensors definition(const Tensors& in) { return {swiglu_ref(in[0])}; }
@@ -17,7 +17,7 @@ Tensors backward(const Tensors& in) { return {swiglu_backward(in[1], in[0])}; }
 Tensors backward_by_autograd(const Tensors& in) { return gradients_of(definition, {in[0]}, {in[1]}); }
 
 TEST(Swiglu, AgreesWithItsDefinitionAndItsGradient) {
-  for (const SwigluCase& c : kCases) {
+  for (const SwigluCase& c : kSwigluCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.f));
     const Tensors in = {normal({c.tokens, 2 * c.f}, 1) * 3, normal({c.tokens, c.f}, 2)};
     check_op({in[0]}, forward, definition, 4);
