@@ -69,8 +69,8 @@ function(finback_skip_pch)
   endforeach()
 endfunction()
 
-# Several files a compilation: behind ATen's headers the compiler instantiates for two seconds before a file's own first line counts, and a file's own
-# share is about one. Eight keep two cores busy to the end and an edited file quick enough; -DFINBACK_UNITY=OFF compiles each alone.
+# Several files a compilation: for every object the compiler instantiates what ATen's headers left pending, about two seconds, while a file's own share is
+# about one. Eight keep two cores busy to the end and an edited file quick enough; -DFINBACK_UNITY=OFF compiles each alone.
 function(finback_batch target)
   if(FINBACK_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
