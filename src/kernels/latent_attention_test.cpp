@@ -68,7 +68,9 @@ LatentAttentionGrad backward(const LatentAttentionInputs& x, const LatentAttenti
   return latent_attention_backward(x.do_THC, x.q_THY, x.keys, x.c, saved, x.scale);
 }
 
-bool same_output(const LatentAttention& a, const LatentAttention& b) { return same_bits(a.o_THC, b.o_THC) && same_bits(a.lse_TH, b.lse_TH); }
+bool same_output(const LatentAttention& a, const LatentAttention& b) {
+  return same_bits(a.o_THC, b.o_THC) && same_bits(a.lse_TH, b.lse_TH);
+}
 LatentAttention rows_of(const LatentAttention& a, int64_t begin, int64_t end) {
   return {a.o_THC.slice(0, begin, end), a.lse_TH.slice(0, begin, end)};
 }

@@ -38,7 +38,8 @@ inline at::Tensor in_wider(const at::Tensor& x) {
 }
 
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a.reshape({-1}).view(at::kByte), b.reshape({-1}).view(at::kByte));
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() &&
+         at::equal(a.reshape({-1}).view(at::kByte), b.reshape({-1}).view(at::kByte));
 }
 
 constexpr double kF32Epsilon = 6e-8;
