@@ -204,6 +204,7 @@ int run_chat(const Args& args) {
   options.system = typed_text(args.get_or("system", ""), "--system");
   const GenerationConfig defaults = read_generation_config(folder);
   options.sampling = sampling_of(args, defaults.sampling);
+  options.seed = seed_of(args);
   const int64_t limit = load_model_config(folder).max_position_embeddings;
   options.context_tokens = args.integer("context", limit, 16, limit);
   options.max_tokens = args.integer("max-tokens", defaults.new_tokens(0, std::max<int64_t>(1, options.context_tokens / 4)), 1, 1 << 30);
@@ -223,7 +224,7 @@ int run_chat(const Args& args) {
   if (typed) {
     note(fmt::format("{}: {} tokens of context, format {}{}. /help lists commands, /exit leaves", folder.string(), options.context_tokens,
                      options.format == ChatFormat::kV3 ? "v3" : "r1",
-                     options.sampling.temperature > 0 ? fmt::format(", seed {}", options.sampling.seed) : ""));
+                     options.sampling.temperature > 0 ? fmt::format(", seed {}", options.seed) : ""));
   }
   // There is no fine-tuning in finback yet: its own models have read documents, and the template stands in their tokenizer for later.
   if (found.of_finback || fs::exists(folder / "trainer.json"))

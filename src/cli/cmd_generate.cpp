@@ -88,6 +88,7 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.seed_given = args.has("seed");
   asked.defaults = read_generation_config(folder);
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
+  asked.request.key.seed = seed_of(args);
   asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
   std::vector<std::string> stop;
   for (const std::string& text : args.all("stop")) {
@@ -138,7 +139,7 @@ void print_piece(std::string_view text) {
 // What was not streamed: the JSON document; or ids where there is no text, the speed, and what the next run needs to give the same text.
 void print_end(const Asked& asked, const Answer& answer, double seconds) {
   std::string facts;
-  if (asked.request.sampling.temperature > 0 && !asked.seed_given) facts = fmt::format(", --seed {}", asked.request.sampling.seed);
+  if (asked.request.sampling.temperature > 0 && !asked.seed_given) facts = fmt::format(", --seed {}", asked.request.key.seed);
   const int64_t limit = asked.model.transformer->config().max_position_embeddings;
   if (answer.usage.total_tokens() >= limit && int64_t(answer.ids.size()) < asked.request.max_tokens)
     facts += fmt::format(", ended at the model's {} tokens", limit);

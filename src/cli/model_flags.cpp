@@ -34,7 +34,6 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
   params.top_p = args.number("top-p", params.top_p, 0, 1);
   params.top_k = args.integer("top-k", params.top_k, 0, 1 << 30);
   params.min_p = args.number("min-p", params.min_p, 0, 1);
-  params.seed = uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53));
   check_sampling(params);
   std::vector<std::string> idle;
   for (const char* flag : {"top-p", "top-k", "min-p", "seed"})
@@ -42,6 +41,8 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
   if (!idle.empty()) notice_once(fmt::format("temperature 0 takes the best token: {} without effect", fmt::join(idle, ", ")));
   return params;
 }
+
+uint64_t seed_of(const Args& args) { return uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53)); }
 
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens) {
   return {.device = parse_device(args.get_or("device", "cpu"), "--device"),

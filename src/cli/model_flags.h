@@ -12,8 +12,10 @@ void declare_model_flags(Args& args);
 
 // generation_config.json of the folder; keys that are not followed are said on stderr.
 GenerationConfig read_generation_config(const std::filesystem::path& folder);
-// The flags over the folder's defaults. Without --seed another one each time. Throws Error for values out of range.
+// The flags over the folder's defaults. Throws Error for values out of range.
 SamplingParams sampling_of(const Args& args, SamplingParams defaults);
+// --seed; without it another one each time.
+uint64_t seed_of(const Args& args);
 // cached_tokens: that the verb will cache at most, for the count of memory.
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens);
 

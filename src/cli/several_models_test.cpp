@@ -57,7 +57,7 @@ Request request_of(const ModelConfig& config, int64_t prompt, uint64_t seed) {
   Request request;
   for (int64_t i = 0; i < prompt; ++i) request.prompt.push_back(int32_t((i * 37 + int64_t(seed)) % config.vocab_size));
   request.max_tokens = 8;
-  request.sampling.seed = seed, request.sampling.top_p = 0.95;
+  request.key.seed = seed, request.sampling.top_p = 0.95;
   return request;
 }
 

@@ -7,6 +7,7 @@ namespace finback {
 
 std::string finish_reason_name(FinishReason reason) {
   FB_ASSERT(reason != FinishReason::kNone, "an answer that goes on has no finish reason");
+  FB_ASSERT(reason != FinishReason::kError, "a request that failed has no answer");
   return reason == FinishReason::kStop ? "stop" : "length";
 }
 
@@ -30,6 +31,7 @@ AnswerStream::AnswerStream(const Tokenizer* tokenizer, int64_t prompt_tokens, co
 
 std::string AnswerStream::push(const TokenEvent& event) {
   if (finished()) return "";
+  FB_ASSERT(event.finish != FinishReason::kError, "who reads the events takes failures out");
   answer_.ids.push_back(event.token);
   answer_.logprobs.push_back(event.logprob);
   count(event.token);

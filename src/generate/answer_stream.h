@@ -26,7 +26,7 @@ struct Answer {
   FinishReason finish = FinishReason::kNone;  // kStop for stop ids and stop strings
   TokenUsage usage;
 };
-// "stop" or "length". REQUIRES: not kNone.
+// "stop" or "length". REQUIRES: neither kNone nor kError.
 std::string finish_reason_name(FinishReason reason);
 // {"ids", "logprobs", "text", "finish_reason", "usage"}. REQUIRES: the answer has ended.
 Json answer_json(const Answer& answer);
@@ -36,7 +36,7 @@ class AnswerStream {
   // tokenizer: outlives the stream; null: ids without text.
   AnswerStream(const Tokenizer* tokenizer, int64_t prompt_tokens, const TextOptions& options);
   // Takes the answer's next token. Returns the text that has become certain: whole UTF-8 sequences, nothing that may still turn out to be a
-  // stop string. Tokens behind the answer's end (of a step that made several) are ignored.
+  // stop string. Tokens behind the answer's end (of a step that made several) are ignored. REQUIRES: a token, no failure.
   std::string push(const TokenEvent& event);
   // The last token has come. After a stop string the engine does not know it yet: the caller cancels the request.
   bool finished() const { return answer_.finish != FinishReason::kNone; }

@@ -52,7 +52,7 @@ ChatTurn ChatSession::say(const std::string& text, const std::function<void(std:
   try {
     conversation_.add("user", text);
     Request request{.prompt = fit(turn), .max_tokens = options_.max_tokens, .stop_ids = options_.stop_ids, .sampling = options_.sampling};
-    request.sampling.seed += uint64_t(turns_++);
+    request.key.seed = options_.seed + uint64_t(turns_++);
     if (on_begin) on_begin(turn);
     turn.timed = generate_text(engine_, &tokenizer_, std::move(request),
                                {.stop = options_.stop, .in_reasoning = conversation_.opens_reasoning()}, on_text, stop);

@@ -16,7 +16,8 @@ struct ChatOptions {
   std::string system;          // empty: none
   int64_t context_tokens = 0;  // of conversation and answer together
   int64_t max_tokens = 0;      // of an answer
-  SamplingParams sampling;     // its seed is the first turn's; each turn has its own
+  SamplingParams sampling;
+  uint64_t seed = 0;  // of the first turn; each turn has its own
   std::vector<int32_t> stop_ids;
   std::vector<std::string> stop = {};  // texts that end an answer, too
 };

@@ -36,13 +36,14 @@ TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request re
     const std::vector<TokenEvent> events = engine.step();
     const bool first = stream.answer().ids.empty();
     (first ? timed.prefill_seconds : timed.decode_seconds) += timer.seconds();
-    if (first && events.empty()) progress->update(double(engine.cached_tokens()));
+    if (first && events.empty()) progress->update(double(engine.cached_tokens(submitted.id)));
     if (first && !events.empty()) {
       progress->vanish();
       progress.reset();
       if (!on_text) progress.emplace("answering", most, "tokens");
     }
     for (const TokenEvent& event : events) {
+      if (event.finish == FinishReason::kError) throw Error(event.error);
       const std::string text = stream.push(event);
       if (on_text && !text.empty()) on_text(text);
     }
@@ -54,13 +55,14 @@ TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request re
 }
 
 std::string continue_text(Transformer& model, const Tokenizer& tokenizer, std::string_view prompt, int64_t tokens,
-                          const SamplingParams& sampling) {
+                          const SamplingParams& sampling, const SampleKey& key) {
   Request request;
   request.prompt = text_prompt(tokenizer, prompt);
   const int64_t room = model.config().max_position_embeddings - tokens, surplus = int64_t(request.prompt.size()) - room;
   if (surplus > 0) request.prompt.erase(request.prompt.begin(), request.prompt.begin() + surplus);
   request.max_tokens = tokens;
   request.sampling = sampling;
+  request.key = key;
   Engine engine(model, {.max_sequence_tokens = int64_t(request.prompt.size()) + tokens});
   return generate_text(engine, &tokenizer, std::move(request), {.skip_special_tokens = false}).answer.text;
 }

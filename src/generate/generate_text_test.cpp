@@ -25,7 +25,7 @@ Request request_of(const std::string& prompt, uint64_t seed, int64_t max_tokens 
   Request request;
   request.prompt = text_prompt(deepseek(), prompt);
   request.max_tokens = max_tokens;
-  request.sampling.seed = seed;
+  request.key.seed = seed;
   return request;
 }
 
@@ -141,12 +141,13 @@ TEST(ContinueText, IsTheEnginesTextWithTheEndOfALongPrompt) {
   Engine engine(*model, {});
   bool special_seen = false;
   for (uint64_t seed = 1; seed <= 8; ++seed) {
-    request.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = seed};
+    request.sampling = {.temperature = 0.8, .top_p = 0.95};
+    request.key.seed = seed;
     std::vector<int32_t> expected;
     for (const TokenEvent& event : generate(engine, request)) expected.push_back(event.token);
     special_seen |= std::any_of(expected.begin(), expected.end(), [](int32_t id) { return deepseek().is_special(id); });
     EXPECT_EQ(expected.size(), size_t(tokens));
-    EXPECT_EQ(continue_text(*model, deepseek(), prompt, tokens, request.sampling), deepseek().decode(expected)) << seed;
+    EXPECT_EQ(continue_text(*model, deepseek(), prompt, tokens, request.sampling, request.key), deepseek().decode(expected)) << seed;
   }
   EXPECT_TRUE(special_seen);
 }

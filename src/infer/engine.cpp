@@ -4,148 +4,212 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
+#include <exception>
 #include <utility>
 
-#include "base/error.h"
+#include "infer/logit_adjustment.h"
 #include "infer/sampler.h"
+#include "infer/step_batch.h"
+#include "kernels/head_loss.h"
 
 namespace finback {
 namespace {
 
+constexpr int64_t kMostTopLogprobs = 20;  // OpenAI's limit
+constexpr int64_t kScoredRows = 32;       // whose logits stand in memory at a time: 16 MB for a vocab of 128k
+
+int64_t bytes_per_page(const ModelConfig& config) {
+  return config.total_layers() * kPageTokens * config.latent_dim() * int64_t(sizeof(float));
+}
+
+int64_t cache_pages(const EngineOptions& options, const ModelConfig& config) {
+  if (options.cache_bytes == 0) return pages_for(options.max_sequence_tokens);
+  const int64_t pages = options.cache_bytes / bytes_per_page(config);
+  FB_CHECK(pages > 0, "cache_bytes: expected room for a page, {} bytes, got {}", bytes_per_page(config), options.cache_bytes);
+  return pages;
+}
+
+// A sequence is no longer than the cache.
 EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
   const int64_t limit = config.max_position_embeddings;
   if (options.max_sequence_tokens <= 0) options.max_sequence_tokens = limit;
   FB_CHECK(options.max_sequence_tokens <= limit, "expected at most {} tokens per sequence (max_position_embeddings), got {}", limit,
            options.max_sequence_tokens);
-  FB_CHECK(options.prefill_chunk > 0, "prefill_chunk: expected more than 0, got {}", options.prefill_chunk);
+  options.max_sequence_tokens = std::min(options.max_sequence_tokens, cache_pages(options, config) * kPageTokens);
   return options;
 }
 
-int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+void check_ids(std::span<const int32_t> ids, int64_t vocabulary, const char* where) {
+  for (const int32_t id : ids) FB_CHECK(id >= 0 && id < vocabulary, "{}expected token ids from 0 to {}, got {}", where, vocabulary - 1, id);
+}
+
+TokenEvent failed(int64_t request_id, const std::exception& e) {
+  TokenEvent event;
+  event.request_id = request_id, event.finish = FinishReason::kError;
+  const std::string what = e.what();  // ATen's has many lines
+  event.error = what.substr(0, what.find('\n'));
+  return event;
+}
+
+std::span<const float> row_of(const at::Tensor& logits_SW, int64_t row) {
+  return {logits_SW.const_data_ptr<float>() + row * logits_SW.size(1), size_t(logits_SW.size(1))};
+}
+
+// A sequence's hidden states are finite where its last one is: that has seen them all.
+void check_finite(std::span<const float> hidden_D) {
+  FB_CHECK(std::all_of(hidden_D.begin(), hidden_D.end(), [](float x) { return std::isfinite(x); }),
+           "the model's hidden states are not finite. Hint: the checkpoint may be damaged or diverged");
+}
+
+float finite_logprob(std::span<const float> logits_W, int32_t token) {
+  const float logprob = token_logprob(logits_W, token);
+  FB_CHECK(std::isfinite(logprob), "the model's logits are not finite. Hint: the checkpoint may be damaged or diverged");
+  return logprob;
+}
 
 }  // namespace
 
 Engine::Engine(Transformer& model, const EngineOptions& options)
     : model_(model),
       options_(resolve(options, model.config())),
-      cache_(model.config(), pages_for(options_.max_sequence_tokens), model.device()),
-      pages_(pages_for(options_.max_sequence_tokens)) {}
+      cache_(model.config(), cache_pages(options_, model.config()), model.device()),
+      scheduler_({options.step_tokens, options.max_sequences, options.max_waiting}, cache_.pages_XLPY.size(0)) {}
 
 int64_t Engine::submit(Request request) {
   check_sampling(request.sampling);
   FB_CHECK(!request.prompt.empty(), "expected a prompt of at least one token");
   const int64_t vocabulary = model_.config().vocab_size;
-  for (const int32_t id : request.prompt) {
-    FB_CHECK(id >= 0 && id < vocabulary, "expected token ids from 0 to {}, got {}", vocabulary - 1, id);
-  }
-  for (const int32_t id : request.stop_ids) {
-    FB_CHECK(id >= 0 && id < vocabulary, "stop_ids: expected token ids from 0 to {}, got {}", vocabulary - 1, id);
-  }
+  check_ids(request.prompt, vocabulary, "");
+  check_ids(request.stop_ids, vocabulary, "stop_ids: ");
+  for (const auto& [id, bias] : request.sampling.logit_bias) check_ids({&id, 1}, vocabulary, "logit_bias: ");
   const int64_t length = int64_t(request.prompt.size());
   FB_CHECK(length < options_.max_sequence_tokens, "expected a prompt shorter than {} tokens, got {}", options_.max_sequence_tokens, length);
   FB_CHECK(request.max_tokens >= 1, "max_tokens: expected at least 1, got {}", request.max_tokens);
+  FB_CHECK(request.sampling.min_tokens <= request.max_tokens, "min_tokens: expected at most max_tokens {}, got {}", request.max_tokens,
+           request.sampling.min_tokens);
+  FB_CHECK(request.top_logprobs >= 0 && request.top_logprobs <= kMostTopLogprobs, "top_logprobs: expected 0 to {}, got {}",
+           kMostTopLogprobs, request.top_logprobs);
   request.max_tokens = std::min(request.max_tokens, options_.max_sequence_tokens - length);
-  Running running;
-  running.id = next_id_++;
-  running.tokens = request.prompt;
-  running.request = std::move(request);
-  waiting_.push_back(std::move(running));
-  return waiting_.back().id;
+  ActiveRequest active;
+  active.id = next_id_;
+  active.tokens = request.prompt;
+  active.request = std::move(request);
+  scheduler_.add(std::move(active));
+  return next_id_++;
+}
+
+int64_t Engine::cached_tokens(int64_t request_id) const {
+  const ActiveRequest* active = scheduler_.find(request_id);
+  return active ? active->cached : 0;
 }
 
 std::vector<TokenEvent> Engine::step() {
-  if (waiting_.empty()) return {};
-  try {
-    return advance(waiting_.front());
-  } catch (...) {
-    drop_front();
-    throw;
-  }
-}
-
-std::vector<TokenEvent> Engine::advance(Running& running) {
   const at::NoGradGuard no_grad;
-  const Batch batch = next_batch(running);
-  ForwardOptions forward;
-  forward.algebra = MlaAlgebra::kAbsorbed;
-  forward.cache = &cache_;
-  const at::Tensor hidden_TD = model_.forward(batch, forward);
-  running.cached += batch.tokens();
-  if (running.cached < int64_t(running.tokens.size())) return {};  // more of the prompt to read
-  const TokenEvent event = sample_next(running, hidden_TD);
-  if (event.finish != FinishReason::kNone) drop_front();
-  return {event};
+  const std::vector<ScheduledRows> step = scheduler_.next_step();
+  std::vector<TokenEvent> events;
+  if (step.empty()) return events;
+  try {
+    const StepStates states = forward(step);
+    for (size_t b = 0, drawn = 0, first_row = 0; b < step.size(); first_row += size_t(step[b++].rows)) {
+      const at::Tensor hidden_TD = states.hidden_TD.narrow(0, int64_t(first_row), step[b].rows);
+      const std::span<const float> logits = step[b].draws() ? row_of(states.logits_SW, int64_t(drawn++)) : std::span<const float>();
+      if (auto event = advance(step[b], hidden_TD, row_of(states.last_BD, int64_t(b)), logits)) events.push_back(std::move(*event));
+    }
+  } catch (const std::exception& e) {
+    events.clear();
+    for (const ScheduledRows& scheduled : step) events.push_back(failed(scheduled.active->id, e));
+  }
+  for (const TokenEvent& event : events) {
+    if (event.finish != FinishReason::kNone) scheduler_.remove(event.request_id);
+  }
+  return events;
 }
 
-// The next chunk of tokens that are not in the cache yet: keys are what is cached, then the chunk itself.
-Batch Engine::next_batch(Running& running) {
-  const int64_t rows = std::min(options_.prefill_chunk, int64_t(running.tokens.size()) - running.cached);
-  while (int64_t(running.pages.size()) < pages_for(running.cached + rows)) {
-    const auto page = pages_.allocate();
-    FB_ASSERT(page.has_value(), "one sequence never needs more pages than the cache has");
-    running.pages.push_back(*page);
+Engine::StepStates Engine::forward(const std::vector<ScheduledRows>& step) {
+  ForwardOptions options;
+  options.algebra = MlaAlgebra::kAbsorbed;
+  options.cache = &cache_;
+  StepStates states;
+  states.hidden_TD = model_.forward(step_batch(step, model_.device()), options);
+  std::vector<int64_t> last_rows, drawing_rows;
+  for (int64_t end = 0; const ScheduledRows& scheduled : step) {
+    last_rows.push_back((end += scheduled.rows) - 1);
+    if (scheduled.draws()) drawing_rows.push_back(last_rows.back());
   }
-  Batch batch;
-  const auto on_cpu = at::TensorOptions().dtype(at::kLong);
-  at::Tensor tokens_T = at::empty({rows}, on_cpu), positions_T = at::empty({rows}, on_cpu);
-  for (int64_t row = 0; row < rows; ++row) {
-    tokens_T.mutable_data_ptr<int64_t>()[row] = running.tokens[size_t(running.cached + row)];
-    positions_T.mutable_data_ptr<int64_t>()[row] = running.cached + row;
-  }
-  batch.tokens_T = tokens_T.to(model_.device());
-  batch.positions_T = positions_T.to(model_.device());
-  Sequence sequence;
-  sequence.rows = rows;
-  sequence.pages = running.pages;
-  sequence.cached_tokens = running.cached;
-  if (running.cached > 0) sequence.keys.push_back({KeySegment::Where::kCache, 0, running.cached});
-  sequence.keys.push_back({KeySegment::Where::kBatch, 0, rows});
-  batch.sequences.push_back(std::move(sequence));
-  return batch;
+  const auto rows_of_step = [&](const std::vector<int64_t>& rows) {
+    return states.hidden_TD.index_select(0, at::tensor(rows, at::kLong).to(states.hidden_TD.device()));
+  };
+  states.last_BD = rows_of_step(last_rows).to(at::kCPU).contiguous();
+  if (!drawing_rows.empty()) states.logits_SW = model_.logits(rows_of_step(drawing_rows)).to(at::kCPU).contiguous();
+  return states;
 }
 
-TokenEvent Engine::sample_next(Running& running, const at::Tensor& hidden_TD) {
-  const at::Tensor logits_1W = model_.logits(hidden_TD.slice(0, hidden_TD.size(0) - 1)).to(at::kCPU).contiguous();
-  const std::span<const float> logits(logits_1W.const_data_ptr<float>(), size_t(logits_1W.size(1)));
-  const SampledToken sampled = sample(logits, running.request.sampling, int64_t(running.tokens.size()));
-  running.tokens.push_back(sampled.token);
-  ++running.generated;
-  TokenEvent event{running.id, sampled.token, sampled.logprob, FinishReason::kNone};
-  const auto& stops = running.request.stop_ids;
-  if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
+// What a sequence's rows of the step bring it; an error of its own is its event.
+std::optional<TokenEvent> Engine::advance(const ScheduledRows& scheduled, const at::Tensor& hidden_TD, std::span<const float> last_D,
+                                          std::span<const float> logits_W) {
+  ActiveRequest& active = *scheduled.active;
+  try {
+    check_finite(last_D);
+    if (active.request.prompt_logprobs) score_prompt(active, hidden_TD);
+    active.cached += scheduled.rows;
+    if (logits_W.empty()) return std::nullopt;
+    return sample_next(active, logits_W);
+  } catch (const std::exception& e) {
+    return failed(active.id, e);
+  }
+}
+
+// Rows of the prompt whose next token is not scored yet: those that are computed again after a preemption are.
+void Engine::score_prompt(ActiveRequest& active, const at::Tensor& hidden_TD) {
+  const std::vector<int32_t>& prompt = active.request.prompt;
+  const int64_t end = std::min(active.cached + hidden_TD.size(0), int64_t(prompt.size()) - 1);
+  while (active.scored < end) {
+    const int64_t first = active.scored, rows = std::min(kScoredRows, end - first);
+    const at::Tensor logits_SW = model_.logits(hidden_TD.narrow(0, first - active.cached, rows)).to(at::kCPU).contiguous();
+    for (int64_t row = 0; row < rows; ++row) {
+      const std::span<const float> logits = row_of(logits_SW, row);
+      const int32_t token = prompt[size_t(first + row + 1)];
+      active.prompt_logprobs.push_back({{token, finite_logprob(logits, token)}, top_logprobs(logits, active.request.top_logprobs)});
+      ++active.scored;
+    }
+  }
+}
+
+TokenEvent Engine::sample_next(ActiveRequest& active, std::span<const float> logits) {
+  const Request& request = active.request;
+  const int64_t position = int64_t(active.tokens.size());
+  TokenEvent event;
+  event.request_id = active.id;
+  if (adjusts_logits(request, active.generated)) {
+    std::vector<float> adjusted(logits.begin(), logits.end());
+    adjust_logits(adjusted, request, active.tokens, active.generated);
+    event.token = sample(adjusted, request.sampling, request.key, position).token;
+    event.logprob = finite_logprob(logits, event.token);
+  } else {
+    const SampledToken sampled = sample(logits, request.sampling, request.key, position);
+    event.token = sampled.token, event.logprob = sampled.logprob;
+  }
+  if (request.top_logprobs > 0) event.top_logprobs = top_logprobs(logits, request.top_logprobs);
+  event.prompt_logprobs = std::exchange(active.prompt_logprobs, {});
+  active.tokens.push_back(event.token);
+  ++active.generated;
+  if (std::find(request.stop_ids.begin(), request.stop_ids.end(), event.token) != request.stop_ids.end()) {
     event.finish = FinishReason::kStop;
-  } else if (running.generated >= running.request.max_tokens) {
+  } else if (active.generated >= request.max_tokens) {
     event.finish = FinishReason::kLength;
   }
   return event;
 }
 
-void Engine::release(Running& running) {
-  for (const int32_t page : running.pages) pages_.release(page);
-  running.pages.clear();
-}
-
-void Engine::drop_front() {
-  release(waiting_.front());
-  waiting_.pop_front();
-}
-
-void Engine::cancel(int64_t request_id) {
-  for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
-    if (it->id != request_id) continue;
-    release(*it);
-    waiting_.erase(it);
-    return;
-  }
-}
-
 std::vector<TokenEvent> generate(Engine& engine, Request request) {
   FB_ASSERT(engine.idle(), "generate runs its request alone");
   std::vector<TokenEvent> events;
-  const int64_t id = engine.submit(std::move(request));
-  while (events.empty() || events.back().finish == FinishReason::kNone) {
-    for (const TokenEvent& event : engine.step()) {
-      if (event.request_id == id) events.push_back(event);
+  engine.submit(std::move(request));
+  while (!engine.idle()) {
+    for (TokenEvent& event : engine.step()) {
+      if (event.finish == FinishReason::kError) throw Error(event.error);
+      events.push_back(std::move(event));
     }
   }
   return events;

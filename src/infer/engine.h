@@ -1,62 +1,64 @@
-// Token ids in, token ids out: admits requests, runs Transformer::forward over the latent cache, samples. Batch size 1 for now: requests
-// wait in order of arrival and run one after the other; each step is one chunk of a prompt or one new token. Knows no text and no JSON.
+// Token ids in, token ids out: continuous batching. Each step is one Transformer::forward over the rows that the scheduler chose, of many
+// requests, over the latent cache; then one draw for each sequence that is up to date. Knows no text and no JSON. What a request answers does
+// not depend on its neighbours, on how its prompt was cut into steps, on its pages, or on being preempted (docs/serving.md, Identity).
 // One thread. Runs under NoGrad (not InferenceMode: latents of rollouts enter training later).
 #pragma once
-#include <deque>
-#include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
-#include "infer/page_allocator.h"
-#include "infer/request.h"
+#include "infer/scheduler.h"
 #include "model/transformer.h"
 
 namespace finback {
 
 struct EngineOptions {
   int64_t max_sequence_tokens = 0;  // prompt + new tokens; 0: the model's max_position_embeddings
-  int64_t prefill_chunk = 512;      // prompt tokens a step
+  int64_t step_tokens = 512;        // as SchedulerOptions
+  int64_t max_sequences = 16;       // as SchedulerOptions
+  int64_t max_waiting = 0;          // as SchedulerOptions
+  int64_t cache_bytes = 0;          // of the KV cache; 0: what one sequence of max_sequence_tokens takes
 };
 
 class Engine {
  public:
-  // `model` outlives the engine.
+  // `model` outlives the engine. Throws Error for options out of range and a cache without room for a page.
   Engine(Transformer& model, const EngineOptions& options);
   // Validates and queues; returns the request's id. max_tokens is cut to what fits behind the prompt. Throws Error for an empty prompt, ids
-  // outside the vocabulary (stop_ids too), a bad parameter, or a prompt that leaves no room for a token.
+  // outside the vocabulary (stop_ids too), a bad parameter, or a prompt that leaves no room for a token in a sequence or in the cache; QueueFull.
   int64_t submit(Request request);
-  // One forward pass; the new tokens it made (none while a prompt is being read). Does nothing when idle. A throw fails the request that
-  // was running, and it alone: it is dropped, its pages are free, and the next step goes on with the request behind it.
+  // One forward pass; the new tokens it made, oldest request first (none while prompts are being read). Does nothing when idle. What fails for one
+  // request is its last event (kError), and it alone ends. A forward pass that fails ends all that were in it, each with such an event.
   std::vector<TokenEvent> step();
-  bool idle() const { return waiting_.empty(); }
-  // Tokens of the running request whose latents are in the cache: how much of its prompt is read. 0 when idle.
-  int64_t cached_tokens() const { return waiting_.empty() ? 0 : waiting_.front().cached; }
-  // Drops a request wherever it stands; its pages are free again. Unknown ids are ignored.
-  void cancel(int64_t request_id);
+  bool idle() const { return scheduler_.running() + scheduler_.waiting() == 0; }
+  // Tokens of a request whose latents are in the cache: how much of its prompt is read. 0 when it waits or is unknown.
+  int64_t cached_tokens(int64_t request_id) const;
+  // Ends a request wherever it stands; its pages are free again, at once. Unknown ids are ignored.
+  void cancel(int64_t request_id) { scheduler_.remove(request_id); }
+
+  // For whoever watches.
+  const Scheduler& scheduler() const { return scheduler_; }
 
  private:
-  struct Running {
-    int64_t id = 0;
-    Request request;
-    std::vector<int32_t> tokens;  // prompt, then new tokens
-    std::vector<int32_t> pages;
-    int64_t cached = 0;  // tokens whose latents are in the pages
-    int64_t generated = 0;
+  struct StepStates {
+    at::Tensor hidden_TD;  // of all rows of a step
+    at::Tensor last_BD;    // on the CPU: of each sequence's last row
+    at::Tensor logits_SW;  // on the CPU: of the last rows behind which a token is drawn
   };
-  std::vector<TokenEvent> advance(Running& running);
-  Batch next_batch(Running& running);
-  TokenEvent sample_next(Running& running, const at::Tensor& hidden_TD);
-  void release(Running& running);
-  void drop_front();
+  StepStates forward(const std::vector<ScheduledRows>& step);
+  std::optional<TokenEvent> advance(const ScheduledRows& scheduled, const at::Tensor& hidden_TD, std::span<const float> last_D,
+                                    std::span<const float> logits_W);
+  void score_prompt(ActiveRequest& active, const at::Tensor& hidden_TD);
+  TokenEvent sample_next(ActiveRequest& active, std::span<const float> logits_W);
 
   Transformer& model_;
   EngineOptions options_;
   KvCache cache_;
-  PageAllocator pages_;
-  std::deque<Running> waiting_;  // the front one is running
+  Scheduler scheduler_;
   int64_t next_id_ = 1;
 };
 
-// Runs one request to its end: the tokens it produced. REQUIRES: the engine is idle.
+// Runs one request to its end: the tokens it produced. Throws Error when it fails. REQUIRES: the engine is idle.
 std::vector<TokenEvent> generate(Engine& engine, Request request);
 
 }  // namespace finback

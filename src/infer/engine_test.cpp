@@ -35,12 +35,14 @@ std::vector<int32_t> prompt_of(int64_t length) {
   return ids;
 }
 
-std::vector<TokenEvent> run(Transformer& model, const std::vector<int32_t>& prompt, const SamplingParams& sampling, int64_t chunk) {
+std::vector<TokenEvent> run(Transformer& model, const std::vector<int32_t>& prompt, const SamplingParams& sampling, int64_t chunk,
+                            const SampleKey& key = {}) {
   Engine engine(model, {0, chunk});
   Request request;
   request.prompt = prompt;
   request.max_tokens = 20;
   request.sampling = sampling;
+  request.key = key;
   return generate(engine, request);
 }
 
@@ -80,18 +82,19 @@ TEST(Engine, GreedyEqualsTheFullForward) {
 TEST(Engine, DrawsEachTokenAtItsPosition) {
   const auto model = small_model();
   SamplingParams sampling;
-  sampling.temperature = 2, sampling.seed = 3;
+  sampling.temperature = 2;
+  const SampleKey key = {3, 1, 2};
   const std::vector<int32_t> prompt = prompt_of(9);
   std::vector<int64_t> all(prompt.begin(), prompt.end());
   const at::NoGradGuard no_grad;
-  for (const TokenEvent& event : run(*model, prompt, sampling, 512)) {
+  for (const TokenEvent& event : run(*model, prompt, sampling, 512, key)) {
     const int64_t length = int64_t(all.size());
     ForwardOptions options;
     options.algebra = MlaAlgebra::kAbsorbed;
     const at::Tensor logits_TW =
         model->logits(model->forward(packed_batch(at::tensor(all, at::kLong), at::arange(length), {0, length}), options));
     const std::span<const float> last(logits_TW.const_data_ptr<float>() + (length - 1) * logits_TW.size(1), size_t(logits_TW.size(1)));
-    EXPECT_EQ(event.token, sample(last, sampling, length).token) << length;
+    EXPECT_EQ(event.token, sample(last, sampling, key, length).token) << length;
     all.push_back(event.token);
   }
 }
@@ -100,7 +103,6 @@ TEST(Engine, DrawsEachTokenAtItsPosition) {
 TEST(Engine, ChunkSizeChangesNoBit) {
   const auto model = small_model();
   SamplingParams sampling;
-  sampling.seed = 3;
   const std::vector<int32_t> prompt = prompt_of(131);
   const std::vector<TokenEvent> whole = run(*model, prompt, sampling, 512);
   for (const int64_t chunk : {1, 7, 64, 100}) {
@@ -164,25 +166,149 @@ TEST(Engine, CancelFreesThePages) {
   EXPECT_EQ(generate(engine, request).size(), 3u);
 }
 
-// Weights that turn the logits of one request into NaN: its step throws, the request behind it runs as if alone, in the same pages.
-TEST(Engine, AThrowFailsTheRunningRequestAlone) {
-  const auto model = small_model();
-  Engine engine(*model, {128, 512});  // the pages of one request
-  Request request;
-  request.prompt = prompt_of(100);
-  request.max_tokens = 3;
-  const int64_t first = engine.submit(request), second = engine.submit(request);
-  const at::Tensor norm_D = model->parameters().value("model.norm.weight");
-  norm_D.fill_(std::numeric_limits<float>::quiet_NaN());
-  EXPECT_THROW(engine.step(), Error);
-  norm_D.fill_(1);
+std::vector<TokenEvent> run_all(Engine& engine) {
   std::vector<TokenEvent> events;
   while (!engine.idle()) {
-    for (const TokenEvent& event : engine.step()) events.push_back(event);
+    for (TokenEvent& event : engine.step()) events.push_back(std::move(event));
   }
+  return events;
+}
+
+// A prompt token whose embedding is NaN, beside two requests that do not have it.
+TEST(Engine, NonFiniteStatesFailTheirRequestAlone) {
+  const auto model = small_model();
+  model->parameters().value("model.embed_tokens.weight")[96].fill_(std::numeric_limits<float>::quiet_NaN());
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 3;
+  request.sampling.logit_bias = {{96, -100}};
+  const std::vector<TokenEvent> alone = run(*model, {1, 2, 3}, request.sampling, 512);
+  Engine engine(*model, {});
+  const int64_t first = engine.submit(request);
+  request.prompt[1] = 96;
+  const int64_t poisoned = engine.submit(request);
+  request.prompt[1] = 2;
+  const int64_t third = engine.submit(request);
+  int64_t failures = 0;
+  std::vector<TokenEvent> answers[2];
+  for (const TokenEvent& event : run_all(engine)) {
+    if (event.request_id == poisoned) {
+      ++failures;
+      EXPECT_EQ(event.finish, FinishReason::kError);
+      EXPECT_EQ(event.token, -1);
+      EXPECT_NE(event.error.find("not finite"), std::string::npos) << event.error;
+    } else {
+      EXPECT_TRUE(event.request_id == first || event.request_id == third);
+      answers[event.request_id == third].push_back(event);
+    }
+  }
+  EXPECT_EQ(failures, 1);
+  for (const std::vector<TokenEvent>& answer : answers) {
+    ASSERT_EQ(answer.size(), 3u);
+    for (size_t i = 0; i < 3; ++i) EXPECT_EQ(answer[i].logprob, alone[i].logprob);
+  }
+  EXPECT_EQ(engine.scheduler().pages_used(), 0);
+}
+
+TEST(Engine, AMaskThatThrowsFailsItsRequestAlone) {
+  const auto model = small_model();
+  Engine engine(*model, {});
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 4;
+  const int64_t plain = engine.submit(request);
+  request.mask = [](std::span<const int32_t> generated, std::span<uint8_t> allowed) {
+    FB_CHECK(generated.size() < 2, "the grammar has no way on");
+    for (size_t id = 0; id < allowed.size(); ++id) allowed[id] = id % 10 == 4;
+  };
+  const int64_t masked = engine.submit(request);
+  std::vector<TokenEvent> events[2];
+  for (const TokenEvent& event : run_all(engine)) events[event.request_id == masked].push_back(event);
+  ASSERT_EQ(events[0].size(), 4u);
+  ASSERT_EQ(events[1].size(), 3u);
+  EXPECT_EQ(events[0][0].request_id, plain);
+  EXPECT_EQ(events[1][0].token % 10, 4);
+  EXPECT_EQ(events[1][1].token % 10, 4);
+  EXPECT_EQ(events[1][2].finish, FinishReason::kError);
+  EXPECT_EQ(events[1][2].error, "the grammar has no way on");
+}
+
+// A config that promises more ids than the embedding has: the forward pass throws before anybody has a hidden state.
+TEST(Engine, AForwardPassThatFailsEndsAllThatWereInItAndNoOther) {
+  const auto model = small_model();
+  const_cast<ModelConfig&>(model->config()).vocab_size = 1000;
+  Engine engine(*model, {.max_sequences = 2, .cache_bytes = 1 << 20});
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 3;
+  const int64_t first = engine.submit(request);
+  request.prompt[1] = 500;
+  const int64_t second = engine.submit(request);
+  request.prompt[1] = 2;
+  const int64_t third = engine.submit(request);
+  const std::vector<TokenEvent> failures = engine.step();
+  ASSERT_EQ(failures.size(), 2u);
+  EXPECT_EQ(failures[0].request_id, first);
+  EXPECT_EQ(failures[1].request_id, second);
+  for (const TokenEvent& event : failures) {
+    EXPECT_EQ(event.finish, FinishReason::kError);
+    EXPECT_NE(event.error.find("expected an id from 0 to 96, got 500"), std::string::npos) << event.error;
+  }
+  const std::vector<TokenEvent> events = run_all(engine);
   ASSERT_EQ(events.size(), 3u);
-  for (const TokenEvent& event : events) EXPECT_EQ(event.request_id, second);
-  EXPECT_NE(first, second);
+  for (const TokenEvent& event : events) EXPECT_EQ(event.request_id, third);
+  EXPECT_EQ(engine.scheduler().pages_used(), 0);
+}
+
+TEST(Engine, StopIdsWaitForMinTokens) {
+  const auto model = small_model();
+  SamplingParams sampling;
+  sampling.temperature = 0;
+  Engine engine(*model, {});
+  Request request{.prompt = prompt_of(10), .max_tokens = 8, .sampling = sampling};
+  for (const TokenEvent& event : generate(engine, request)) request.stop_ids.push_back(event.token);  // whatever greedy would say
+  EXPECT_EQ(generate(engine, request).size(), 1u);
+  request.sampling.min_tokens = 5;
+  const std::vector<TokenEvent> events = generate(engine, request);
+  EXPECT_GE(events.size(), 6u);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(events[i].finish, FinishReason::kNone) << i;
+}
+
+// The log-probs of a prompt are those that the engine reports when it draws these tokens.
+TEST(Engine, ScoresAPromptAsItScoresWhatItDraws) {
+  const auto model = small_model();
+  Engine engine(*model, {.step_tokens = 40});
+  Request request{.prompt = prompt_of(70), .max_tokens = 20, .top_logprobs = 2};
+  const std::vector<TokenEvent> drawn = generate(engine, request);
+  for (const TokenEvent& event : drawn) EXPECT_TRUE(event.prompt_logprobs.empty());
+  for (const TokenEvent& event : drawn) request.prompt.push_back(event.token);
+  request.max_tokens = 2, request.prompt_logprobs = true;
+  const std::vector<TokenEvent> behind = generate(engine, request);
+  ASSERT_EQ(behind.size(), 2u);
+  EXPECT_TRUE(behind[1].prompt_logprobs.empty());
+  const std::vector<PromptLogprob>& scored = behind[0].prompt_logprobs;
+  ASSERT_EQ(scored.size(), 89u);
+  for (size_t i = 0; i < scored.size(); ++i) {
+    EXPECT_EQ(scored[i].token.token, request.prompt[i + 1]);
+    EXPECT_EQ(scored[i].top.size(), 2u);
+    EXPECT_GE(scored[i].top[0].logprob, scored[i].top[1].logprob);
+    EXPECT_GE(scored[i].top[0].logprob, scored[i].token.logprob);
+  }
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(scored[69 + i].token.logprob, drawn[i].logprob) << i;
+    EXPECT_EQ(scored[69 + i].top[1].token, drawn[i].top_logprobs[1].token) << i;
+    EXPECT_EQ(scored[69 + i].top[1].logprob, drawn[i].top_logprobs[1].logprob) << i;
+  }
+}
+
+TEST(Engine, AFullQueueIsSaid) {
+  const auto model = small_model();
+  Engine engine(*model, {.max_sequences = 2, .max_waiting = 1});
+  const Request request{.prompt = {1}, .max_tokens = 2};
+  for (int i = 0; i < 3; ++i) engine.submit(request);
+  EXPECT_THROW(engine.submit(request), QueueFull);
+  EXPECT_EQ(run_all(engine).size(), 6u);
+  engine.submit(request);
 }
 
 TEST(Engine, RefusesWhatCannotRun) {
@@ -200,7 +326,23 @@ TEST(Engine, RefusesWhatCannotRun) {
   request.stop_ids.clear();
   request.max_tokens = 1000;  // cut to what fits
   EXPECT_EQ(generate(engine, request).size(), 4u);
+  request.top_logprobs = 21;
+  EXPECT_THROW(engine.submit(request), Error);
+  request.top_logprobs = 20;
+  request.sampling.logit_bias = {{97, 1}};
+  EXPECT_THROW(engine.submit(request), Error);
+  request.sampling.logit_bias = {{1, 1}, {1, 2}};
+  EXPECT_THROW(engine.submit(request), Error);
+  request.sampling = {.min_tokens = 1001};
+  EXPECT_THROW(engine.submit(request), Error);
+  EXPECT_TRUE(engine.idle());
   EXPECT_THROW(Engine(*model, {100000, 16}), Error);
+  EXPECT_THROW(Engine(*model, {.step_tokens = 0}), Error);
+  EXPECT_THROW(Engine(*model, {.cache_bytes = 100}), Error);
+  // A cache of two pages: no sequence is longer.
+  Engine small(*model, {.cache_bytes = 2 * 64 * 4 * 12 * 4});
+  EXPECT_THROW(small.submit({.prompt = prompt_of(128)}), Error);
+  EXPECT_EQ(generate(small, {.prompt = prompt_of(120), .max_tokens = 100}).size(), 8u);
 }
 
 // A stored weight needs no f32 weight behind it: the second model's projections are NaN.

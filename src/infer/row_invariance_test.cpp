@@ -71,7 +71,7 @@ TEST(RowInvariance, TheEnginesLogProbsAreThoseOfThePackedForward) {
       Request request;
       request.prompt.assign(documents.back().begin(), documents.back().end());
       request.max_tokens = 9;
-      request.sampling.seed = uint64_t(length);
+      request.key.seed = uint64_t(length);
       Engine engine(*model, {256, chunk});
       drawn.push_back(generate(engine, request));
       for (const TokenEvent& event : drawn.back()) documents.back().push_back(event.token);

@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<float> kLogits = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.5f};
 
-std::vector<int32_t> kept(const SamplingParams& params) { return kept_ids(kLogits, sample(kLogits, params, 0).kept); }
+std::vector<int32_t> kept(const SamplingParams& params) { return kept_ids(kLogits, sample(kLogits, params, {}, 0).kept); }
 
 std::vector<double> softmax(const std::vector<float>& logits, double temperature) {
   std::vector<double> p;
@@ -25,7 +25,7 @@ std::vector<double> softmax(const std::vector<float>& logits, double temperature
 TEST(Sampler, GreedyTakesTheLowestIdOfATie) {
   SamplingParams params;
   params.temperature = 0;
-  const SampledToken sampled = sample(kLogits, params, 5);
+  const SampledToken sampled = sample(kLogits, params, {}, 5);
   EXPECT_EQ(sampled.token, 1);
   EXPECT_NEAR(sampled.logprob, std::log(softmax(kLogits, 1.0)[1]), 1e-6);
 }
@@ -34,23 +34,25 @@ TEST(Sampler, GreedyTakesTheLowestIdOfATie) {
 TEST(Sampler, DrawsFromTheTemperedSoftmax) {
   SamplingParams params;
   params.temperature = 0.7;
-  params.seed = 11;
   const std::vector<double> p = softmax(kLogits, 0.7);
   std::vector<int> count(kLogits.size());
   const int draws = 20000;
-  for (int position = 0; position < draws; ++position) ++count[size_t(sample(kLogits, params, position).token)];
+  for (int position = 0; position < draws; ++position) ++count[size_t(sample(kLogits, params, {.seed = 11}, position).token)];
   for (size_t id = 0; id < p.size(); ++id) EXPECT_NEAR(double(count[id]) / draws, p[id], 0.015) << id;
 }
 
-TEST(Sampler, SameKeySameTokenAndOtherSeedsDiffer) {
-  SamplingParams a, b;
-  b.seed = 1;
-  int differ = 0;
+TEST(Sampler, SameKeySameTokenAndOtherKeysDiffer) {
+  const SamplingParams params;
+  int differ[4] = {};
   for (int position = 0; position < 200; ++position) {
-    EXPECT_EQ(sample(kLogits, a, position).token, sample(kLogits, a, position).token);
-    differ += sample(kLogits, a, position).token != sample(kLogits, b, position).token;
+    const auto drawn = [&](const SampleKey& key) { return sample(kLogits, params, key, position).token; };
+    EXPECT_EQ(drawn({}), drawn({}));
+    differ[0] += drawn({}) != drawn({.seed = 1});
+    differ[1] += drawn({}) != drawn({.a = 1});
+    differ[2] += drawn({}) != drawn({.b = 1});
+    differ[3] += drawn({.a = 1}) != drawn({.b = 1});
   }
-  EXPECT_GT(differ, 50);
+  for (const int count : differ) EXPECT_GT(count, 50);
 }
 
 TEST(Sampler, CutsKeepTheExpectedSets) {
@@ -77,7 +79,7 @@ TEST(Sampler, RefusesImpossibleParameters) {
   params = {};
   params.min_p = 1.5;
   EXPECT_THROW(check_sampling(params), Error);
-  EXPECT_THROW(sample(std::vector<float>{1.0f, NAN}, {}, 0), Error);
+  EXPECT_THROW(sample(std::vector<float>{1.0f, NAN}, {}, {}, 0), Error);
 }
 
 }  // namespace

@@ -1,0 +1,108 @@
+#include "infer/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/kv_cache.h"
+
+namespace finback {
+
+int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+Scheduler::Scheduler(const SchedulerOptions& options, int64_t pages) : options_(options), pages_count_(pages), pages_(pages) {
+  FB_CHECK(options.step_tokens > 0, "step_tokens: expected more than 0, got {}", options.step_tokens);
+  FB_CHECK(options.max_sequences > 0, "max_sequences: expected more than 0, got {}", options.max_sequences);
+  FB_CHECK(options.max_waiting >= 0, "max_waiting: expected 0 (any number) or more, got {}", options.max_waiting);
+}
+
+void Scheduler::add(ActiveRequest active) {
+  const int64_t held = int64_t(by_age_.size()), most = options_.max_sequences + options_.max_waiting;
+  if (options_.max_waiting > 0 && held >= most)
+    throw QueueFull(fmt::format("expected at most {} requests at the same time, got one more. Hint: try again later", most));
+  by_age_.push_back(std::make_unique<ActiveRequest>(std::move(active)));
+}
+
+std::vector<ScheduledRows> Scheduler::next_step() {
+  admit();
+  const std::vector<int64_t> rows = rows_by_age();
+  std::vector<ScheduledRows> step;
+  // Pages go to the oldest first; the youngest, which may lose its own, come last. So nobody who is in the step already loses any.
+  for (int64_t i = 0; i < running_; ++i) {
+    ActiveRequest& active = *by_age_[size_t(i)];
+    if (rows[size_t(i)] > 0 && take_pages(i, active.cached + rows[size_t(i)])) step.push_back({&active, rows[size_t(i)]});
+  }
+  FB_ASSERT(!step.empty() || by_age_.empty(), "the oldest sequence always goes on");
+  return step;
+}
+
+// Of each running sequence: one where it decodes; prompts share what is left of the step, the oldest first.
+std::vector<int64_t> Scheduler::rows_by_age() const {
+  std::vector<int64_t> rows(size_t(running_), 0);
+  int64_t left = options_.step_tokens;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (by_age_[i]->pending() == 1) rows[i] = 1, --left;
+  }
+  left = std::max<int64_t>(left, 1);
+  for (size_t i = 0; i < rows.size() && left > 0; ++i) {
+    if (rows[i] > 0) continue;
+    rows[i] = std::min(left, by_age_[i]->pending());
+    left -= rows[i];
+  }
+  return rows;
+}
+
+// Admits while all tokens of the next one fit beside those that are running: a prompt that is read half and preempted is work done twice.
+void Scheduler::admit() {
+  int64_t promised = 0;  // pages that running sequences will take for the tokens they have
+  for (int64_t i = 0; i < running_; ++i) {
+    promised += pages_for(int64_t(by_age_[size_t(i)]->tokens.size())) - int64_t(by_age_[size_t(i)]->pages.size());
+  }
+  while (running_ < std::min(options_.max_sequences, int64_t(by_age_.size()))) {
+    const int64_t needed = pages_for(int64_t(by_age_[size_t(running_)]->tokens.size()));
+    if (running_ > 0 && promised + needed > pages_.available()) break;
+    promised += needed;
+    ++running_;
+  }
+}
+
+bool Scheduler::take_pages(int64_t index, int64_t tokens) {
+  ActiveRequest& active = *by_age_[size_t(index)];
+  while (int64_t(active.pages.size()) < pages_for(tokens)) {
+    if (const auto page = pages_.allocate()) {
+      active.pages.push_back(*page);
+      continue;
+    }
+    const bool itself = index == running_ - 1;
+    FB_ASSERT(!itself || index > 0, "one sequence never needs more pages than the cache has");
+    preempt_youngest();
+    if (itself) return false;
+  }
+  return true;
+}
+
+void Scheduler::preempt_youngest() {
+  release(*by_age_[size_t(--running_)]);
+  ++preemptions_;
+}
+
+void Scheduler::release(ActiveRequest& active) {
+  for (const int32_t page : active.pages) pages_.release(page);
+  active.pages.clear();
+  active.cached = 0;
+}
+
+bool Scheduler::remove(int64_t id) {
+  const auto found = std::find_if(by_age_.begin(), by_age_.end(), [&](const auto& active) { return active->id == id; });
+  if (found == by_age_.end()) return false;
+  release(**found);
+  running_ -= found - by_age_.begin() < running_;
+  by_age_.erase(found);
+  return true;
+}
+
+const ActiveRequest* Scheduler::find(int64_t id) const {
+  const auto found = std::find_if(by_age_.begin(), by_age_.end(), [&](const auto& active) { return active->id == id; });
+  return found == by_age_.end() ? nullptr : found->get();
+}
+
+}  // namespace finback

@@ -1,0 +1,84 @@
+// Which sequences run, and by how many rows each goes on in the next step. Owns all requests in order of age and their pages' ids; knows no model,
+// no logits. Every decision is a function of the requests and the pages that are free, and none of them changes a token: rows are bit-invariant
+// and draws are keyed by the request. One thread (the engine's).
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "infer/page_allocator.h"
+#include "infer/request.h"
+
+namespace finback {
+
+// No room in the queue: the caller tries again later (a server answers 429).
+class QueueFull : public Error {
+ public:
+  using Error::Error;
+};
+
+// A request and how far it has come.
+struct ActiveRequest {
+  int64_t id = 0;
+  Request request;
+  std::vector<int32_t> tokens;                                         // prompt, then new tokens
+  std::vector<int32_t> pages;                                          // of the cache: token p lies in page pages[p / 64]
+  int64_t cached = 0;                                                  // tokens whose latents are in the pages
+  int64_t generated = 0;                                               // new tokens
+  int64_t scored = 0;                                                  // tokens of the prompt whose log-prob is known, with prompt_logprobs
+  std::vector<PromptLogprob> prompt_logprobs;                          // theirs, until an event takes them
+  int64_t pending() const { return int64_t(tokens.size()) - cached; }  // tokens to compute before the next one is drawn
+};
+
+// The next `rows` pending tokens of a sequence. When they are all that is pending, a token is drawn behind them.
+struct ScheduledRows {
+  ActiveRequest* active = nullptr;
+  int64_t rows = 0;
+  bool draws() const { return rows == active->pending(); }
+};
+
+struct SchedulerOptions {
+  int64_t step_tokens = 512;   // rows of a step: one of each sequence that decodes, whatever is left (at least one) for prompts
+  int64_t max_sequences = 16;  // running at the same time
+  int64_t max_waiting = 0;     // requests held beyond max_sequences; 0: any number
+};
+
+class Scheduler {
+ public:
+  Scheduler(const SchedulerOptions& options, int64_t pages);
+  // Behind all others. Throws QueueFull.
+  void add(ActiveRequest active);
+  // Takes pages for the rows of the next step and returns them, oldest sequence first; empty when there is none. Running out of pages preempts
+  // the youngest running sequence: its pages are free, it waits before all others, and all its tokens, drawn ones too, are computed again. The
+  // oldest always goes on. Pointers are good until the sequence is removed. REQUIRES: every request fits into the pages when it is alone.
+  std::vector<ScheduledRows> next_step();
+  // Its pages are free again, at once. False for an unknown id.
+  bool remove(int64_t id);
+  // Null for an unknown id.
+  const ActiveRequest* find(int64_t id) const;
+
+  int64_t running() const { return running_; }
+  int64_t waiting() const { return int64_t(by_age_.size()) - running_; }
+  int64_t preemptions() const { return preemptions_; }
+  int64_t pages_used() const { return pages_count_ - pages_.available(); }
+
+ private:
+  std::vector<int64_t> rows_by_age() const;
+  bool take_pages(int64_t index, int64_t tokens);
+  void admit();
+  void preempt_youngest();
+  void release(ActiveRequest& active);
+
+  SchedulerOptions options_;
+  int64_t pages_count_ = 0;
+  PageAllocator pages_;
+  std::deque<std::unique_ptr<ActiveRequest>> by_age_;  // ids rise; the first running_ have pages, the others have none
+  int64_t running_ = 0, preemptions_ = 0;
+};
+
+// Pages that hold so many tokens.
+int64_t pages_for(int64_t tokens);
+
+}  // namespace finback

@@ -1,0 +1,30 @@
+#include "infer/step_batch.h"
+
+#include <ATen/ATen.h>
+
+namespace finback {
+
+Batch step_batch(const std::vector<ScheduledRows>& step, at::Device device) {
+  std::vector<int64_t> tokens, positions;
+  Batch batch;
+  for (const ScheduledRows& scheduled : step) {
+    const ActiveRequest& active = *scheduled.active;
+    Sequence sequence;
+    sequence.first_row = int64_t(tokens.size());
+    sequence.rows = scheduled.rows;
+    sequence.pages = active.pages;
+    sequence.cached_tokens = active.cached;
+    if (active.cached > 0) sequence.keys.push_back({KeySegment::Where::kCache, 0, active.cached});
+    sequence.keys.push_back({KeySegment::Where::kBatch, sequence.first_row, sequence.rows});
+    for (int64_t position = active.cached; position < active.cached + scheduled.rows; ++position) {
+      tokens.push_back(active.tokens[size_t(position)]);
+      positions.push_back(position);
+    }
+    batch.sequences.push_back(std::move(sequence));
+  }
+  batch.tokens_T = at::tensor(tokens, at::kLong).to(device);
+  batch.positions_T = at::tensor(positions, at::kLong).to(device);
+  return batch;
+}
+
+}  // namespace finback
