@@ -11,6 +11,7 @@
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/model_flags.h"
+#include "cli/prompts_file.h"
 #include "cli/standard_streams.h"
 #include "cli/typed_text.h"
 #include "cli/verbs.h"
@@ -25,12 +26,15 @@ namespace {
 
 Args generate_args() {
   Args args(
-      "generate MODEL [--prompt TEXT | --ids 1,2,3] [flags]",
+      "generate MODEL [--prompt TEXT | --ids 1,2,3 | --prompts IN.jsonl --out OUT.jsonl] [flags]",
       "Continues a prompt with a model folder (a checkpoint of a run, or any Hugging Face folder of the DeepSeek V2/V3 family), or chats.\n"
-      "The engine is the server's: latent cache, absorbed attention.",
+      "The engine is the server's: latent cache, absorbed attention. --prompts answers a line of JSON each: {\"prompt\" | \"messages\" | "
+      "\"ids\": ...,\n\"id\"?, and OpenAI's sampling fields}; killed at any time, the same command goes on.",
       "finback generate runs/quickstart/latest --prompt \"It was\" --temperature 0.8");
   args.flag("prompt", "TEXT", "text to continue (default: standard input, without its last newline)")
       .flag("ids", "1,2,3", "token ids instead of text")
+      .flag("prompts", "IN.jsonl", "a file of prompts, answered side by side")
+      .flag("out", "OUT.jsonl", "where the answers of --prompts go, one line each; OUT.jsonl.run says what they were made with")
       .flag("max-tokens", "N", "new tokens at most (default: the model's, else 256)")
       .repeatable("stop", "TEXT", "end before this text; may be given several times")
       .toggle("ignore-eos", "go on behind the end-of-text tokens of config.json, generation_config.json and the tokenizer")
@@ -50,7 +54,9 @@ void check_flags(const Args& args) {
   FB_CHECK(!(args.has("chat") && args.has("ids")), "--chat and --ids exclude each other");
   FB_CHECK(!(args.has("control-tokens") && (args.has("chat") || args.has("ids"))),
            "--control-tokens: expected a text to continue, not --{}", args.has("chat") ? "chat" : "ids");
-  for (const char* flag : {"system", "chat-format"}) FB_CHECK(!args.has(flag) || args.has("chat"), "--{}: expected --chat with it", flag);
+  FB_CHECK(!args.has("out") || args.has("prompts"), "--out: expected --prompts IN.jsonl with it");
+  for (const char* flag : {"system", "chat-format"})
+    FB_CHECK(!args.has(flag) || args.has("chat") || args.has("prompts"), "--{}: expected --chat with it", flag);
   FB_CHECK(!args.has("usage") || args.get_or("device", "cpu") == "cpu",
            "--usage: expected --device cpu, whose hours the price table knows");
 }
@@ -171,6 +177,7 @@ int cmd_generate(CommandLine words) {
   args.at_most(1);
   check_flags(args);
   const fs::path folder = fs::exists(given) ? find_model_folder(given) : given;  // flags are looked at before a folder that is not there
+  if (args.has("prompts")) return run_prompts(args, folder);
   if (wants_conversation(args)) return run_chat(args);
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   Asked asked = read_flags(args, folder);

@@ -12,11 +12,16 @@ std::string finish_reason_name(FinishReason reason) {
 }
 
 Json answer_json(const Answer& answer) {
-  return {{"ids", answer.ids},
-          {"logprobs", answer.logprobs},
-          {"text", answer.text},
-          {"finish_reason", finish_reason_name(answer.finish)},
-          {"usage", usage_json(answer.usage)}};
+  Json json = {{"ids", answer.ids}, {"logprobs", answer.logprobs}};
+  for (const std::vector<TokenLogprob>& of_token : answer.top_logprobs) {
+    Json list = Json::array();
+    for (const auto& [id, logprob] : of_token) list.push_back({{"id", id}, {"logprob", logprob}});
+    json["top_logprobs"].push_back(std::move(list));
+  }
+  json["text"] = answer.text;
+  json["finish_reason"] = finish_reason_name(answer.finish);
+  json["usage"] = usage_json(answer.usage);
+  return json;
 }
 
 AnswerStream::AnswerStream(const Tokenizer* tokenizer, int64_t prompt_tokens, const TextOptions& options) : stop_(options.stop) {
@@ -32,8 +37,13 @@ AnswerStream::AnswerStream(const Tokenizer* tokenizer, int64_t prompt_tokens, co
 std::string AnswerStream::push(const TokenEvent& event) {
   if (finished()) return "";
   FB_ASSERT(event.finish != FinishReason::kError, "who reads the events takes failures out");
+  if (event.cache) {
+    answer_.cache = *event.cache;
+    answer_.usage.prompt_cache_hit_tokens = event.cache->memory_tokens + event.cache->disk_tokens;
+  }
   answer_.ids.push_back(event.token);
   answer_.logprobs.push_back(event.logprob);
+  if (!event.top_logprobs.empty()) answer_.top_logprobs.push_back(event.top_logprobs);
   count(event.token);
   answer_.finish = event.finish;
   if (!decoder_) return "";

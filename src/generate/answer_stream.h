@@ -22,13 +22,15 @@ struct TextOptions {
 struct Answer {
   std::vector<int32_t> ids;  // new tokens, the one that ended it included
   std::vector<float> logprobs;
-  std::string text;                           // without the stop string; a stop id has no text
-  FinishReason finish = FinishReason::kNone;  // kStop for stop ids and stop strings
+  std::vector<std::vector<TokenLogprob>> top_logprobs;  // of each new token, where the request asked for them
+  std::string text;                                     // without the stop string; a stop id has no text
+  FinishReason finish = FinishReason::kNone;            // kStop for stop ids and stop strings
   TokenUsage usage;
+  CacheReceipt cache;
 };
 // "stop" or "length". REQUIRES: neither kNone nor kError.
 std::string finish_reason_name(FinishReason reason);
-// {"ids", "logprobs", "text", "finish_reason", "usage"}. REQUIRES: the answer has ended.
+// {"ids", "logprobs", "top_logprobs"?: [[{"id", "logprob"}]], "text", "finish_reason", "usage"}. REQUIRES: the answer has ended.
 Json answer_json(const Answer& answer);
 
 class AnswerStream {

@@ -132,6 +132,19 @@ TEST(AnswerStream, ItsJsonHasOpenAisNames) {
   EXPECT_EQ(json["text"], "ab");
   EXPECT_EQ(json["finish_reason"], "length");
   EXPECT_EQ(json["usage"]["total_tokens"], 5);
+  EXPECT_FALSE(json.contains("top_logprobs"));
+}
+
+TEST(AnswerStream, TakesWhatElseTheFirstTokenBrings) {
+  std::vector<TokenEvent> events = events_of(byte_tokens("ab"), FinishReason::kLength);
+  for (TokenEvent& event : events) event.top_logprobs = {{7, -0.25f}, {8, -2}};
+  events[0].cache.emplace();
+  events[0].cache->memory_tokens = 2, events[0].cache->computed_tokens = 1;
+  const Answer answer = stream(events, {}).answer;
+  EXPECT_EQ(answer.usage.prompt_cache_hit_tokens, 2);
+  EXPECT_EQ(answer.cache.computed_tokens, 1);
+  EXPECT_EQ(dump_json_line(answer_json(answer)["top_logprobs"]),
+            R"([[{"id":7,"logprob":-0.25},{"id":8,"logprob":-2.0}],[{"id":7,"logprob":-0.25},{"id":8,"logprob":-2.0}]])");
 }
 
 }  // namespace

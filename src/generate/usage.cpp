@@ -17,6 +17,31 @@ Json usage_json(const TokenUsage& usage) {
           {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}}};
 }
 
+std::string miss_reason_name(MissReason reason) {
+  switch (reason) {
+    case MissReason::kNone:
+      return "none";
+    case MissReason::kFirstSeen:
+      return "first_seen";
+    case MissReason::kDiverged:
+      return "diverged";
+    case MissReason::kEvicted:
+      return "evicted";
+    case MissReason::kOtherWeights:
+      return "other_weights";
+    case MissReason::kTooShort:
+      return "too_short";
+  }
+  FB_FAIL("an unknown reason");
+}
+
+Json receipt_json(const CacheReceipt& receipt) {
+  return {
+      {"memory_tokens", receipt.memory_tokens},     {"disk_tokens", receipt.disk_tokens},
+      {"computed_tokens", receipt.computed_tokens}, {"bytes_read", receipt.bytes_read},
+      {"seconds_saved", receipt.seconds_saved},     {"miss", {{"reason", miss_reason_name(receipt.miss.reason)}, {"at", receipt.miss.at}}}};
+}
+
 ServeUsage begin_usage(const fs::path& model_folder, const fs::path& file) {
   ServeUsage usage;
   const fs::path canonical = fs::weakly_canonical(model_folder);

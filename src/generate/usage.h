@@ -2,9 +2,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "base/json.h"
 #include "cost/serve_usage.h"
+#include "infer/request.h"
 
 namespace finback {
 
@@ -19,6 +21,11 @@ struct TokenUsage {
 // OpenAI's and DeepSeek's names: prompt_tokens, completion_tokens, total_tokens, prompt_cache_hit_tokens, prompt_cache_miss_tokens,
 // prompt_tokens_details.cached_tokens, completion_tokens_details.reasoning_tokens.
 Json usage_json(const TokenUsage& usage);
+
+// {"memory_tokens", "disk_tokens", "computed_tokens", "bytes_read", "seconds_saved", "miss": {"reason", "at"}}.
+Json receipt_json(const CacheReceipt& receipt);
+// "none", "first_seen", "diverged", "evicted", "other_weights" or "too_short".
+std::string miss_reason_name(MissReason reason);
 
 // Counters of a process that serves the model in this folder on this machine's cores: what `file` has counted so far, or none when it does not
 // exist or is empty. Throws Error for a file of another model or machine.

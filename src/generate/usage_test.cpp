@@ -15,6 +15,20 @@ TEST(TokenUsage, HasTheNamesOfBothApis) {
             R"("prompt_tokens_details":{"cached_tokens":7},"completion_tokens_details":{"reasoning_tokens":3}})");
 }
 
+TEST(CacheReceipts, SayWhatWasFoundAndWhyNoMore) {
+  CacheReceipt receipt;
+  receipt.memory_tokens = 64, receipt.computed_tokens = 36, receipt.seconds_saved = 0.5;
+  receipt.miss = {MissReason::kDiverged, 70};
+  EXPECT_EQ(
+      dump_json_line(receipt_json(receipt)),
+      R"({"memory_tokens":64,"disk_tokens":0,"computed_tokens":36,"bytes_read":0,"seconds_saved":0.5,"miss":{"reason":"diverged","at":70}})");
+  EXPECT_EQ(miss_reason_name(MissReason::kNone), "none");
+  EXPECT_EQ(miss_reason_name(MissReason::kFirstSeen), "first_seen");
+  EXPECT_EQ(miss_reason_name(MissReason::kEvicted), "evicted");
+  EXPECT_EQ(miss_reason_name(MissReason::kOtherWeights), "other_weights");
+  EXPECT_EQ(miss_reason_name(MissReason::kTooShort), "too_short");
+}
+
 TEST(TokenUsage, AddsUpInAProcessAndInItsFile) {
   const std::filesystem::path folder = test::fresh("usage"), file = folder / "usage.json";
   ServeUsage first = begin_usage(folder, file);  // no such file yet

@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/timer.h"
 #include "infer/logit_adjustment.h"
 #include "infer/sampler.h"
 #include "infer/step_batch.h"
@@ -74,7 +75,8 @@ Engine::Engine(Transformer& model, const EngineOptions& options)
     : model_(model),
       options_(resolve(options, model.config())),
       cache_(model.config(), cache_pages(options_, model.config()), model.device()),
-      scheduler_({options.step_tokens, options.max_sequences, options.max_waiting}, cache_.pages_XLPY.size(0)) {}
+      scheduler_({options.step_tokens, options.max_sequences, options.max_waiting, options.prefix_cache}, cache_.pages_XLPY.size(0)),
+      weights_stamp_(*model.parameters().stamp()) {}
 
 int64_t Engine::submit(Request request) {
   check_sampling(request.sampling);
@@ -106,11 +108,14 @@ int64_t Engine::cached_tokens(int64_t request_id) const {
 
 std::vector<TokenEvent> Engine::step() {
   const at::NoGradGuard no_grad;
+  if (std::exchange(weights_stamp_, *model_.parameters().stamp()) != *model_.parameters().stamp()) scheduler_.weights_changed();
   const std::vector<ScheduledRows> step = scheduler_.next_step();
   std::vector<TokenEvent> events;
   if (step.empty()) return events;
   try {
+    const Timer timer;
     const StepStates states = forward(step);
+    count(step, timer.seconds());
     for (size_t b = 0, drawn = 0, first_row = 0; b < step.size(); first_row += size_t(step[b++].rows)) {
       const at::Tensor hidden_TD = states.hidden_TD.narrow(0, int64_t(first_row), step[b].rows);
       const std::span<const float> logits = step[b].draws() ? row_of(states.logits_SW, int64_t(drawn++)) : std::span<const float>();
@@ -122,8 +127,29 @@ std::vector<TokenEvent> Engine::step() {
   }
   for (const TokenEvent& event : events) {
     if (event.finish != FinishReason::kNone) scheduler_.remove(event.request_id);
+    metrics_.generated_tokens += event.token >= 0;
+    metrics_.failed += event.finish == FinishReason::kError;
   }
   return events;
+}
+
+void Engine::count(const std::vector<ScheduledRows>& step, double seconds) {
+  int64_t rows = 0, decoding = 0;
+  for (const ScheduledRows& scheduled : step) {
+    rows += scheduled.rows;
+    decoding += scheduled.active->generated > 0 && scheduled.rows == 1;
+  }
+  ++metrics_.steps;
+  metrics_.prefill_rows += rows - decoding;
+  metrics_.prefill_seconds += seconds * double(rows - decoding) / double(rows);
+  metrics_.decode_seconds += seconds * double(decoding) / double(rows);
+}
+
+EngineMetrics Engine::metrics() const {
+  EngineMetrics now = metrics_;
+  now.preemptions = scheduler_.preemptions(), now.running = scheduler_.running(), now.waiting = scheduler_.waiting();
+  now.pages = scheduler_.pages(), now.pages_used = scheduler_.pages_used(), now.pages_cached = scheduler_.pages_cached();
+  return now;
 }
 
 Engine::StepStates Engine::forward(const std::vector<ScheduledRows>& step) {
@@ -153,6 +179,7 @@ std::optional<TokenEvent> Engine::advance(const ScheduledRows& scheduled, const 
     check_finite(last_D);
     if (active.request.prompt_logprobs) score_prompt(active, hidden_TD);
     active.cached += scheduled.rows;
+    scheduler_.keep(active);
     if (logits_W.empty()) return std::nullopt;
     return sample_next(active, logits_W);
   } catch (const std::exception& e) {
@@ -192,6 +219,12 @@ TokenEvent Engine::sample_next(ActiveRequest& active, std::span<const float> log
   }
   if (request.top_logprobs > 0) event.top_logprobs = top_logprobs(logits, request.top_logprobs);
   event.prompt_logprobs = std::exchange(active.prompt_logprobs, {});
+  if (active.generated == 0) {
+    event.cache = active.receipt;
+    event.cache->seconds_saved =
+        double(event.cache->memory_tokens) * metrics_.prefill_seconds / double(std::max<int64_t>(metrics_.prefill_rows, 1));
+    metrics_.prompt_tokens += int64_t(request.prompt.size()), metrics_.hit_tokens += event.cache->memory_tokens;
+  }
   active.tokens.push_back(event.token);
   ++active.generated;
   if (std::find(request.stop_ids.begin(), request.stop_ids.end(), event.token) != request.stop_ids.end()) {

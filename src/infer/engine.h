@@ -17,7 +17,19 @@ struct EngineOptions {
   int64_t step_tokens = 512;        // as SchedulerOptions
   int64_t max_sequences = 16;       // as SchedulerOptions
   int64_t max_waiting = 0;          // as SchedulerOptions
-  int64_t cache_bytes = 0;          // of the KV cache; 0: what one sequence of max_sequence_tokens takes
+  int64_t cache_bytes = 0;          // of the KV cache, the prefix cache included; 0: what one sequence of max_sequence_tokens takes
+  bool prefix_cache = true;         // as SchedulerOptions
+};
+
+// What an engine has done and what it holds: plain counters.
+struct EngineMetrics {
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0, hit_tokens = 0;  // of requests that got their first token: all of their prompts, those found in the cache
+  int64_t generated_tokens = 0, failed = 0;   // tokens drawn; requests that ended with kError
+  int64_t preemptions = 0, running = 0, waiting = 0;
+  int64_t pages = 0, pages_used = 0, pages_cached = 0;  // of the KV cache; those of sequences; those that the prefix cache knows
+  double prefill_seconds = 0, decode_seconds = 0;       // in forward passes, shared by rows
+  int64_t prefill_rows = 0;                             // computed, those after a preemption included
 };
 
 class Engine {
@@ -27,6 +39,7 @@ class Engine {
   // Validates and queues; returns the request's id. max_tokens is cut to what fits behind the prompt. Throws Error for an empty prompt, ids
   // outside the vocabulary (stop_ids too), a bad parameter, or a prompt that leaves no room for a token in a sequence or in the cache; QueueFull.
   int64_t submit(Request request);
+  // Weights that have changed since the last step (Parameters::touch) are those of the next: pages in the prefix cache are worthless then.
   // One forward pass; the new tokens it made, oldest request first (none while prompts are being read). Does nothing when idle. What fails for one
   // request is its last event (kError), and it alone ends. A forward pass that fails ends all that were in it, each with such an event.
   std::vector<TokenEvent> step();
@@ -38,6 +51,7 @@ class Engine {
 
   // For whoever watches.
   const Scheduler& scheduler() const { return scheduler_; }
+  EngineMetrics metrics() const;
 
  private:
   struct StepStates {
@@ -48,6 +62,7 @@ class Engine {
   StepStates forward(const std::vector<ScheduledRows>& step);
   std::optional<TokenEvent> advance(const ScheduledRows& scheduled, const at::Tensor& hidden_TD, std::span<const float> last_D,
                                     std::span<const float> logits_W);
+  void count(const std::vector<ScheduledRows>& step, double seconds);
   void score_prompt(ActiveRequest& active, const at::Tensor& hidden_TD);
   TokenEvent sample_next(ActiveRequest& active, std::span<const float> logits_W);
 
@@ -55,6 +70,8 @@ class Engine {
   EngineOptions options_;
   KvCache cache_;
   Scheduler scheduler_;
+  EngineMetrics metrics_;  // the counters
+  uint64_t weights_stamp_ = 0;
   int64_t next_id_ = 1;
 };
 

@@ -13,6 +13,8 @@ class PageAllocator {
   int64_t available() const { return int64_t(free_.size()); }
   // A page with one reference, or nothing when all are in use.
   std::optional<int32_t> allocate();
+  // How many hold it; 0: it is free.
+  int32_t references(int32_t page) const { return references_[size_t(page)]; }
   // REQUIRES (both): the page is in use.
   void share(int32_t page);
   void release(int32_t page);

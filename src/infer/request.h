@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,6 +46,8 @@ struct Request {
   int64_t top_logprobs = 0;      // 0 to 20: so many of the best tokens beside each one that is reported
   bool prompt_logprobs = false;  // score the prompt, too
   TokenMask mask = {};           // may be empty
+  // Requests of one namespace share what they have in common; no request can tell what another namespace holds.
+  std::string cache_namespace = {};
 };
 
 enum class FinishReason { kNone, kStop, kLength, kError };
@@ -60,6 +63,20 @@ struct PromptLogprob {
   std::vector<TokenLogprob> top = {};  // the best tokens of its place, best first
 };
 
+// Why not more of a prompt was found in the prefix cache.
+enum class MissReason { kNone, kFirstSeen, kDiverged, kEvicted, kOtherWeights, kTooShort };
+struct CacheMiss {
+  MissReason reason = MissReason::kNone;  // kNone: all was found that can be
+  int64_t at = 0;                         // first token of the prompt that was not; diverged: the first that differs
+};
+// What the prefix cache did for a request. memory_tokens + disk_tokens + computed_tokens is the prompt.
+struct CacheReceipt {
+  int64_t memory_tokens = 0, disk_tokens = 0, computed_tokens = 0;
+  int64_t bytes_read = 0;    // from the disk
+  double seconds_saved = 0;  // at the rate at which this engine has read prompts so far
+  CacheMiss miss;
+};
+
 // One new token of a request, or its failure.
 struct TokenEvent {
   int64_t request_id = 0;
@@ -69,6 +86,7 @@ struct TokenEvent {
   std::string error = {};                           // what failed, in one line, with kError
   std::vector<TokenLogprob> top_logprobs = {};      // best first
   std::vector<PromptLogprob> prompt_logprobs = {};  // with the first new token: of prompt tokens 1, 2, ... (nothing stands before token 0)
+  std::optional<CacheReceipt> cache = {};           // with the first new token
 };
 
 }  // namespace finback

@@ -58,11 +58,60 @@ void Scheduler::admit() {
     promised += pages_for(int64_t(by_age_[size_t(i)]->tokens.size())) - int64_t(by_age_[size_t(i)]->pages.size());
   }
   while (running_ < std::min(options_.max_sequences, int64_t(by_age_.size()))) {
-    const int64_t needed = pages_for(int64_t(by_age_[size_t(running_)]->tokens.size()));
-    if (running_ > 0 && promised + needed > pages_.available()) break;
+    ActiveRequest& next = *by_age_[size_t(running_)];
+    if (is_being_read(next)) break;
+    std::optional<CacheReceipt> before = next.receipt;
+    take_cached(next);
+    const int64_t needed = pages_for(int64_t(next.tokens.size())) - int64_t(next.pages.size());
+    if (running_ > 0 && !fits(promised + needed)) {
+      release(next);
+      next.receipt = before;
+      break;
+    }
     promised += needed;
     ++running_;
   }
+}
+
+// Whether a running sequence computes the very page that the next one needs first: many answers to one prompt read it once.
+bool Scheduler::is_being_read(const ActiveRequest& next) const {
+  if (!options_.prefix_cache || next.request.prompt_logprobs) return false;
+  const int64_t most = (int64_t(next.tokens.size()) - 1) / kPageTokens * kPageTokens;  // tokens that it could find
+  return std::any_of(by_age_.begin(), by_age_.begin() + running_, [&](const auto& active) {
+    const bool reads = active->pending() > 1 && !active->mixed_weights && active->request.cache_namespace == next.request.cache_namespace;
+    if (!reads) return false;
+    const auto differs = std::mismatch(active->tokens.begin(), active->tokens.end(), next.tokens.begin(), next.tokens.end()).first;
+    const int64_t common = std::min(int64_t(differs - active->tokens.begin()) / kPageTokens * kPageTokens, most);
+    return common > active->cached;
+  });
+}
+
+// Its pages begin with those that the prefix cache has. The log-probs of a prompt need every row of it, so none is taken then.
+void Scheduler::take_cached(ActiveRequest& next) {
+  PrefixCache::Match match;
+  if (options_.prefix_cache && !next.request.prompt_logprobs) match = prefix_cache_.find(next.request.cache_namespace, next.tokens);
+  next.pages = std::move(match.pages);
+  next.kept = int64_t(next.pages.size());
+  next.cached = next.kept * kPageTokens;
+  if (next.receipt) return;  // preempted before: what it finds now is its own
+  next.receipt.emplace();
+  next.receipt->memory_tokens = next.cached;
+  next.receipt->computed_tokens = int64_t(next.tokens.size()) - next.cached;
+  next.receipt->miss = match.miss;
+}
+
+bool Scheduler::fits(int64_t pages) const { return pages <= pages_.available() || pages <= pages_.available() + prefix_cache_.evictable(); }
+
+void Scheduler::keep(ActiveRequest& active) {
+  const int64_t full = active.cached / kPageTokens;
+  if (!options_.prefix_cache || active.mixed_weights || full <= active.kept) return;
+  prefix_cache_.insert(active.request.cache_namespace, std::span(active.tokens).first(size_t(full * kPageTokens)), active.pages);
+  active.kept = full;
+}
+
+void Scheduler::weights_changed() {
+  prefix_cache_.forget_all();
+  for (int64_t i = 0; i < running_; ++i) by_age_[size_t(i)]->mixed_weights = true;
 }
 
 bool Scheduler::take_pages(int64_t index, int64_t tokens) {
@@ -72,6 +121,7 @@ bool Scheduler::take_pages(int64_t index, int64_t tokens) {
       active.pages.push_back(*page);
       continue;
     }
+    if (prefix_cache_.evict_one()) continue;
     const bool itself = index == running_ - 1;
     FB_ASSERT(!itself || index > 0, "one sequence never needs more pages than the cache has");
     preempt_youngest();
@@ -88,7 +138,8 @@ void Scheduler::preempt_youngest() {
 void Scheduler::release(ActiveRequest& active) {
   for (const int32_t page : active.pages) pages_.release(page);
   active.pages.clear();
-  active.cached = 0;
+  active.cached = active.kept = 0;
+  active.mixed_weights = false;
 }
 
 bool Scheduler::remove(int64_t id) {

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
 #include "infer/page_allocator.h"
+#include "infer/prefix_cache.h"
 #include "infer/request.h"
 
 namespace finback {
@@ -25,6 +27,9 @@ struct ActiveRequest {
   Request request;
   std::vector<int32_t> tokens;                                         // prompt, then new tokens
   std::vector<int32_t> pages;                                          // of the cache: token p lies in page pages[p / 64]
+  int64_t kept = 0;                                                    // of the pages, so many were given to the prefix cache
+  bool mixed_weights = false;                                          // the weights changed while it ran: its pages are nobody else's
+  std::optional<CacheReceipt> receipt;                                 // of its admission
   int64_t cached = 0;                                                  // tokens whose latents are in the pages
   int64_t generated = 0;                                               // new tokens
   int64_t scored = 0;                                                  // tokens of the prompt whose log-prob is known, with prompt_logprobs
@@ -43,17 +48,23 @@ struct SchedulerOptions {
   int64_t step_tokens = 512;   // rows of a step: one of each sequence that decodes, whatever is left (at least one) for prompts
   int64_t max_sequences = 16;  // running at the same time
   int64_t max_waiting = 0;     // requests held beyond max_sequences; 0: any number
+  bool prefix_cache = true;    // keep full pages behind their sequence, until the room is needed
 };
 
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, int64_t pages);
+  Scheduler(const Scheduler&) = delete;  // the prefix cache points at the pages
   // Behind all others. Throws QueueFull.
   void add(ActiveRequest active);
-  // Takes pages for the rows of the next step and returns them, oldest sequence first; empty when there is none. Running out of pages preempts
-  // the youngest running sequence: its pages are free, it waits before all others, and all its tokens, drawn ones too, are computed again. The
+  // Takes pages for the rows of the next step and returns them, oldest sequence first; empty when there is none. A request that is admitted begins
+  // behind what the prefix cache has of it. Running out of pages evicts cached ones; when there are none it preempts the youngest running sequence: its pages are free, it waits before all others, and all its tokens, drawn ones too, are computed again. The
   // oldest always goes on. Pointers are good until the sequence is removed. REQUIRES: every request fits into the pages when it is alone.
   std::vector<ScheduledRows> next_step();
+  // The latents of its cached tokens are in its pages: full ones go to the prefix cache, too. REQUIRES: a sequence of the last step.
+  void keep(ActiveRequest& active);
+  // What the prefix cache holds is worthless now.
+  void weights_changed();
   // Its pages are free again, at once. False for an unknown id.
   bool remove(int64_t id);
   // Null for an unknown id.
@@ -62,18 +73,24 @@ class Scheduler {
   int64_t running() const { return running_; }
   int64_t waiting() const { return int64_t(by_age_.size()) - running_; }
   int64_t preemptions() const { return preemptions_; }
-  int64_t pages_used() const { return pages_count_ - pages_.available(); }
+  int64_t pages() const { return pages_count_; }
+  int64_t pages_used() const { return pages_count_ - pages_.available() - prefix_cache_.evictable(); }  // by sequences
+  int64_t pages_cached() const { return prefix_cache_.size(); }                                         // by the prefix cache, used or not
 
  private:
   std::vector<int64_t> rows_by_age() const;
   bool take_pages(int64_t index, int64_t tokens);
   void admit();
+  bool is_being_read(const ActiveRequest& next) const;
+  void take_cached(ActiveRequest& next);
+  bool fits(int64_t pages) const;
   void preempt_youngest();
   void release(ActiveRequest& active);
 
   SchedulerOptions options_;
   int64_t pages_count_ = 0;
   PageAllocator pages_;
+  PrefixCache prefix_cache_{pages_};
   std::deque<std::unique_ptr<ActiveRequest>> by_age_;  // ids rise; the first running_ have pages, the others have none
   int64_t running_ = 0, preemptions_ = 0;
 };

@@ -1,0 +1,82 @@
+#include "cli/prompts_file.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/status_line.h"
+#include "base/timer.h"
+#include "cli/model_flags.h"
+#include "cli/typed_text.h"
+#include "cost/cache_bytes.h"
+#include "generate/offline_batch.h"
+#include "generate/usage.h"
+#include "machine/free_memory.h"
+#include "model/model_folder.h"
+
+namespace finback {
+namespace fs = std::filesystem;
+namespace {
+
+// What belongs to one prompt is refused, as is a file without the other.
+void check_prompts_flags(const Args& args) {
+  FB_CHECK(args.has("out"), "--prompts: expected --out FILE.jsonl with it, for the answers");
+  for (const char* flag : {"prompt", "ids", "chat", "system", "control-tokens", "json"})
+    FB_CHECK(!args.has(flag), "--{}: expected --prompt or a prompt on standard input with it, not --prompts", flag);
+}
+
+// Room for sixteen of the longest sequences, in a quarter of the memory that the model leaves. A sequence is no longer than that.
+int64_t batch_cache_bytes(const Transformer& model) {
+  const ModelConfig& config = model.config();
+  const double a_token = double(cache_bytes_per_token(shape_of(config), 4, /*with_mtp=*/true));
+  const double weights = 2 * double(model.parameters().values_P().nbytes());  // f32, and as they are packed or stored
+  const double room = (free_memory().bytes - weights) / 4, wanted = 16 * a_token * double(config.max_position_embeddings);
+  return int64_t(std::max(a_token * double(kPageTokens), std::min(room, wanted)));
+}
+
+OfflineBatch read_batch(const Args& args, const fs::path& folder) {
+  OfflineBatch batch;
+  batch.prompts = *args.get("prompts"), batch.out = *args.get("out");
+  check_output(batch.out, {batch.prompts}, "{\"id\":");
+  batch.generation = read_generation_config(folder);
+  AskedSampling& defaults = batch.defaults;
+  defaults.request.sampling = sampling_of(args, batch.generation.sampling);
+  defaults.request.key.seed = seed_of(args), batch.seed_given = args.has("seed");
+  batch.max_tokens_given = args.has("max-tokens");
+  defaults.request.max_tokens = args.integer("max-tokens", 256, 1, 1 << 30);
+  for (const std::string& text : args.all("stop")) {
+    if (text.empty()) throw UsageError("--stop: expected a text to end before, got \"\"");
+    defaults.stop.push_back(typed_text(text, "--stop"));
+  }
+  defaults.stop.insert(defaults.stop.end(), batch.generation.stop_strings.begin(), batch.generation.stop_strings.end());
+  defaults.ignore_eos = args.has("ignore-eos");
+  batch.format = parse_chat_format(args.get_or("chat-format", "v3"));
+  batch.weights = args.get_or("weights", "f32");
+  return batch;
+}
+
+}  // namespace
+
+int run_prompts(const Args& args, const fs::path& folder) {
+  check_prompts_flags(args);
+  ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
+  const OfflineBatch batch = read_batch(args, folder);
+  check_offline_batch(batch);
+  TextModelOptions options = text_model_options(args, load_model_config(folder).max_position_embeddings);
+  options.tokenizer_optional = true;
+  const TextModel model = load_text_model(folder, batch.generation, options);
+  const Timer loaded;
+  Engine engine(*model.transformer, {.cache_bytes = batch_cache_bytes(*model.transformer)});
+  const OfflineCounts counts = run_offline_batch(batch, model, engine);
+  inform(fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
+                     counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed));
+  if (!args.has("usage")) return 0;
+  usage.requests += counts.usage.requests;
+  usage.hit_tokens += counts.usage.hit_tokens, usage.missed_tokens += counts.usage.missed_tokens;
+  usage.output_tokens += counts.usage.output_tokens;
+  usage.prefill_seconds += counts.usage.prefill_seconds, usage.decode_seconds += counts.usage.decode_seconds;
+  usage.wall_seconds += loaded.seconds();
+  write_usage(*args.get("usage"), usage);
+  return 0;
+}
+
+}  // namespace finback
