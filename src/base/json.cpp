@@ -44,6 +44,8 @@ void check_depth(std::string_view text, const std::string& what, int max_depth) 
 
 Json parse_with(std::string_view text, const std::string& what, int max_depth, const Json::parser_callback_t& watch) {
   check_depth(text, what, max_depth);
+  // nlohmann takes it for the end, whatever follows.
+  FB_CHECK(text.find('\0') == text.npos, "{}: expected JSON, got a zero byte at {}", what, text.find('\0'));
   try {
     return Json::parse(text, watch);
   } catch (const nlohmann::json::exception& e) {

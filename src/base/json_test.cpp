@@ -25,6 +25,8 @@ TEST(Json, AFaultIsOneLineThatNamesTheFileAndThePlace) {
   EXPECT_EQ(message.find('\n'), std::string::npos);
   for (const char* text : {"", "{", "[1,]", "nul", "{\"a\":1}{", "\"\xff\"", "1e999999"})
     EXPECT_NE(error_of([&] { parse_json(text, "x"); }), "") << text;
+  EXPECT_NE(error_of([] { parse_json(std::string_view("{}\0{", 4), "x"); }).find("zero byte at 2"), std::string::npos);
+  EXPECT_EQ(error_of([] { parse_json("\xef\xbb\xbf{}", "x"); }), "");  // a mark of UTF-8
 }
 
 TEST(Json, HostileNestingIsRefusedBeforeItIsParsed) {

@@ -31,9 +31,9 @@ int cmd_convert(CommandLine words) {
       "Re-encodes a model folder (or a run's newest checkpoint), shard by shard, into another folder: weights, tokenizer, every other file "
       "of a model,\n"
       "and a model card (README.md); no optimizer state. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale per 128x128 block\n"
-      "(weight_scale_inv), the rest bf16. Memory stays at one shard and one tensor. A conversion that was stopped goes on when the same "
-      "command\n"
-      "is given again.",
+      "(weight_scale_inv), the rest bf16; transformers needs the package accelerate to load it. Memory stays at one shard and one tensor. "
+      "A\n"
+      "conversion that was stopped goes on when the same command is given again.",
       "finback convert runs/quickstart/latest --weights bf16 --out runs/quickstart/bf16");
   args.flag("weights", "NAME", "f32, bf16 or fp8")
       .flag("dtype", "NAME", "the same: an older name of --weights")
@@ -48,9 +48,10 @@ int cmd_convert(CommandLine words) {
   const std::filesystem::path to = *args.get("out"), from = find_model_folder(given);
   ConvertOptions options;
   options.overwrite = args.has("overwrite");
-  options.card = [&](const Conversion& done) { return model_card(from, {done.config, done.weights, done.bytes_after}); };
+  options.card = [&](const Conversion& done) { return model_card(from, {done.config, done.weights, done.mtp_modules, done.bytes_after}); };
   const Conversion done = convert_model(from, to, weights, options);
   if (!done.left_out.empty()) warn(fmt::format("{}: left behind: {}", from.string(), fmt::join(done.left_out, ", ")));
+  if (!done.fp8_remark.empty()) warn(fmt::format("{}: {}", to.string(), done.fp8_remark));
   if (done.kept_shards > 0) warn(fmt::format("{}: went on behind {} of {} shards", to.string(), done.kept_shards, done.shards));
   if (args.has("json")) {
     fmt::print("{}", dump_json({{"from", from.string()},
@@ -60,6 +61,7 @@ int cmd_convert(CommandLine words) {
                                 {"bytes_after", done.bytes_after},
                                 {"shards", done.shards},
                                 {"kept_shards", done.kept_shards},
+                                {"mtp_modules", done.mtp_modules},
                                 {"left_out", done.left_out}}));
   } else {
     fmt::print("{}: {} as {}, from {} of weights\n", to.string(), human_bytes(double(done.bytes_after)), weights,

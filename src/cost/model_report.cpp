@@ -123,18 +123,19 @@ Json other_model_json(const OtherModel& m) {
     if (name == std::string("routed_experts")) parameters["active_routed_experts"] = count_parameters(m.shape).layers.active_routed;
   }
   parameters["total_with_mtp"] = m.total_with_mtp();
-  return {{"model_type", m.model_type}, {"parameters", parameters}, {"not_counted", m.missing}};
+  return {{"model_type", m.model_type}, {"parameters", parameters}, {"not_counted", m.missing}, {"not_computed", m.unbuilt}};
 }
 
 std::string other_model_text(const OtherModel& m) {
   const ModelShape& s = m.shape;
-  std::string text =
-      fmt::format("{}: {} layers ({} dense), hidden {}, {} heads, {} routed experts ({} per token), {} shared, {} MTP\n", m.model_type,
-                  s.layers, s.plain_ffn_layers(), s.d_model, s.heads, s.experts, s.top_k, s.shared_experts, s.mtp);
+  std::string text = fmt::format("{}: {} layers ({} dense), hidden {}, {} heads, {} routed experts ({} per token), {} shared, {} MTP\n",
+                                 m.model_type, s.layers, s.plain_ffn_layers(), s.d_model, s.heads, s.experts, s.top_k,
+                                 s.shared_experts + (m.layers.shared_rest > 0), s.mtp);
   text += fmt::format("\nparameters        {} total, {} active per token (head in, embedding table out)\n", count_text(m.total()),
                       count_text(m.active()));
   text += parts_text(m.parts());
-  text += "\nfinback does not compute this model, so FLOPs, cache and memory are not counted.\n";
+  text += fmt::format("\nfinback does not compute this model{}{}, so FLOPs, cache and memory are not counted.\n",
+                      m.unbuilt.empty() ? "" : ": ", fmt::join(m.unbuilt, "; "));
   for (const std::string& line : m.missing) text += "missing: " + line + "\n";
   return text;
 }

@@ -29,6 +29,8 @@ OtherFamily family_of(const ShapeKeys& keys, std::vector<std::string>& missing) 
   missing.push_back("model_type " + type +
                     " is not known: counted from the shapes that its keys give, without norms, biases and parts that its code adds");
   family.router_bias = keys.find("topk_method") && *keys.find("topk_method") == "noaux_tc";
+  family.reads_mlp_bias = true;
+  if (keys.find("qkv_bias")) family.bias_key = "qkv_bias";
   return family;
 }
 
@@ -67,6 +69,11 @@ int64_t count_dense_layers(const ShapeKeys& keys, const OtherFamily& family, int
   return dense;
 }
 
+// Qwen's shared expert has a width of its own, which need not be a multiple of the others'.
+int64_t shared_width(const ShapeKeys& keys, const OtherFamily& family) {
+  return keys.integer("shared_expert_intermediate_size", family.shared_width, kMaxWide);
+}
+
 void read_ffn(const ShapeKeys& keys, const OtherFamily& family, ModelShape& s) {
   s.experts = keys.alias({"n_routed_experts", "num_experts", "num_local_experts"}, kMaxCount);
   if (s.experts > 0) {
@@ -75,11 +82,7 @@ void read_ffn(const ShapeKeys& keys, const OtherFamily& family, ModelShape& s) {
     s.d_expert = keys.needed(keys.find("moe_intermediate_size") ? "moe_intermediate_size" : "intermediate_size", kMaxWide);
     s.shared_experts = keys.alias({"n_shared_experts", "num_shared_experts"}, 1024);
     s.expert_bias = family.router_bias;
-    if (const int64_t width = keys.integer("shared_expert_intermediate_size", 0, kMaxWide); width > 0) {
-      FB_CHECK(width % s.d_expert == 0, "{}: shared_expert_intermediate_size: expected a multiple of moe_intermediate_size = {}, got {}",
-               keys.what, s.d_expert, width);
-      s.shared_experts = width / s.d_expert;
-    }
+    if (const int64_t width = shared_width(keys, family); width > 0) s.shared_experts = width / s.d_expert;
   }
   if (s.experts == 0 || s.dense_layers > 0) s.d_ffn = keys.needed("intermediate_size", kMaxWide);
 }
@@ -97,10 +100,10 @@ int64_t indexer_of_layer(const ShapeKeys& keys, const ModelShape& s) {
 // Of one layer, the gate of the shared expert apart.
 OtherParts parts_of_layer(const ShapeKeys& keys, const OtherFamily& family, const ModelShape& s) {
   OtherParts p;
-  const bool bias = keys.boolean("attention_bias", keys.boolean("qkv_bias", family.q_k_v_bias));
+  const bool bias = family.bias_key.empty() ? family.q_k_v_bias : keys.boolean(family.bias_key.c_str(), family.q_k_v_bias);
   if (bias && s.is_mla()) p.biases = s.q_rank + s.kv_rank + s.rope_dim + s.d_model;
   if (bias && !s.is_mla()) p.biases = (s.heads + 2 * s.kv_heads) * s.head_dim + (family.o_bias ? s.d_model : 0);
-  if (keys.boolean("mlp_bias", false) && !s.is_moe()) p.biases += 2 * s.d_ffn + s.d_model;
+  if (family.reads_mlp_bias && keys.boolean("mlp_bias", false) && !s.is_moe()) p.biases += 2 * s.d_ffn + s.d_model;
   if (keys.boolean("use_qk_norm", family.q_k_norm)) p.head_norms = 2 * s.head_dim;
   p.indexer = indexer_of_layer(keys, s);
   return p;
@@ -134,7 +137,7 @@ void note_missing(const ShapeKeys& keys, const ModelShape& s, std::vector<std::s
   }
 }
 
-OtherParts times(const OtherParts& p, int64_t layers) { return {p.biases * layers, p.head_norms * layers, p.indexer * layers, 0}; }
+OtherParts times(const OtherParts& p, int64_t layers) { return {p.biases * layers, p.head_norms * layers, p.indexer * layers, 0, 0}; }
 
 // The object that describes the language model of one that sees or hears as well.
 std::string text_key(const Json& json) {
@@ -144,13 +147,49 @@ std::string text_key(const Json& json) {
   return "";
 }
 
+// Of DeepseekV2 and V3 in transformers 5.23 (tools/parity_config): of the two only V2 reads mlp_bias, for shared experts too.
+int64_t ffn_biases(const ModelShape& s, int64_t dense_layers, int64_t moe_layers) {
+  const int64_t shared = s.shared_experts > 0 ? 2 * s.shared_experts * s.d_expert + s.d_model : 0;
+  return dense_layers * (2 * s.d_ffn + s.d_model) + moe_layers * shared;
+}
+
 }  // namespace
+
+OtherModel count_unbuilt_model(const ModelConfig& config, std::vector<std::string> unbuilt, const Json& json, const std::string& what) {
+  const ShapeKeys keys{json, what};
+  const bool v2 = model_family(json, what) == ModelFamily::kDeepseekV2;
+  OtherModel model;
+  model.model_type = config.model_type;
+  model.shape = shape_of(config);
+  model.unbuilt = std::move(unbuilt);
+  ModelShape& s = model.shape;
+  if (s.is_moe() && config.moe_layer_freq > 1) {
+    OtherFamily family;
+    family.dense_first = config.first_k_dense_replace;
+    s.dense_layers = count_dense_layers(keys, family, s.layers);
+    model.missing.push_back("moe_layer_freq: counted as DeepSeek's code reads it; transformers' classes read no such key");
+  }
+  if (keys.boolean("attention_bias", false)) {
+    const int64_t layer = s.q_rank + s.kv_rank + s.rope_dim + s.d_model;
+    model.layers.biases = layer * s.layers, model.mtp.biases = layer * s.mtp;
+  }
+  if (keys.boolean("mlp_bias", false) && v2) {
+    model.layers.biases += ffn_biases(s, s.plain_ffn_layers(), s.moe_layers());
+    model.mtp.biases += ffn_biases(s, s.is_moe() ? 0 : s.mtp, s.is_moe() ? s.mtp : 0);
+  } else if (keys.boolean("mlp_bias", false)) {
+    model.missing.push_back("mlp_bias: transformers' DeepseekV3 reads no such key; no bias is counted");
+  }
+  return model;
+}
 
 std::vector<NamedCount> OtherModel::parts() const {
   std::vector<NamedCount> parts = named_counts(count_parameters(shape));
   parts.back().count += mtp.total();  // mtp_modules
   const NamedCount beside[] = {
       {"biases", layers.biases}, {"head_norms", layers.head_norms}, {"indexer", layers.indexer}, {"shared_gates", layers.shared_gate}};
+  for (NamedCount& part : parts) {
+    if (part.name == std::string("shared_experts")) part.count += layers.shared_rest;
+  }
   for (const NamedCount& part : beside) {
     if (part.count > 0) parts.insert(parts.end() - 1, part);
   }
@@ -187,6 +226,7 @@ OtherModel read_other_model(const Json& json, const std::string& what) {
   model.layers = times(layer, s.layers), model.mtp = times(layer, s.mtp);
   if (layer.indexer > 0) model.layers.indexer = layer.indexer * indexed_layers(keys, s.layers);
   if (family.gated_shared) model.layers.shared_gate = s.moe_layers() * s.d_model;
+  if (s.is_moe()) model.layers.shared_rest = s.moe_layers() * 3 * s.d_model * (shared_width(keys, family) % s.d_expert);
   note_missing(keys, s, model.missing);
   return model;
 }

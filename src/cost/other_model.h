@@ -1,6 +1,6 @@
 // Parameters of a transformer that this program does not compute, from the shapes in its config.json: DeepSeek V3.2, GLM-4.5 and GLM-5, Llama, Mistral,
-// Qwen, and under unknown names what has the keys of one of them. Says what it left out. Counted by parameter_count.h, with the parts beside that no
-// DeepSeek V2 or V3 has.
+// Qwen, under unknown names what has the keys of one of them, and DeepSeek V2 or V3 with keys that are not built (biases, another activation). Says what it
+// left out. Counted by parameter_count.h, with the parts beside that no DeepSeek V2 or V3 of ours has.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,11 +13,12 @@ namespace finback {
 
 // Parameters of a layer, or of all layers, that a ModelShape does not know.
 struct OtherParts {
-  int64_t biases = 0;       // of attention and dense FFN
+  int64_t biases = 0;       // of attention and FFN
   int64_t head_norms = 0;   // RMSNorm weights of a head's query and key
   int64_t indexer = 0;      // of sparse attention: its projections and its LayerNorm
   int64_t shared_gate = 0;  // the gate of a shared expert
-  int64_t total() const { return biases + head_norms + indexer + shared_gate; }
+  int64_t shared_rest = 0;  // of a shared expert whose width is no multiple of the routed ones'
+  int64_t total() const { return biases + head_norms + indexer + shared_gate + shared_rest; }
 };
 
 struct OtherModel {
@@ -25,6 +26,7 @@ struct OtherModel {
   ModelShape shape;
   OtherParts layers, mtp;            // of all layers, of all MTP modules
   std::vector<std::string> missing;  // a line each: what is not in the counts, or is assumed
+  std::vector<std::string> unbuilt;  // of a DeepSeek V2 or V3: the keys for which it is not computed
   int64_t total() const { return count_parameters(shape).total() + layers.total(); }
   int64_t total_with_mtp() const { return count_parameters(shape).total_with_mtp() + layers.total() + mtp.total(); }
   int64_t active() const { return count_parameters(shape).active() + layers.total(); }
@@ -35,5 +37,7 @@ struct OtherModel {
 bool is_other_model(const Json& json, const std::string& what);
 // Throws Error that names the key for a config without the shapes of a transformer, or with impossible ones.
 OtherModel read_other_model(const Json& json, const std::string& what);
+// A DeepSeek V2 or V3 whose config was read by parse_countable_config, which found `unbuilt`.
+OtherModel count_unbuilt_model(const ModelConfig& config, std::vector<std::string> unbuilt, const Json& json, const std::string& what);
 
 }  // namespace finback

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "model/model_config.h"
+#include "model/config_json.h"
 
 namespace finback {
 namespace {
@@ -58,6 +58,15 @@ TEST(OtherModel, CountsWhatTransformersBuilds) {
       {with(kGrouped, R"({"model_type": "qwen2_moe", "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20,
           "shared_expert_intermediate_size": 40, "decoder_sparse_step": 2})"),
        117552},
+      {with(kGrouped, R"({"model_type": "qwen2_moe", "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20,
+          "shared_expert_intermediate_size": 50})"),
+       168960},
+      {with(kGrouped, R"({"model_type": "qwen2_moe", "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20,
+          "shared_expert_intermediate_size": 7, "attention_bias": false})"),
+       138000},
+      {with(kGrouped, R"({"model_type": "qwen2_moe", "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20})"), 4188000},
+      {with(kGrouped, R"({"model_type": "qwen2", "attention_bias": false, "mlp_bias": true})"), 88080},
+      {with(kGrouped, R"({"model_type": "mistral", "attention_bias": true, "mlp_bias": true})"), 87600},
       {with(kGrouped, R"({"model_type": "qwen3", "tie_word_embeddings": true})"), 418304},
       {with(kGrouped,
             R"({"model_type": "qwen3_moe", "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20, "head_dim": 16,
@@ -71,6 +80,34 @@ TEST(OtherModel, CountsWhatTransformersBuilds) {
     int64_t sum = 0;
     for (const NamedCount& part : model.parts()) sum += part.count;
     EXPECT_EQ(sum, model.total_with_mtp()) << dump_json_line(json);
+  }
+}
+
+// Of DeepSeek V2 and V3 with keys that nothing computes; numbers of transformers 5.23 again, but for moe_layer_freq, which it does not read: of the
+// layers 2, 3 and 4 number 3 has a dense FFN instead of experts, router and its bias.
+TEST(OtherModel, CountsDeepseeksThatAreNotComputed) {
+  const std::tuple<const char*, const char*, int64_t> cases[] = {
+      {"deepseek_v3", R"({"attention_bias": true})", 126922},
+      {"deepseek_v2", R"({"attention_bias": true})", 126904},
+      {"deepseek_v2", R"({"mlp_bias": true})", 127024},
+      {"deepseek_v3", R"({"mlp_bias": true})", 126442},
+      {"deepseek_v2", R"({"attention_bias": true, "mlp_bias": true, "q_lora_rank": null, "n_shared_experts": 2})", 139864},
+      {"deepseek_v3", R"({"attention_bias": true, "q_lora_rank": null, "n_shared_experts": 2})", 139162},
+      {"deepseek_v3", R"({"hidden_act": "gelu", "rope_scaling": {"type": "linear", "factor": 2}})", 126442},
+      {"deepseek_v3", R"({"moe_layer_freq": 2})", 126442 - (7 * 3 * 48 * 20 + 6 * 48 + 6) + 3 * 48 * 60}};
+  for (const auto& [type, changes, total] : cases) {
+    Json json = with(kLatent, changes);
+    json.update(Json{{"model_type", type}, {"n_group", 1}, {"topk_group", 1}, {"num_nextn_predict_layers", 0}});
+    EXPECT_FALSE(is_other_model(json, "c.json"));
+    std::vector<std::string> unbuilt;
+    const ModelConfig config = parse_countable_config(json, "c.json", unbuilt);
+    ASSERT_FALSE(unbuilt.empty()) << changes;
+    const OtherModel model = count_unbuilt_model(config, unbuilt, json, "c.json");
+    EXPECT_EQ(model.total(), total) << type << changes;
+    EXPECT_EQ(model.unbuilt, unbuilt);
+    int64_t sum = 0;
+    for (const NamedCount& part : model.parts()) sum += part.count;
+    EXPECT_EQ(sum, model.total_with_mtp()) << changes;
   }
 }
 

@@ -1,9 +1,10 @@
 #include "model/checkpoint.h"
 
 #include "base/error.h"
+#include "base/notice.h"
 #include "base/status_line.h"
 #include "model/model_folder.h"
-#include "model/safetensors.h"
+#include "model/stored_mtp.h"
 #include "model/stored_quantization.h"
 #include "model/transformers_class.h"
 
@@ -14,12 +15,7 @@ namespace {
 // transformers keeps num_nextn_predict_layers in the config that it saves, but not the layers.
 void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
   if (config.num_nextn_predict_layers == 0) return;
-  const SafetensorsFolder files(folder);
-  for (const std::string& name : files.names()) {
-    for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
-      if (name.starts_with(fmt::format("model.layers.{}.", layer))) return;
-    }
-  }
+  if (stored_mtp_modules(SafetensorsFolder(folder), config) > 0) return;
   warn(fmt::format("{}: config.json counts {} MTP module(s), the weights have none: loading without", folder.string(),
                    config.num_nextn_predict_layers));
   config.num_nextn_predict_layers = 0;
@@ -32,6 +28,9 @@ std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device
   ModelConfig config = load_model_config(folder);
   check_stored_quantization(folder);
   if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty()) warn(note);
+  if (const Json dropout = config.other.value("attention_dropout", Json()); !dropout.is_null())
+    notice_once(fmt::format("{}: attention_dropout {}: of training, so nothing is dropped here", (folder / "config.json").string(),
+                            dump_json_line(dropout)));
   drop_absent_mtp(folder, config);
   check_weights(folder, config);  // before the memory of a model that the folder may not hold
   auto model = std::make_unique<Transformer>(config, device, trainable);

@@ -1,5 +1,5 @@
 // A model as a Hugging Face folder: config.json, tokenizer files, generation_config.json, model*.safetensors with DeepSeek's names (one
-// tensor an expert, MTP under layer index L + k with DeepSeek's copies of embedding and head). Reads f32, bf16, f16 and DeepSeek's FP8
+// tensor an expert, MTP under layer index L + k with DeepSeek's copies of embedding and head). Reads f64, f32, bf16, f16 and DeepSeek's FP8
 // (weight + weight_scale_inv, model/fp8_scales.h) into f32; memory stays bounded by one shard plus one tensor beyond the model itself. Where a
 // model folder is asked for, a run folder stands for its newest checkpoint (model/model_folder.h).
 #pragma once
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/inherited_files.h"
 #include "model/transformer.h"
 
 namespace finback {
@@ -31,6 +32,7 @@ struct SaveOptions {
   std::string dtype = "f32";                 // f32 | bf16
   uint64_t shard_bytes = uint64_t{4} << 30;  // a new shard beyond this
   std::filesystem::path tokenizer_folder;    // copied beside the weights when given
+  InheritedFiles inherited = {};             // of the model that this one began from
 };
 // Writes into `folder` (made when absent): every file under a temporary name, then renamed; config.json goes first and comes last, so a folder
 // that has one is whole. f32 files carry the weights' fingerprint. Weight files of an earlier save are removed. Expert biases stay f32 in every dtype.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -30,6 +31,44 @@ bool stays_behind(const fs::path& file) {
   if (name.ends_with(".safetensors.index.json") || name.ends_with(".bin.index.json")) return true;
   const char* ends[] = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".tmp"};
   return std::find(std::begin(ends), std::end(ends), end) != std::end(ends);
+}
+
+// What tokenizers and generation read as JSON.
+bool must_be_json(const std::string& name) {
+  const char* names[] = {"tokenizer.json",    "tokenizer_config.json",  "special_tokens_map.json",
+                         "added_tokens.json", "generation_config.json", "chat_template.json",
+                         "vocab.json"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+// One object or list from its first bracket to its last, whatever is in it: what a download that was cut off is not.
+bool is_whole_json(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n", kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  const size_t first = text.find_first_not_of(kSpace), last = text.find_last_not_of(kSpace);
+  if (first == text.npos || (text[first] != '{' && text[first] != '[')) return false;
+  int64_t depth = 0;
+  bool in_string = false;
+  for (size_t i = first; i <= last; ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+      continue;
+    }
+    in_string = c == '"';
+    depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+    if (depth == 0) return i == last;
+  }
+  return false;
+}
+
+void check_companion(const fs::path& path) {
+  const MappedFile file(path);  // refuses pointers
+  if (!must_be_json(path.filename().string())) return;
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  FB_CHECK(is_whole_json(text), "{}: expected JSON, got {}. Hint: download it again", path.string(),
+           text.empty() ? "an empty file" : fmt::format("{} bytes that are none or are cut off", text.size()));
 }
 
 // Through a mapping: a file of any size in bounded memory.
@@ -85,21 +124,27 @@ void copy_side_files(const fs::path& from, const fs::path& to, const std::vector
   }
 }
 
-std::vector<std::string> copy_companions(const fs::path& from, const fs::path& to, const std::vector<std::string>& shards) {
-  std::vector<std::string> left_out;
+Companions find_companions(const fs::path& from, const std::vector<std::string>& shards) {
+  Companions companions;
   for (const auto& item : fs::directory_iterator(from)) {
     const std::string name = item.path().filename().string();
     if (name == "config.json" || name == kIndexName || std::find(shards.begin(), shards.end(), name) != shards.end()) continue;
     if (item.is_directory()) {
-      left_out.push_back(name + "/");
+      companions.left_out.push_back(name + "/");
     } else if (stays_behind(item.path())) {
-      left_out.push_back(name);
+      companions.left_out.push_back(name);
     } else {
-      copy_whole(item.path(), to / name);
+      check_companion(item.path());
+      companions.copied.push_back(name);
     }
   }
-  std::sort(left_out.begin(), left_out.end());
-  return left_out;
+  std::sort(companions.copied.begin(), companions.copied.end());
+  std::sort(companions.left_out.begin(), companions.left_out.end());
+  return companions;
+}
+
+void copy_companions(const fs::path& from, const fs::path& to, const Companions& companions) {
+  for (const std::string& name : companions.copied) copy_whole(from / name, to / name);
 }
 
 void remove_model_files(const fs::path& folder) {

@@ -31,10 +31,14 @@ const std::vector<std::string>& tokenizer_files();
 // Copies those of `names` that `from` holds; the same folder is left alone.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to, const std::vector<std::string>& names);
 
-// Copies every file of a model folder but its weights (`shards`, their index, and others that are not read), config.json, a trainer's state and
-// hidden files; folders stay behind too. Returns what was left out, sorted, but for the weights that are read and config.json.
-std::vector<std::string> copy_companions(const std::filesystem::path& from, const std::filesystem::path& to,
-                                         const std::vector<std::string>& shards);
+// The files of a model folder beside its weights (`shards`, their index) and config.json, by name, sorted.
+struct Companions {
+  std::vector<std::string> copied;    // what a copy of the model takes along
+  std::vector<std::string> left_out;  // weights that are not read, a trainer's state, hidden files, folders
+};
+// Throws Error for one that cannot be copied whole: unreadable, a pointer to a file that was not fetched, or cut off where it must be JSON.
+Companions find_companions(const std::filesystem::path& from, const std::vector<std::string>& shards);
+void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to, const Companions& companions);
 // Removes what an earlier model left in the folder: weights, tokenizer files, generation_config.json, README.md.
 void remove_model_files(const std::filesystem::path& folder);
 

@@ -9,6 +9,7 @@
 #include "model/fp8_scales.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
+#include "model/stored_mtp.h"
 #include "model/stored_precision.h"
 
 namespace finback {
@@ -48,7 +49,7 @@ at::Tensor destination(const Parameters& parameters, const std::string& name) {
 }
 
 bool is_readable(at::ScalarType dtype) {
-  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e4m3fn;
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e4m3fn || dtype == at::kDouble;
 }
 
 const std::string kEmbedding = "model.embed_tokens.weight", kHead = "lm_head.weight";
@@ -82,7 +83,8 @@ void check_copy(const SafetensorsFolder& files, const std::string& name, const s
   const TensorEntry copy_entry = files.entry(name), entry = files.entry(original);
   FB_CHECK(copy_entry.shape == entry.shape, "{}: {}: expected the shape [{}] of {}, got [{}]", what, quoted, fmt::join(entry.shape, ", "),
            original, fmt::join(copy_entry.shape, ", "));
-  FB_CHECK(is_readable(copy_entry.dtype), "{}: {}: expected F32, BF16, F16 or F8_E4M3, got {}", what, quoted, stored_dtype(copy_entry));
+  FB_CHECK(is_readable(copy_entry.dtype), "{}: {}: expected F64, F32, BF16, F16 or F8_E4M3, got {}", what, quoted,
+           stored_dtype(copy_entry));
   const at::Tensor main_WD = read_tensor(files, original, layout), copy_WD = read_tensor(files, name, layout);
   for (int64_t row = 0; row < main_WD.size(0); row += kRows) {
     const at::Tensor a = main_WD.slice(0, row, row + kRows), b = copy_WD.slice(0, row, row + kRows);
@@ -102,20 +104,13 @@ struct Problems {
   }
 };
 
-bool is_under_mtp(const std::string& name, const ModelConfig& config) {
-  for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
-    if (name.starts_with(fmt::format("model.layers.{}.", layer))) return true;
-  }
-  return false;
-}
-
 // A stored tensor against its destination; FP8 ones are remembered.
 void check_tensor(const TensorEntry& entry, const Shape& shape, std::set<std::string>& fp8, Problems& problems) {
   const std::string name = quoted_name(entry.name);
   if (entry.shape != shape) {
     problems.note(fmt::format("{}: expected shape [{}], got [{}]", name, fmt::join(shape, ", "), fmt::join(entry.shape, ", ")));
   } else if (!is_readable(entry.dtype)) {
-    problems.note(fmt::format("{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, stored_dtype(entry)));
+    problems.note(fmt::format("{}: expected F64, F32, BF16, F16 or F8_E4M3, got {}", name, stored_dtype(entry)));
   } else if (entry.dtype == at::kFloat8_e4m3fn) {
     if (entry.shape.size() != 2) problems.note(fmt::format("{}: expected a matrix for F8_E4M3", name));
     fp8.insert(entry.name);
@@ -138,7 +133,7 @@ void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, co
   for (const auto& [name, shape] : expected) {
     if (folder.has(name)) continue;
     problems.note(fmt::format("expected tensor \"{}\" [{}], not there", name, fmt::join(shape, ", ")));
-    if (is_under_mtp(name, config)) ++problems.absent_mtp;
+    if (is_of_mtp(name, config)) ++problems.absent_mtp;
   }
   for (const std::string& name : folder.names()) {
     const auto found = expected.find(name);

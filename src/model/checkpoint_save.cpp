@@ -76,14 +76,6 @@ std::vector<std::vector<Output>> shards_of(const ModelConfig& config, const Para
   return split_shards(outputs_of(config, parameters, options.dtype == "f32" ? at::kFloat : at::kBFloat16), options.shard_bytes);
 }
 
-void write_generation_config(const fs::path& folder, const ModelConfig& config) {
-  Json json = Json::object();
-  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
-  if (config.eos_token_id) json["eos_token_id"] = *config.eos_token_id;
-  if (config.other.contains("eos_token_id")) json["eos_token_id"] = config.other["eos_token_id"];  // a list
-  write_file_atomic(folder / "generation_config.json", dump_json(json));
-}
-
 }  // namespace
 
 std::optional<std::string> stored_fingerprint(const fs::path& folder) {
@@ -113,8 +105,9 @@ void save_parameters(const fs::path& folder, const ModelConfig& config, const Pa
   if (f32) metadata[kFingerprintKey] = parameters.fingerprint();  // of what is loaded from here, which rounding to bf16 changes
   for (size_t i = 0; i < shards.size(); ++i) write_shard(folder / shard_file_name(i, shards.size()), shards[i], metadata, index);
   index.finish(folder);
-  write_generation_config(folder, config);
   if (!options.tokenizer_folder.empty()) copy_side_files(options.tokenizer_folder, folder, tokenizer_files());
+  for (const auto& [name, text] : options.inherited) write_file_atomic(folder / name, text);
+  write_file_atomic(folder / "generation_config.json", generation_config_text(config, options.inherited));
   ModelConfig written = config;
   written.torch_dtype = f32 ? "float32" : "bfloat16";
   written.fp8_weights = false;

@@ -84,6 +84,28 @@ TEST_F(CheckpointTest, F32SurvivesBitForBit) {
   for (const auto& item : fs::directory_iterator(root_ / "m")) EXPECT_NE(item.path().extension(), ".tmp");
 }
 
+// As numpy and old trainers leave them: the same model as in f32, whatever it becomes.
+TEST_F(CheckpointTest, F64IsRoundedToF32) {
+  const ModelConfig config = small_config();
+  const Lively saved(config);
+  for (const char* folder : {"f32", "f64"}) save_parameters(root_ / folder, config, saved, {});
+  std::map<std::string, at::Tensor> doubles;
+  const SafetensorsFile file(root_ / "f64" / "model.safetensors");
+  for (const auto& [name, entry] : file.entries()) doubles[name] = file.tensor(name).to(at::kDouble) * (1 + 1e-12);
+  rewrite(root_ / "f64", doubles);
+  const auto loaded = [&](const std::string& folder) {
+    Parameters read(config, at::kCPU, false);
+    load_parameters(root_ / folder, config, read);
+    return read.fingerprint();
+  };
+  EXPECT_EQ(loaded("f64"), saved.fingerprint());
+  for (const std::string weights : {"f32", "bf16", "fp8"}) {
+    for (const std::string from : {"f32", "f64"}) convert_model(root_ / from, root_ / (from + weights), weights);
+    EXPECT_EQ(loaded("f64" + weights), loaded("f32" + weights)) << weights;
+  }
+  EXPECT_EQ(loaded("f64f32"), saved.fingerprint());
+}
+
 TEST_F(CheckpointTest, WritesDeepSeeksNames) {
   const ModelConfig config = small_config();
   const Lively saved(config);
@@ -214,7 +236,7 @@ TEST_F(CheckpointTest, WhatDoesNotFitIsOneErrorThatNamesTheFirst) {
       {{{"model.norm.weight", at::Tensor()}, {"lm_head.weight", at::Tensor()}}, {"\"lm_head.weight\"", "and 1 more"}},
       {{{"model.layers.0.self_attn.k_proj.weight", at::ones({2})}}, {"k_proj.weight\" is not one of"}},
       {{{"model.norm.weight", at::ones({135})}}, {"model.norm.weight", "expected shape [136], got [135]"}},
-      {{{"model.norm.weight", at::ones({136}, at::kLong)}}, {"expected F32, BF16, F16 or F8_E4M3, got I64"}},
+      {{{"model.norm.weight", at::ones({136}, at::kLong)}}, {"expected F64, F32, BF16, F16 or F8_E4M3, got I64"}},
       {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}}, {"expected its scales", "_scale_inv"}},
       {{{q, at::ones({152, 16}).to(at::kFloat8_e4m3fn)}, {q + "_scale_inv", at::ones({1, 1})}}, {"expected F32 [2, 1], got F32 [1, 1]"}},
       {{{q + "_scale_inv", at::ones({2, 1})}}, {"its weight is not F8_E4M3"}}};

@@ -17,6 +17,7 @@ struct ConfigKeyReader {
   const Json& json;
   const std::string& what;
   std::vector<std::string> known;
+  std::vector<std::string> unbuilt = {};  // what asks for arithmetic that no code here has: "key: expected, got"
 
   const Json* find(const char* name) {
     known.push_back(name);
@@ -54,10 +55,18 @@ struct ConfigKeyReader {
   void operator()(const char* name, std::string& value, int, int) {
     if (find(name)) value = json_string(json, name, what).substr(0, 60);
   }
-  // A key whose value would change the arithmetic: absent, null or the value that the model has.
+  // A key that says again what others say: absent, null or their value.
   void fixed(const char* name, const Json& value) {
     const Json* found = find(name);
     FB_CHECK(!found || *found == value, "{}: {}: expected {}, got {}", what, name, shown(value), shown(*found));
+  }
+  // A key whose value would change the arithmetic: absent, null or the value that is built. Another value of its type is noted.
+  void built(const char* name, const Json& value) {
+    const Json* found = find(name);
+    if (!found || *found == value) return;
+    const bool same_type = found->type() == value.type() || (found->is_number() && value.is_number());
+    FB_CHECK(same_type, "{}: {}: expected {}, got {}", what, name, shown(value), shown(*found));
+    unbuilt.push_back(fmt::format("{}: expected {}, got {}", name, shown(value), shown(*found)));
   }
 };
 

@@ -12,6 +12,7 @@
 #include "model/checkpoint_files.h"
 #include "model/model_folder.h"
 #include "model/safetensors_header.h"
+#include "model/stored_mtp.h"
 #include "model/stored_precision.h"
 #include "model/stored_quantization.h"
 #include "model/tensor_change.h"
@@ -90,6 +91,9 @@ Shards changes_by_shard(const SafetensorsFolder& folder, const ConversionTarget&
   }
   Shards changes;
   for (std::vector<TensorEntry>& shard : shards) changes.push_back(changes_of(folder, std::move(shard), target, layout));
+  for (const auto& shard : changes) {
+    for (const TensorEntry& entry : entries_after(shard)) done.bytes_after += entry.end - entry.begin;
+  }
   std::erase_if(changes, [](const auto& shard) { return shard.empty(); });  // a shard of nothing but scales
   return changes;
 }
@@ -99,7 +103,6 @@ void write_shards(const SafetensorsFolder& folder, const Shards& changes, const 
   WeightIndex index;
   std::vector<std::vector<TensorEntry>> entries;
   for (const auto& shard : changes) entries.push_back(entries_after(shard));
-  for (const auto& shard : entries) done.bytes_after += shard.empty() ? 0 : shard.back().end;
   Progress progress("convert", double(done.bytes_after) / 1e6, "MB");
   double written = 0;
   for (size_t i = 0; i < changes.size(); ++i) {
@@ -121,6 +124,15 @@ void write_shards(const SafetensorsFolder& folder, const Shards& changes, const 
   progress.finish();
   done.shards = changes.size();
   index.finish(to);
+}
+
+// Blocks of another size than ours are no mistake, and yet not what was asked for.
+std::string fp8_remark(const Shards& changes, const ConversionTarget& target, const Fp8Layout& layout) {
+  if (!target.fp8 || layout.is_deepseeks()) return "";
+  int64_t wide = 0;
+  for (const auto& shard : changes) wide += linears_kept_wide(shard);
+  return fmt::format("FP8 in blocks of {} x {} is copied as it is{}", layout.block_rows, layout.block_columns,
+                     wide == 0 ? "" : fmt::format("; {} linears in more bits stay BF16, as only blocks of 128 x 128 are made", wide));
 }
 
 // Every key as it was, but for those that say how weights are stored, and those without which transformers builds another model.
@@ -159,11 +171,16 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   const Json plan = plan_of(from, folder.shards(), weights);
   const bool goes_on = check_target(to, plan, options.overwrite);
   const Shards changes = changes_by_shard(folder, target, layout, done);
+  done.mtp_modules = stored_mtp_modules(folder, done.config);
+  done.fp8_remark = fp8_remark(changes, target, layout);
+  const Companions companions = find_companions(from, folder.shards());
+  done.left_out = companions.left_out;
+  const std::string card = options.card ? options.card(done) : "";
   say_lost_precision(from, folder);
   begin_target(to, plan, goes_on);  // behind every check: a refusal leaves what was there
   write_shards(folder, changes, to, goes_on, layout, done);
-  done.left_out = copy_companions(from, to, folder.shards());
-  if (options.card) write_file_atomic(to / "README.md", options.card(done));
+  copy_companions(from, to, companions);
+  if (options.card) write_file_atomic(to / "README.md", card);
   const Json config = converted_config(read_json(from / "config.json"), done.config, target);
   write_file_atomic(to / "config.json", dump_json(config));
   fs::remove(to / kPlanFile);

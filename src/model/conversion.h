@@ -15,14 +15,17 @@ namespace finback {
 struct Conversion {
   ModelConfig config;
   std::string weights;                         // f32 | bf16 | fp8
+  int64_t mtp_modules = 0;                     // in the weights; config may count others
   uint64_t bytes_before = 0, bytes_after = 0;  // of the tensors, scales included
+  std::string fp8_remark;                      // what was done with FP8 in blocks other than 128 x 128; empty: there is none
   size_t shards = 0, kept_shards = 0;          // kept: written by an earlier, interrupted conversion
   std::vector<std::string> left_out;           // files and folders of `from` that did not come along
 };
 
 struct ConvertOptions {
-  bool overwrite = false;                              // replace the model that is in `to`
-  std::function<std::string(const Conversion&)> card;  // text of README.md; without it the one of `from` comes along
+  bool overwrite = false;  // replace the model that is in `to`
+  std::function<std::string(const Conversion&)>
+      card;  // text of README.md, made before a shard is written; without it the one of `from` comes along
 };
 
 // Re-encodes `from` (a run folder means its newest checkpoint) into `to`: weights f32 | bf16 | fp8 (DeepSeek's layout: the projections of attention,

@@ -119,10 +119,29 @@ TEST_F(ConversionTest, KeepsTheFormOfFp8Scales) {
   EXPECT_FALSE(read_json(root_ / "bf16" / "config.json").contains("quantization_config"));
 }
 
-TEST_F(ConversionTest, TheCardIsWrittenBeforeTheFolderIsWhole) {
+TEST_F(ConversionTest, SaysWhatBlocksOfAnotherSizeKeepOutOfFp8) {
+  EXPECT_EQ(convert_model(root_ / "m", root_ / "fp8", "fp8").fp8_remark, "");
+  Json config = read_json(root_ / "fp8" / "config.json");
+  config["quantization_config"]["weight_block_size"] = {256, 256};  // all matrices are smaller than a block: the same scales
+  write_file_atomic(root_ / "fp8" / "config.json", dump_json(config));
+  EXPECT_EQ(convert_model(root_ / "fp8", root_ / "again", "fp8").fp8_remark, "FP8 in blocks of 256 x 256 is copied as it is");
+  EXPECT_EQ(convert_model(root_ / "fp8", root_ / "bf16", "bf16").fp8_remark, "");
+  Json wide = read_json(root_ / "m" / "config.json");
+  wide["quantization_config"] = config["quantization_config"];
+  write_file_atomic(root_ / "m" / "config.json", dump_json(wide));
+  int64_t linears = 0;
+  const SafetensorsFolder fp8(root_ / "fp8");
+  for (const std::string& name : fp8.names()) linears += fp8.entry(name).dtype == at::kFloat8_e4m3fn;
+  EXPECT_EQ(
+      convert_model(root_ / "m", root_ / "wide", "fp8").fp8_remark,
+      fmt::format("FP8 in blocks of 256 x 256 is copied as it is; {} linears in more bits stay BF16, as only blocks of 128 x 128 are made",
+                  linears));
+}
+
+TEST_F(ConversionTest, TheCardIsMadeBeforeAShardIsWritten) {
   ConvertOptions options;
   options.card = [&](const Conversion& done) {
-    EXPECT_FALSE(fs::exists(root_ / "x" / "config.json"));
+    EXPECT_FALSE(fs::exists(root_ / "x")) << "whatever it reads may be broken";
     EXPECT_EQ(done.weights, "bf16");
     uint64_t data = 0;
     for (const std::string& shard : SafetensorsFolder(root_ / "m").shards()) data += fs::file_size(root_ / "m" / shard);

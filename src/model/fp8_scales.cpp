@@ -12,8 +12,6 @@ namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kMaxBlock = int64_t{1} << 20;
-
 // Bytes of E8M0 -> f32: 2^(byte - 127), 255 is NaN. The byte is f32's exponent field, but for 0, where f32 is subnormal.
 at::Tensor exponents_to_f32(const at::Tensor& scales) {
   const at::Tensor bytes = scales.contiguous().view(at::kByte).to(at::kInt);
@@ -24,15 +22,8 @@ at::Tensor exponents_to_f32(const at::Tensor& scales) {
 
 bool is_scale_dtype(const TensorEntry& entry, const Fp8Layout& layout) {
   const at::ScalarType dtype = entry.dtype;
-  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kFloat8_e8m0fnu ||
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble || dtype == at::kFloat8_e8m0fnu ||
          (dtype == at::kByte && layout.ue8m0);
-}
-
-int64_t block_side(const Json& block, size_t side, const std::string& place) {
-  const bool good =
-      block.is_array() && block.size() == 2 && block[side].is_number_integer() && block[side] >= 1 && block[side] <= kMaxBlock;
-  FB_CHECK(good, "{}: weight_block_size: expected two block sizes such as [128, 128], got {}", place, dump_json_line(block).substr(0, 60));
-  return block[side].get<int64_t>();
 }
 
 // One scale a value.
@@ -53,21 +44,10 @@ Fp8Layout read_fp8_layout(const fs::path& folder) {
   const std::optional<std::string> fault = quantization_fault(config, file.string());
   if (!fault) return layout;
   FB_CHECK(fault->empty(), "{}: {}. Hint: other quantizations are counted by inspect and not read", file.string(), *fault);
-  const char* key =
-      config.contains("quantization_config") && !config["quantization_config"].is_null() ? "quantization_config" : "compression_config";
-  const auto found = config.find(key);
-  const Json& quantization = *found;
-  const std::string place = file.string() + ": quantization_config";
-  const std::string method = json_string(quantization, "quant_method", place).substr(0, 60);
-  FB_CHECK(method == "fp8", "{}: quant_method: expected fp8, got \"{}\". Hint: other quantizations are counted by inspect and not read",
-           place, method);
-  const auto given = [&](const char* key) { return quantization.contains(key) && !quantization[key].is_null(); };
-  FB_CHECK(!given("fmt") || quantization["fmt"] == "e4m3", "{}: fmt: expected e4m3, got {}", place,
-           dump_json_line(quantization["fmt"]).substr(0, 60));
-  const Json& block = json_at(quantization, "weight_block_size", place);
-  layout.block_rows = block_side(block, 0, place);
-  layout.block_columns = block_side(block, 1, place);
-  layout.ue8m0 = given("scale_fmt") && (quantization["scale_fmt"] == "ue8m0" || quantization["scale_fmt"] == "UE8M0");
+  const Json& quantization = fp8_quantization(config);
+  const Json &block = quantization.at("weight_block_size"), format = quantization.value("scale_fmt", Json());
+  layout.block_rows = block[0].get<int64_t>(), layout.block_columns = block[1].get<int64_t>();
+  layout.ue8m0 = format == "ue8m0" || format == "UE8M0";
   return layout;
 }
 

@@ -103,6 +103,10 @@ TEST_F(Fp8Scales, WhatIsNotReadIsRefusedByName) {
     write_config(quantization);
     EXPECT_NE(layout_error().find(expected), std::string::npos) << quantization << ": " << layout_error();
   }
+  write_config(R"({"quant_method": "fp8", "weight_block_size": [128, 1048577]})");
+  EXPECT_NE(layout_error().find("weight_block_size"), std::string::npos) << layout_error();
+  write_config(R"({}, "compression_config": {"quant_method": "fp8", "weight_block_size": [32, 64]})");  // the first asks for nothing
+  EXPECT_EQ(read_fp8_layout(root_).block_columns, 64);
   write_file_atomic(root_ / "config.json", "{}");
   EXPECT_TRUE(read_fp8_layout(root_).is_deepseeks());
 }

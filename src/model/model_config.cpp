@@ -21,6 +21,7 @@ namespace finback {
 namespace {
 
 constexpr int64_t kMaxDim = int64_t{1} << 20, kMaxWide = int64_t{1} << 24;
+constexpr const char* kDropoutKey = "attention_dropout";
 constexpr uintmax_t kMaxFileBytes = 1 << 18;  // published ones have 2 KiB; the JSON reader takes quadratic time in the number of keys
 
 // The one list of keys that are plain numbers, words and switches: name, field, range.
@@ -60,16 +61,14 @@ void list_fields(Config& c, V&& v) {
   v("eos_token_id", c.eos_token_id, 0, int64_t{1} << 31);
 }
 
-// Keys whose value changes the arithmetic: only the one that the family uses is accepted.
+// Keys whose value changes the arithmetic: only the one that the family uses is computed.
 struct FixedKey {
   const char* name;
   Json value;
   bool written;
 };
 const std::vector<FixedKey>& fixed_keys() {
-  static const std::vector<FixedKey> keys = {
-      {"hidden_act", "silu", true}, {"attention_bias", false, true},         {"attention_dropout", 0.0, true},
-      {"mlp_bias", false, false},   {"pruned_heads", Json::object(), false}, {"is_encoder_decoder", false, false}};
+  static const std::vector<FixedKey> keys = {{"hidden_act", "silu", true}, {"attention_bias", false, true}, {"mlp_bias", false, false}};
   return keys;
 }
 
@@ -77,10 +76,20 @@ void check_fixed(ConfigKeyReader& reader, const ModelConfig& config) {
   const Json* act = reader.find("hidden_act");
   for (const FixedKey& key : fixed_keys()) {
     if (act && *act == "swish" && key.value == "silu") continue;  // another name of it
-    reader.fixed(key.name, key.value);
+    reader.built(key.name, key.value);
   }
+  if (config.moe_layer_freq != 1) reader.unbuilt.push_back(fmt::format("moe_layer_freq: expected 1, got {}", config.moe_layer_freq));
+  reader.fixed("pruned_heads", Json::object());  // another shape, which no key tells
+  reader.fixed("is_encoder_decoder", false);
   reader.fixed("num_key_value_heads", config.num_attention_heads);
   reader.fixed("qk_head_dim", config.qk_head_dim());
+}
+
+// Of training alone: what is computed from weights is the same with it and without. Kept, so that whoever trains sees it.
+void take_attention_dropout(ConfigKeyReader& reader, ModelConfig& config) {
+  double share = 0;
+  reader(kDropoutKey, share, 0, 1);
+  if (share > 0) config.other[kDropoutKey] = reader.json[kDropoutKey];
 }
 
 // Unknown keys stay; a slip of a known one is a mistake: a letter or two, or more where the key itself is absent. The bounds keep a hostile file from
@@ -186,8 +195,8 @@ void check_dtype(const std::string& dtype, const std::string& what) {
            "{}: torch_dtype: expected float32, bfloat16 or float16, or another type of torch, got \"{}\"", what, dtype);
 }
 
-// Each key by itself; how they fit together: model_config_rules.h.
-ModelConfig read_model_config(const Json& given, const std::string& what) {
+// Each key by itself; how they fit together: model_config_rules.h. `unbuilt`: see parse_countable_config().
+ModelConfig read_model_config(const Json& given, const std::string& what, std::vector<std::string>& unbuilt) {
   FB_CHECK(given.is_object(), "{}: expected an object, got {}", what, given.type_name());
   Json json = given;
   settle_dtypes(json, what);
@@ -215,10 +224,19 @@ ModelConfig read_model_config(const Json& given, const std::string& what) {
              "{}: expected key \"{}\" beside topk_method group_limited_greedy, not there", what, name);
   }
   check_dtype(config.torch_dtype, what);
-  parse_rope(json, what, config);
+  parse_rope(json, what, config, reader.unbuilt);
   config.fp8_weights = quantization_fault(json, what) == "";
   check_fixed(reader, config);
+  take_attention_dropout(reader, config);
   keep_unknown(json, what, config, reader.known);
+  unbuilt = std::move(reader.unbuilt);
+  return config;
+}
+
+ModelConfig read_built_config(const Json& json, const std::string& what) {
+  std::vector<std::string> unbuilt;
+  ModelConfig config = read_model_config(json, what, unbuilt);
+  FB_CHECK(unbuilt.empty(), "{}: {}. Hint: finback inspect counts such a model; nothing computes it", what, fmt::join(unbuilt, "; "));
   return config;
 }
 
@@ -236,7 +254,13 @@ double ModelConfig::softmax_scale() const {
 }
 
 ModelConfig parse_model_config(const Json& json, const std::string& what) {
-  ModelConfig config = read_model_config(json, what);
+  ModelConfig config = read_built_config(json, what);
+  check_model_config(config, what);
+  return config;
+}
+
+ModelConfig parse_countable_config(const Json& json, const std::string& what, std::vector<std::string>& unbuilt) {
+  ModelConfig config = read_model_config(json, what, unbuilt);
   check_model_config(config, what);
   return config;
 }
@@ -257,7 +281,7 @@ ModelConfig load_model_config(const std::filesystem::path& path) {
 }
 
 Json settable_keys(const Json& given, const std::string& what) {
-  const ModelConfig config = read_model_config(given, what);
+  const ModelConfig config = read_built_config(given, what);
   Json json = given;
   for (const auto& [name, alias] : aliases()) {
     read_alias(json, what, name, alias);
@@ -289,6 +313,7 @@ Json dump_model_config(const ModelConfig& config) {
   for (const FixedKey& key : fixed_keys()) {
     if (key.written) json[key.name] = key.value;
   }
+  json[kDropoutKey] = 0.0;  // unless `other` has one
   json["rope_scaling"] = dump_rope(config);
   if (config.fp8_weights) {
     json["quantization_config"] = {

@@ -13,8 +13,10 @@ namespace {
 
 bool given(const Json& json, const char* key) { return json.contains(key) && !json[key].is_null(); }
 
-// "yarn" or "default". A type that scales by a factor of 1 is the default; deepseek_yarn is what serving engines make of yarn.
-std::string rope_type(const Json& rope, const std::string& place) {
+// "yarn", "default", or a scaling that is not built. A type that scales by a factor of 1 is the default; deepseek_yarn is what serving engines make of yarn.
+std::string rope_type(ConfigKeyReader& reader) {
+  const Json& rope = reader.json;
+  const std::string& place = reader.what;
   const char* key = given(rope, "rope_type") ? "rope_type" : "type";
   std::string type = given(rope, key) ? json_string(rope, key, place).substr(0, 60) : "default";
   if (type == "deepseek_yarn") type = "yarn";
@@ -25,14 +27,14 @@ std::string rope_type(const Json& rope, const std::string& place) {
   }
   const bool by_one = given(rope, "factor") && rope["factor"].is_number() && rope["factor"] == 1;
   if ((type == "linear" || type == "dynamic" || type == "llama3") && by_one) return "default";
-  FB_CHECK(type == "yarn" || type == "default", "{}: {}: expected yarn or default, got \"{}\"", place, key, type);
+  if (type != "yarn" && type != "default") reader.unbuilt.push_back(fmt::format("{}: expected yarn or default, got \"{}\"", key, type));
   return type;
 }
 
 // Keys of other software, with the one value that changes nothing here.
 void check_neutral(ConfigKeyReader& reader) {
-  for (const char* name : {"partial_rotary_factor", "extrapolation_factor", "attn_factor"}) reader.fixed(name, 1);
-  for (const char* name : {"truncate", "apply_yarn_scaling"}) reader.fixed(name, true);
+  for (const char* name : {"partial_rotary_factor", "extrapolation_factor", "attn_factor"}) reader.built(name, 1);
+  for (const char* name : {"truncate", "apply_yarn_scaling"}) reader.built(name, true);
   bool finetuned = false;  // a note of the YaRN authors' own code
   reader("finetuned", finetuned, 0, 0);
 }
@@ -47,11 +49,13 @@ void read_mscale(ConfigKeyReader& reader, YarnConfig& yarn) {
   if (yarn.factor == 1) return;
   const bool neither = (!mscale || *mscale == 1) && (!all_dim || *all_dim == 0);
   const auto text = [](const std::optional<double>& value) { return value ? fmt::format("{}", *value) : "none"; };
-  FB_CHECK(
-      neither || (mscale.value_or(0) > 0 && all_dim.value_or(0) > 0),
-      "{}: expected mscale and mscale_all_dim, both above 0, or neither (alone, DeepSeek's code and transformers read them differently), "
-      "got {} and {}",
-      reader.what, text(mscale), text(all_dim));
+  if (!neither && (mscale.value_or(0) <= 0 || all_dim.value_or(0) <= 0)) {
+    reader.unbuilt.push_back(fmt::format(
+        "expected mscale and mscale_all_dim, both above 0, or neither (alone, DeepSeek's code and transformers read them differently), got "
+        "{} and {}",
+        text(mscale), text(all_dim)));
+    return;
+  }
   if (!neither) yarn.mscale = *mscale, yarn.mscale_all_dim = *all_dim;
 }
 
@@ -76,8 +80,8 @@ YarnConfig read_yarn(ConfigKeyReader& reader, const ModelConfig& config) {
   std::optional<double> attention_factor;
   reader("attention_factor", attention_factor, 0, 1e6);
   const double own = yarn_mscale(yarn.factor, yarn.mscale) / yarn_mscale(yarn.factor, yarn.mscale_all_dim);
-  FB_CHECK(!attention_factor || std::abs(*attention_factor - own) <= 1e-6 * own,
-           "{}: attention_factor: expected {} as mscale has it, got {}", place, own, attention_factor.value_or(0));
+  if (attention_factor && std::abs(*attention_factor - own) > 1e-6 * own)
+    reader.unbuilt.push_back(fmt::format("attention_factor: expected {} as mscale has it, got {}", own, *attention_factor));
   return yarn;
 }
 
@@ -86,7 +90,7 @@ void read_default(ConfigKeyReader& reader) {
   const Json* factor = reader.find("factor");
   FB_CHECK(!factor || *factor == 1 || given(reader.json, "rope_type") || given(reader.json, "type"),
            "{}: expected a rope_type (yarn) beside factor {}, got none", reader.what, shown(*factor));
-  for (const char* name : {"factor", "attention_factor"}) reader.fixed(name, 1);
+  for (const char* name : {"factor", "attention_factor"}) reader.built(name, 1);
   std::optional<double> unused;
   for (const char* name :
        {"original_max_position_embeddings", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor"})
@@ -94,8 +98,8 @@ void read_default(ConfigKeyReader& reader) {
 }
 
 // One of the two objects: its yarn (absent: plain RoPE), and its rope_theta into `theta` when it has one.
-std::optional<YarnConfig> parse_rope_object(const Json& rope, const std::string& place, const ModelConfig& config,
-                                            std::optional<double>& theta) {
+std::optional<YarnConfig> parse_rope_object(const Json& rope, const std::string& place, const std::string& key, const ModelConfig& config,
+                                            std::optional<double>& theta, std::vector<std::string>& unbuilt) {
   ConfigKeyReader reader{rope, place, {"type", "rope_type"}};
   double own_theta = 0;
   reader("rope_theta", own_theta, 1e-6, 1e15);
@@ -104,12 +108,15 @@ std::optional<YarnConfig> parse_rope_object(const Json& rope, const std::string&
   if (own_theta != 0) theta = own_theta;
   check_neutral(reader);
   std::optional<YarnConfig> yarn;
-  if (rope_type(rope, place) == "yarn") yarn = read_yarn(reader, config);
-  if (!yarn) read_default(reader);
+  const std::string type = rope_type(reader);
+  if (type == "yarn") yarn = read_yarn(reader, config);
+  if (type == "default") read_default(reader);
+  const bool known_type = yarn || type == "default";  // the keys of another scaling are its own
   for (const auto& [name, value] : rope.items()) {
     const bool listed = std::find(reader.known.begin(), reader.known.end(), name) != reader.known.end();
-    if (!listed && !value.is_null()) fail_unknown_key(name.substr(0, 60), place, reader.known);
+    if (known_type && !listed && !value.is_null()) fail_unknown_key(name.substr(0, 60), place, reader.known);
   }
+  for (const std::string& line : reader.unbuilt) unbuilt.push_back(key + ": " + line);
   return yarn;
 }
 
@@ -128,9 +135,10 @@ const std::vector<std::string>& rope_keys() {
   return keys;
 }
 
-void parse_rope(const Json& json, const std::string& what, ModelConfig& config) {
+void parse_rope(const Json& json, const std::string& what, ModelConfig& config, std::vector<std::string>& unbuilt) {
   ConfigKeyReader reader{json, what, {}};
-  reader.fixed("partial_rotary_factor", 1);
+  reader.built("partial_rotary_factor", 1);
+  unbuilt.insert(unbuilt.end(), reader.unbuilt.begin(), reader.unbuilt.end());
   std::optional<double> theta;
   if (given(json, "rope_theta")) theta = config.rope_theta;
   bool found = false;
@@ -139,7 +147,7 @@ void parse_rope(const Json& json, const std::string& what, ModelConfig& config) 
     const std::string place = fmt::format("{}: {}", what, key);
     FB_CHECK(json[key].is_object(), "{}: expected an object or null, got {}", place, shown(json[key]));
     if (json[key].empty()) continue;
-    const auto yarn = parse_rope_object(json[key], place, config, theta);
+    const auto yarn = parse_rope_object(json[key], place, key, config, theta, unbuilt);
     FB_CHECK(!found || same_yarn(yarn, config.rope_scaling), "{}: rope_scaling and rope_parameters: expected the same values in both",
              what);
     config.rope_scaling = yarn;

@@ -72,7 +72,6 @@ void check_size(const ModelConfig& c, const std::string& what) {
 
 void check_model_config(const ModelConfig& c, const std::string& what) {
   FB_CHECK(c.qk_rope_head_dim % 2 == 0, "{}: qk_rope_head_dim: expected an even number, got {}", what, c.qk_rope_head_dim);
-  FB_CHECK(c.moe_layer_freq == 1, "{}: moe_layer_freq: expected 1 (no published model has another), got {}", what, c.moe_layer_freq);
   FB_CHECK(c.first_k_dense_replace <= c.num_hidden_layers, "{}: first_k_dense_replace: expected at most num_hidden_layers = {}, got {}",
            what, c.num_hidden_layers, c.first_k_dense_replace);
   const bool dense = c.n_routed_experts == 0 || c.first_k_dense_replace > 0;

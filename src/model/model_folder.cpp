@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/notice.h"
+#include "model/weight_file_names.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -61,9 +62,7 @@ fs::path find_model_folder(const fs::path& given) {
 
 fs::path find_model_or_config(const fs::path& given) {
   std::error_code ignored;
-  const std::string end = given.extension().string();
-  const bool weights = end == ".safetensors" || end == ".bin" || end == ".pt" || end == ".gguf";
-  return fs::is_regular_file(given, ignored) && !weights ? given : find_model_folder(given);
+  return fs::is_regular_file(given, ignored) && !is_named_as_weights(given) ? given : find_model_folder(given);
 }
 
 fs::path find_tokenizer(const fs::path& given) {

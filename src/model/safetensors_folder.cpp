@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <set>
@@ -7,6 +8,7 @@
 #include "base/notice.h"
 #include "model/safetensors.h"
 #include "model/safetensors_header.h"
+#include "model/weight_file_names.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -54,35 +56,6 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return file_of;
 }
 
-// Files that may hold a model's weights, by their names: safetensors, and what other software reads. State of a trainer is none.
-bool may_be_weights(const fs::path& file) {
-  const std::string name = file.filename().string(), end = file.extension().string();
-  for (const char* state : {"trainer", "optimizer", "scheduler", "rng_state", "training_args", "scaler"}) {
-    if (name.starts_with(state)) return false;
-  }
-  for (const char* known : {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack"}) {
-    if (end == known) return true;
-  }
-  return false;
-}
-
-std::vector<std::string> weight_file_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& item : fs::directory_iterator(folder, ignored)) {
-    if (may_be_weights(item.path()) && !item.is_directory(ignored)) names.push_back(item.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// "a.bin, b.bin and 3 more"
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 3;
-  const std::vector<std::string> first(names.begin(), names.begin() + std::ptrdiff_t(std::min(kShown, names.size())));
-  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
-}
-
 // Two truths in one folder: which of them is read is said.
 void say_what_is_not_read(const fs::path& folder, const std::vector<std::string>& shards) {
   std::vector<std::string> others;
@@ -92,7 +65,7 @@ void say_what_is_not_read(const fs::path& folder, const std::vector<std::string>
   if (others.empty()) return;
   notice_once(fmt::format("{}: {} read; not read: {}", folder.string(),
                           shards.size() == 1 ? shards[0] + " is" : fmt::format("the {} shards of {} are", shards.size(), kIndex),
-                          listed(others)));
+                          shortened_list(others)));
 }
 
 [[noreturn]] void fail_without_weights(const fs::path& folder) {
@@ -103,9 +76,14 @@ void say_what_is_not_read(const fs::path& folder, const std::vector<std::string>
   std::vector<std::string> others = weight_file_names(folder);
   std::erase(others, kSingle);  // the link
   if (!others.empty()) {
-    const bool shards = others[0].ends_with(".safetensors");
-    got += fmt::format(", got {}. Hint: {}", listed(others),
-                       shards ? "an index says which tensor lies in which file" : "save_pretrained of transformers writes safetensors");
+    const bool ours = others[0].ends_with(".safetensors");
+    const bool capitals = !ours && std::any_of(others.begin(), others.end(), [](const std::string& name) {
+      return strcasecmp(fs::path(name).extension().c_str(), ".safetensors") == 0;
+    });
+    got += fmt::format(", got {}. Hint: {}", shortened_list(others),
+                       ours       ? "an index says which tensor lies in which file"
+                       : capitals ? "a file of that name in small letters is read"
+                                  : "save_pretrained of transformers writes safetensors");
   }
   FB_FAIL("{}: expected {} or {}, {}", folder.string(), kSingle, kIndex, got);
 }
@@ -174,8 +152,8 @@ void SafetensorsFolder::say_what_the_index_hides() const {
     if (found == file_of_.end() || found->second != open_name_) hidden.push_back(quoted_name(name));
   }
   if (hidden.empty()) return;
-  notice_once(
-      fmt::format("{}: {} not read from there: the index names another file or none", (folder_ / open_name_).string(), listed(hidden)));
+  notice_once(fmt::format("{}: {} not read from there: the index names another file or none", (folder_ / open_name_).string(),
+                          shortened_list(hidden)));
 }
 
 TensorEntry SafetensorsFolder::entry(const std::string& name) const {

@@ -99,7 +99,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     FB_FAIL("{}: {}: expected whole numbers from 0, got {}", what_, quoted_name(name_), value);
   }
   bool number_float(double, const std::string& text) override { wrong(quoted_name(text).c_str()); }
-  bool null() override { wrong("null"); }
+  bool null() override {
+    if (depth_ != 1 || !in_metadata_) wrong("null");
+    return true;
+  }
   bool boolean(bool) override { wrong("a boolean"); }
   bool binary(binary_t&) override { wrong("binary data"); }
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
@@ -108,7 +111,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
  private:
   [[noreturn]] void wrong(const char* got) const {
-    FB_FAIL("{}: {}: expected {{dtype, shape, data_offsets}}, got {}", what_, quoted_name(name_), got);
+    FB_FAIL("{}: {}: expected {}, got {}", what_, quoted_name(name_),
+            in_metadata_ ? "an object of strings" : "{dtype, shape, data_offsets}", got);
   }
   void begin_tensor() {
     seen_ = 0;

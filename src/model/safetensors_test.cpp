@@ -63,6 +63,7 @@ std::string folder_error(const fs::path& folder) {
 
 TEST(Safetensors, GoodHeaderParses) {
   EXPECT_EQ(error_of(file_of("{" + entry("a", "F32", "[2,3]", "[0,24]") + "," + entry("b", "BF16", "[]", "[24,26]") + "}  ", 26)), "");
+  EXPECT_EQ(error_of(file_of("{\"__metadata__\":null," + entry("e", "I8", "[0,5]", "[0,0]") + "}", 0)), "");  // as safetensors reads it
   EXPECT_EQ(error_of(file_of("{\"__metadata__\":{\"format\":\"pt\"}," + entry("e", "I8", "[0,5]", "[0,0]") + "}", 0)), "");
   EXPECT_EQ(error_of(file_of("{}", 0)), "");
 }
@@ -101,7 +102,8 @@ TEST(Safetensors, HostileHeadersAreOneLineErrors) {
       {file_of("{" + good + "," + entry("a", "F32", "[2]", "[8,16]") + "}", 16), "\"a\" appears twice"},
       {file_of("{" + good + "," + entry("b", "F32", "[2]", "[4,12]") + "}", 12), "overlap"},
       {file_of("{" + good + "," + entry("b", "F32", "[2]", "[12,20]") + "}", 20), "have a hole"},
-      {file_of("{\"__metadata__\":{\"a\":1}," + good + "}", 8), "got a number"},
+      {file_of("{\"__metadata__\":{\"a\":1}," + good + "}", 8), "\"__metadata__\": expected an object of strings, got a number"},
+      {file_of("{\"a\":null," + good + "}", 8), "got null"},
       {file_of("{\"__metadata__\":{},\"__metadata__\":{}," + good + "}", 8), "twice"},
       {file_of("{\"__metadata__\":{\"format\":\"pt\",\"format\":\"tf\"}," + good + "}", 8), "\"format\" appears twice in its metadata"},
       {file_of("{" + good + "} x", 8), "syntax or UTF-8"}};
@@ -253,6 +255,11 @@ TEST(SafetensorsFolder, FoldersWithoutReadableWeightsSayWhatIsThere) {
   const TemporaryFolder folder;
   write_file_atomic(folder / "pytorch_model.bin", "x");
   EXPECT_NE(folder_error(folder.path()).find("neither is there, got pytorch_model.bin. Hint: save_pretrained"), std::string::npos);
+  write_file_atomic(folder / "Model.SAFETENSORS", "x");
+  EXPECT_NE(folder_error(folder.path()).find("got Model.SAFETENSORS, pytorch_model.bin. Hint: a file of that name in small letters"),
+            std::string::npos)
+      << folder_error(folder.path());
+  fs::remove(folder / "Model.SAFETENSORS");
   write_file_atomic(folder / "model-00001-of-00002.safetensors", "x");
   EXPECT_NE(folder_error(folder.path()).find("Hint: an index says"), std::string::npos) << folder_error(folder.path());
   fs::create_symlink("../nowhere", folder / "model.safetensors");

@@ -46,10 +46,11 @@ at::ScalarType claimed_dtype(const fs::path& folder, const SafetensorsFolder& fi
 }  // namespace
 
 void say_lost_precision(const fs::path& folder, const SafetensorsFolder& files) {
-  Narrow biases, scales, fp8, halves;
+  Narrow biases, scales, fp8, halves, doubles;
   const at::ScalarType claimed = claimed_dtype(folder, files);
   for (const std::string& name : files.names()) {
     const TensorEntry entry = files.entry(name);
+    if (entry.dtype == at::kDouble) doubles.add(entry);
     if (name.ends_with(".e_score_correction_bias")) {
       if (is_half(entry.dtype)) biases.add(entry);
     } else if (name.ends_with(kScaleSuffix)) {
@@ -65,6 +66,7 @@ void say_lost_precision(const fs::path& folder, const SafetensorsFolder& files) 
     notice_once(fmt::format("{}: {} {} stored in {} (first: {}): {}", folder.string(), narrow.count, what, narrow.dtype,
                             quoted_name(narrow.first), meaning));
   };
+  say(doubles, "tensors are", "rounded to f32");
   say(biases, "expert bias tensors are", "read as they are, they may choose other experts than those that the model was trained with");
   say(scales, "tensors of FP8 scales are", "read as they are, every weight of a block is off by their rounding");
   say(fp8, "tensors are", "the family keeps embedding, head, router and eh_proj in 16 bits or more, so precision was lost on the way");

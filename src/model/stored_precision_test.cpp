@@ -52,6 +52,9 @@ TEST(StoredPrecision, NarrowTensorsAreNamedAndCounted) {
       {R"({"dtype": "float32"})", {{kNorm, at::kBFloat16}}, "stored in BF16"},
       {"{}", {{kNorm, at::kBFloat16}, {kEmbedding, at::kFloat}}, "say F32"},
       {R"({"torch_dtype": "bfloat16"})", {{kNorm, at::kHalf}, {kEmbedding, at::kBFloat16}}, "say BF16"},
+      {R"({"torch_dtype": "float64"})",
+       {{kNorm, at::kDouble}, {kEmbedding, at::kDouble}},
+       "2 tensors are stored in F64 (first: \"model.embed_tokens.weight\"): rounded to f32"},
       {R"({"torch_dtype": "bfloat16"})", {{"model.layers.1.mlp.gate.weight", at::kFloat8_e4m3fn}}, "keeps embedding, head, router"},
       {R"({"torch_dtype": "bfloat16"})", {{"model.layers.1.mlp.up_proj.weight_scale_inv", at::kBFloat16}}, "FP8 scales"}};
   for (const auto& [config, tensors, expected] : cases) {

@@ -8,6 +8,9 @@
 namespace finback {
 namespace {
 
+constexpr int64_t kMaxBlock = int64_t{1} << 20;
+constexpr const char* kPlaces[] = {"quantization_config", "compression_config"};
+
 // An object that asks for nothing: empty, without a method, or bitsandbytes with both of its switches off.
 bool asks_for_none(const Json& quantization) {
   const auto off = [&](const char* key) {
@@ -27,8 +30,9 @@ std::string fault_of(const Json& quantization) {
   if (const std::string method = differs("quant_method", "fp8"); !method.empty()) return method;
   if (quantization.contains("fmt") && !quantization["fmt"].is_null() && quantization["fmt"] != "e4m3") return differs("fmt", "e4m3");
   const auto block = quantization.find("weight_block_size");
-  const bool sizes = block != quantization.end() && block->is_array() && block->size() == 2 &&
-                     std::all_of(block->begin(), block->end(), [](const Json& n) { return n.is_number_integer() && n > 0; });
+  const bool sizes =
+      block != quantization.end() && block->is_array() && block->size() == 2 &&
+      std::all_of(block->begin(), block->end(), [](const Json& n) { return n.is_number_integer() && n > 0 && n <= kMaxBlock; });
   return sizes ? "" : differs("weight_block_size", Json({128, 128}));  // the scales' shapes say which size it is
 }
 
@@ -36,7 +40,7 @@ std::string fault_of(const Json& quantization) {
 
 std::optional<std::string> quantization_fault(const Json& config, const std::string& what) {
   std::optional<std::string> fault;
-  for (const char* key : {"quantization_config", "compression_config"}) {
+  for (const char* key : kPlaces) {
     const auto found = config.find(key);
     if (found == config.end() || found->is_null()) continue;
     FB_CHECK(found->is_object(), "{}: {}: expected an object or null, got {}", what, key, shown(*found));
@@ -45,6 +49,16 @@ std::optional<std::string> quantization_fault(const Json& config, const std::str
     if (!fault || fault->empty()) fault = here.empty() ? "" : fmt::format("{}: {}", key, here);
   }
   return fault;
+}
+
+const Json& fp8_quantization(const Json& config) {
+  const Json* asking = nullptr;
+  for (const char* key : kPlaces) {
+    const auto found = config.find(key);
+    if (!asking && found != config.end() && !found->is_null() && !asks_for_none(*found)) asking = &*found;
+  }
+  FB_ASSERT(asking, "a config whose quantization has no fault asks for one");
+  return *asking;
 }
 
 void check_stored_quantization(const std::filesystem::path& folder) {

@@ -11,6 +11,8 @@ namespace finback {
 
 // Nothing for weights that are not quantized; an empty text for FP8 that is read; else the first key that is not: expected, got.
 std::optional<std::string> quantization_fault(const Json& config, const std::string& what);
+// The object of the config that asks for FP8. REQUIRES: quantization_fault() is an empty text.
+const Json& fp8_quantization(const Json& config);
 // Throws Error when the folder's config.json says that its weights are stored in another way. A folder without the file says nothing.
 void check_stored_quantization(const std::filesystem::path& folder);
 

@@ -33,8 +33,8 @@ std::optional<at::ScalarType> new_dtype(const SafetensorsFolder& folder, const T
   }
   FB_CHECK(!folder.has(entry.name + kScaleSuffix), "{}: expected F8_E4M3 beside a {}, got {}", name, kScaleSuffix, stored_dtype(entry));
   if (at::isIntegralType(entry.dtype, /*includeBool=*/true)) return entry.dtype;
-  FB_CHECK(entry.dtype == at::kFloat || entry.dtype == at::kBFloat16 || entry.dtype == at::kHalf,
-           "{}: expected F32, BF16, F16 or F8_E4M3, got {}", name, stored_dtype(entry));
+  FB_CHECK(entry.dtype == at::kFloat || entry.dtype == at::kBFloat16 || entry.dtype == at::kHalf || entry.dtype == at::kDouble,
+           "{}: expected F64, F32, BF16, F16 or F8_E4M3, got {}", name, stored_dtype(entry));
   if (entry.name.ends_with(".e_score_correction_bias")) return at::kFloat;
   FB_CHECK(!target.fp8 || entry.shape.size() <= 2, "{}: expected one tensor an expert for fp8, got a fused one", name);
   // Blocks of another size are copied, not made: what such a folder keeps out of FP8 stays out.
@@ -53,6 +53,11 @@ std::vector<TensorChange> changes_of(const SafetensorsFolder& folder, std::vecto
     if (const auto dtype = new_dtype(folder, entry, target, layout)) changes.push_back({std::move(entry), *dtype});
   }
   return changes;
+}
+
+int64_t linears_kept_wide(const std::vector<TensorChange>& changes) {
+  return std::count_if(changes.begin(), changes.end(),
+                       [](const TensorChange& change) { return is_fp8_linear(change.from.name) && change.to != at::kFloat8_e4m3fn; });
 }
 
 std::vector<TensorEntry> entries_after(const std::vector<TensorChange>& changes) {
@@ -75,11 +80,11 @@ void write_change(SafetensorsWriter& writer, const SafetensorsFolder& folder, co
   const at::Tensor stored = folder.tensor(change.from.name);
   if (change.from.dtype == change.to) return writer.write(stored);
   if (change.adds_scales()) {
-    const Fp8Blocks blocks = fp8_quantize_weight(stored, /*power_of_two_scales=*/layout.ue8m0);
+    const Fp8Blocks blocks = fp8_quantize_weight(stored.to(at::kFloat), /*power_of_two_scales=*/layout.ue8m0);
     writer.write(blocks.values);
     return writer.write(blocks.scales);
   }
-  if (change.from.dtype != at::kFloat8_e4m3fn) return writer.write(stored.to(change.to));
+  if (change.from.dtype != at::kFloat8_e4m3fn) return writer.write(stored.to(at::kFloat).to(change.to));
   writer.write(read_fp8_weight(folder, change.from.name, layout).to(change.to));
 }
 

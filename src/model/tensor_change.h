@@ -25,6 +25,8 @@ struct TensorChange {
 // A shard's tensors in the order of their bytes; the scales of a weight that leaves FP8 drop out. Throws Error for a tensor that cannot be converted.
 std::vector<TensorChange> changes_of(const SafetensorsFolder& folder, std::vector<TensorEntry> stored, const ConversionTarget& target,
                                      const Fp8Layout& layout);
+// Linears of the blocks in a conversion to FP8 that do not become FP8.
+int64_t linears_kept_wide(const std::vector<TensorChange>& changes);
 // Entries of the new shard: each tensor in its old order, followed by the scales that it gains.
 std::vector<TensorEntry> entries_after(const std::vector<TensorChange>& changes);
 // Writes the tensor (and its new scales) as entries_after() lists them.

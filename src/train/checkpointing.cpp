@@ -29,7 +29,7 @@ struct RemoveUnlessKept {
 }  // namespace
 
 void save_checkpoint(const fs::path& root, const Transformer& model, const Optimizer& optimizer, TrainerState state,
-                     const fs::path& tokenizer_folder) {
+                     const fs::path& tokenizer_folder, const InheritedFiles& inherited) {
   const fs::path folder = root / step_name(state.step);
   if (fs::exists(folder / "DONE")) return;
   fs::path temporary = folder;
@@ -42,6 +42,7 @@ void save_checkpoint(const fs::path& root, const Transformer& model, const Optim
   failpoint("checkpoint-begun");
   SaveOptions options;
   options.tokenizer_folder = tokenizer_folder;
+  options.inherited = inherited;
   save_model(temporary, model, options);
   failpoint("model-saved");
   write_moments(temporary, model, optimizer, options);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "model/inherited_files.h"
 #include "model/transformer.h"
 #include "train/optimizer.h"
 
@@ -52,9 +53,9 @@ void visit_fields(TrainerState& s, V& v) {
 }
 
 // Writes root/step-<state.step> and points `latest` at it; fills the two hashes. On an Error nothing but a removed temporary is left and
-// earlier checkpoints are untouched. No-op when that step is already finished.
+// earlier checkpoints are untouched. No-op when that step is already finished. `inherited`: of the model in train.init.
 void save_checkpoint(const std::filesystem::path& root, const Transformer& model, const Optimizer& optimizer, TrainerState state,
-                     const std::filesystem::path& tokenizer_folder);
+                     const std::filesystem::path& tokenizer_folder, const InheritedFiles& inherited = {});
 // trainer.json of the newest finished checkpoint; nothing when there is none.
 std::optional<TrainerState> newest_checkpoint(const std::filesystem::path& root);
 // Weights and moments of root/step-<state.step>, verified against the state's hashes.

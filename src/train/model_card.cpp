@@ -136,7 +136,10 @@ std::string what_text(const CardModel& model, bool has_tokenizer) {
       row("parameters", fmt::format("{} ({} active for a token)", human_count(double(count.total())), human_count(double(count.active()))));
   rows += row("layers, hidden size, heads", fmt::format("{}, {}, {}", c.num_hidden_layers, c.hidden_size, c.num_attention_heads));
   rows += row("routed experts, of which a token uses", fmt::format("{}, {}", c.n_routed_experts, c.num_experts_per_tok));
-  rows += row("MTP modules", fmt::format("{}", c.num_nextn_predict_layers));
+  const bool as_counted = model.mtp_modules == c.num_nextn_predict_layers;
+  rows += row("MTP modules",
+              fmt::format("{}{}", model.mtp_modules,
+                          as_counted ? "" : fmt::format(" (num_nextn_predict_layers is {} all the same)", c.num_nextn_predict_layers)));
   rows += row("vocabulary, longest context", fmt::format("{}, {}", c.vocab_size, c.max_position_embeddings));
   rows += row("weights", fmt::format("{}, {} of safetensors", model.weights, human_bytes(double(model.weight_bytes))));
   rows += row("tokenizer", has_tokenizer ? "tokenizer.json in this folder" : "none in this folder: ids in, ids out");
@@ -155,8 +158,11 @@ std::string use_text(const CardModel& model, bool has_tokenizer) {
   }
   text += "```\n\n";
   if (model.weights == "fp8")
-    text += "FP8 weights: transformers multiplies them on a GPU, and widens them on other devices where its version can.\n\n";
-  if (model.config.num_nextn_predict_layers > 0) {
+    text +=
+        "FP8 weights: transformers needs the package `accelerate` to load them. It multiplies them on a GPU, and widens them on other "
+        "devices "
+        "where its version can.\n\n";
+  if (model.mtp_modules > 0) {
     text += fmt::format(
         "transformers reports the tensors of layer {} and on as unexpected: they are the MTP modules, which plain generation does not "
         "use.\n\n",

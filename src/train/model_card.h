@@ -11,6 +11,7 @@ namespace finback {
 struct CardModel {
   ModelConfig config;
   std::string weights;        // f32 | bf16 | fp8
+  int64_t mtp_modules = 0;    // in the weights; config may count others
   uint64_t weight_bytes = 0;  // in the new folder
 };
 

@@ -30,6 +30,15 @@ void unread_keys(const ScheduleSection& s, Remarks& remarks) {
                  s.min_share);
 }
 
+// Dropout under the keys of other architectures, which DeepSeek's do not read.
+void unread_dropout(const ModelConfig& shape, Remarks& remarks) {
+  for (const auto& [key, value] : shape.other.items()) {
+    const bool dropout = key.find("dropout") != key.npos || key.ends_with("_pdrop");
+    remarks.add_if(dropout && value.is_number() && value != 0, "{} = {} of the model's config: training drops nothing", key.substr(0, 60),
+                   dump_json_line(value));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> odd_settings(const TrainConfig& c, const ModelConfig& shape, int64_t epoch_tokens) {
@@ -69,6 +78,7 @@ std::vector<std::string> odd_settings(const TrainConfig& c, const ModelConfig& s
                      (t.mtp_lambda > 0 || t.mtp_lambda_late > 0),
                  "train.mtp_lambda: this model has no MTP modules (model.num_nextn_predict_layers = 0)");
   unread_keys(c.schedule, remarks);
+  unread_dropout(shape, remarks);
   return remarks.lines;
 }
 

@@ -44,6 +44,15 @@ TEST(OddSettings, EachIsSaidWithItsKey) {
   said([](TrainConfig& c) { c.schedule.kind = "constant", c.schedule.min_share = 0; }, "schedule.min_share");
 }
 
+TEST(OddSettings, DropoutThatNobodyReadsIsSaid) {
+  ModelConfig shape;
+  shape.num_nextn_predict_layers = 1;
+  shape.other = {{"hidden_dropout_prob", 0.0}, {"classifier_dropout", nullptr}, {"resid_pdrop", 0.1}};
+  const std::vector<std::string> lines = odd_settings(usual(), shape, 1 << 20);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_NE(lines[0].find("resid_pdrop = 0.1"), std::string::npos) << lines[0];
+}
+
 TEST(OddSettings, TextThatIsReadManyTimesIsSaid) {
   EXPECT_NE(remarks(usual(), 1000).find("2048 times"), std::string::npos) << remarks(usual(), 1000);
 }

@@ -5,6 +5,7 @@
 #include "base/timer.h"
 #include "kernels/backend.h"
 #include "model/checkpoint.h"
+#include "model/model_folder.h"
 #include "train/preflight.h"
 #include "train/rehearsal.h"
 
@@ -16,6 +17,7 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
   TrainConfig copy = config;
   const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
   TrainerState state = saved.value_or(TrainerState{});
+  InheritedFiles inherited;
   state.recipe = dump_fields(copy);
   state.kernels = kernel_label_on(model.device());
   state.device = config.run.device;
@@ -23,6 +25,7 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
     check_resumable(*saved, config, model.config(), options.allow_other_kernels, folder.root());
     feed.restore(saved->data_cursor, saved->data_fingerprint);
     load_checkpoint(folder.root(), *saved, model, optimizer);
+    if (!config.train.init.empty()) inherited = inherited_files(folder.root() / step_name(saved->step));
     point_latest(folder.root(), saved->step);
   } else {
     state.started = utc_now();
@@ -31,10 +34,11 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
       model.parameters().initialize(uint64_t(config.run.seed), model.config().initializer_range);
     } else {
       load_weights(config.train.init, model);
+      inherited = inherited_files(find_model_folder(config.train.init));
     }
   }
   model.set_precision(precision_plan(config.train, state.fallen_back));
-  return {state, saved.has_value()};
+  return {state, saved.has_value(), std::move(inherited)};
 }
 
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,

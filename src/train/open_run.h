@@ -14,6 +14,7 @@ namespace finback {
 struct OpenedRun {
   TrainerState state;
   bool resumed = false;
+  InheritedFiles inherited;  // of train.init, or of the checkpoint that has them from there
 };
 
 // Brings model, optimizer and feed to the start or to the newest checkpoint. Throws Error when the run cannot go on exactly.

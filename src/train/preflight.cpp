@@ -1,5 +1,6 @@
 #include "train/preflight.h"
 
+#include <algorithm>
 #include <map>
 
 #include "base/fields.h"
@@ -8,6 +9,7 @@
 #include "kernels/backend.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/stored_mtp.h"
 #include "model/stored_quantization.h"
 #include "tokenizer/tokenizer.h"
 #include "train/run_folder.h"
@@ -37,7 +39,7 @@ void check_before_start(const TrainConfig& config, const ModelConfig& shape, con
            config.eval.sample_tokens);
 }
 
-std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked) {
+std::vector<ChangedKey> changed_keys(ModelConfig saved, ModelConfig asked) {
   for (ModelConfig* config : {&saved, &asked}) {
     config->torch_dtype = "float32";
     config->fp8_weights = false;
@@ -46,11 +48,12 @@ std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked
   const Json before = dump_model_config(saved), after = dump_model_config(asked);
   Json keys = before;
   keys.update(after);
+  std::vector<ChangedKey> changed;
   for (const auto& [key, value] : keys.items()) {
     const Json old_value = before.value(key, Json()), new_value = after.value(key, Json());
-    if (old_value != new_value) return ChangedKey{key, dump_json_line(old_value), dump_json_line(new_value)};
+    if (old_value != new_value) changed.push_back({key, dump_json_line(old_value), dump_json_line(new_value)});
   }
-  return std::nullopt;
+  return changed;
 }
 
 namespace {
@@ -72,9 +75,30 @@ void check_same_vocab(const fs::path& model, const fs::path& tokens) {
            tokens.string(), model.string());
 }
 
+// What would make the run's model the one that the weights are of, whose config is `there`.
+std::string init_hint(const std::string& init, const ModelConfig& there, const ModelConfig& shape, const std::vector<ChangedKey>& changed,
+                      bool is_base) {
+  std::vector<std::string> steps, laid_over;
+  for (const ChangedKey& change : changed) {
+    const bool mtp = change.key == "num_nextn_predict_layers", more_ids = change.key == "vocab_size" && shape.vocab_size > there.vocab_size;
+    if (!mtp && !more_ids) laid_over.push_back("--model." + change.key);
+  }
+  if (!laid_over.empty())
+    steps.push_back(is_base ? fmt::format("leave out {}", fmt::join(laid_over, ", ")) : fmt::format("--model.config={}", init));
+  if (there.num_nextn_predict_layers != shape.num_nextn_predict_layers)
+    steps.push_back(fmt::format("--model.num_nextn_predict_layers={}", there.num_nextn_predict_layers));
+  if (shape.vocab_size > there.vocab_size)
+    steps.push_back(fmt::format("tokens of its {} ids (finback tokenize CORPUS --tokenizer {} --out DIR)", there.vocab_size, init));
+  return fmt::format("{}", fmt::join(steps, "; "));
+}
+
+// A message without the hint at its end.
+std::string without_hint(const std::string& message) { return message.substr(0, message.find(". Hint: ")); }
+
 }  // namespace
 
-void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root, const fs::path& tokenizer_folder) {
+void check_init(const std::string& init, const ModelConfig& shape, const fs::path& root, const fs::path& tokenizer_folder,
+                const std::string& base_config) {
   if (init.empty()) return;
   FB_CHECK(fs::exists(init), "train.init: nothing is at {}", init);
   const fs::path inside = fs::weakly_canonical(init).lexically_relative(fs::weakly_canonical(root));
@@ -86,15 +110,28 @@ void check_init(const std::string& init, const ModelConfig& shape, const fs::pat
   const fs::path folder = find_model_folder(init);
   check_stored_quantization(folder);
   check_same_vocab(folder, tokenizer_folder);
+  inherited_files(folder);  // readable
   ModelConfig there = load_model_config(folder);
-  there.initializer_range = shape.initializer_range;  // weights that are read were not drawn
-  const std::optional<ChangedKey> other = first_changed_key(there, shape);
+  // What may differ: weights that are read were not drawn, ids follow the tokenizer, a context has no tensor.
+  there.initializer_range = shape.initializer_range, there.max_position_embeddings = shape.max_position_embeddings;
+  there.bos_token_id = shape.bos_token_id, there.eos_token_id = shape.eos_token_id;
+  there.num_nextn_predict_layers = std::min(there.num_nextn_predict_layers, stored_mtp_modules(SafetensorsFolder(folder), there));
+  std::vector<ChangedKey> changed = changed_keys(there, shape);
+  std::erase_if(changed, [](const ChangedKey& change) {  // follow from others
+    return change.key == "num_key_value_heads" || change.key == "architectures" || change.key == "model_type";
+  });
   try {
     check_weights(folder, shape);
   } catch (const Error& e) {
-    if (!other) throw;
-    FB_FAIL("train.init: {}. The model there has {} = {}, the recipe's {}. Hint: --model.config={}", e.what(), other->key, other->saved,
-            other->asked, init);
+    if (changed.empty()) throw;
+    std::vector<std::string> keys;
+    for (const ChangedKey& change : changed) keys.push_back(fmt::format("{} = {} and not {}", change.key, change.saved, change.asked));
+    std::error_code ignored;
+    const bool is_base =
+        !base_config.empty() && (fs::equivalent(base_config, init, ignored) || fs::equivalent(base_config, folder, ignored) ||
+                                 fs::equivalent(base_config, folder / "config.json", ignored));
+    FB_FAIL("train.init: {}. The weights there have {}. Hint: {}", without_hint(e.what()), fmt::join(keys, ", "),
+            init_hint(init, there, shape, changed, is_base));
   }
 }
 
@@ -139,9 +176,9 @@ void check_resumable(const TrainerState& saved, const TrainConfig& config, const
     FB_FAIL("{}: expected {} = {} as in the run so far, got {}. {}", root.string(), changed->key, changed->saved, changed->asked, hint);
   }
   // The recipe may name a config.json, which can have changed since.
-  if (const auto changed = first_changed_key(load_model_config(folder), shape)) {
-    FB_FAIL("{}: expected a model with {} = {} as in the run so far, got {}. {}", root.string(), changed->key, changed->saved,
-            changed->asked, hint);
+  if (const auto changed = changed_keys(load_model_config(folder), shape); !changed.empty()) {
+    FB_FAIL("{}: expected a model with {} = {} as in the run so far, got {}. {}", root.string(), changed[0].key, changed[0].saved,
+            changed[0].asked, hint);
   }
   check_length(saved, recipe, config, shape, root);
   const at::Device device(config.run.device);

@@ -17,16 +17,17 @@ std::string price_row(const TrainConfig& config);
 // Throws Error for whatever would only fail at the first evaluation, sample or bill. `samples`: text samples will be made.
 void check_before_start(const TrainConfig& config, const ModelConfig& shape, const RowFeed& feed, bool samples);
 
-// train.init of a run that begins in `root`: a model folder whose weights fit `shape`, and none that the run itself would remove.
+// train.init of a run that begins in `root`: a model folder whose weights fit `shape`, and none that the run itself would remove. Where they do not fit,
+// the message names all keys that differ and what to set. base_config: the recipe's model.config.
 void check_init(const std::string& init, const ModelConfig& shape, const std::filesystem::path& root,
-                const std::filesystem::path& tokenizer_folder = {});
+                const std::filesystem::path& tokenizer_folder = {}, const std::string& base_config = {});
 
 // Throws Error when recipe, model shape or, on the CPU, kernels are not those of the run that saved root/step-<saved.step>, or when its steps so far
 // would have been others in a run of the length that is asked for.
 void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
                      const std::filesystem::path& root);
 
-// The first key of config.json in which two shapes differ; nothing for equal ones. How weights are stored is no part of a shape.
-std::optional<ChangedKey> first_changed_key(ModelConfig saved, ModelConfig asked);
+// The keys of config.json in which two shapes differ. How weights are stored is no part of a shape.
+std::vector<ChangedKey> changed_keys(ModelConfig saved, ModelConfig asked);
 
 }  // namespace finback

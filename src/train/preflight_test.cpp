@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "gemm/each_variant.h"
 #include "kernels/backend.h"
+#include "model/checkpoint.h"
 #include "train/run_folder.h"
 
 namespace finback {
@@ -110,6 +111,42 @@ TEST_F(Preflight, TokensOfAnotherVocabAreRefused) {
   EXPECT_NE(refused(R"({"model": {"vocab": {"a": 1, "b": 0}}})").find("vocab differs"), std::string::npos);
   EXPECT_EQ(refused(R"({"version": "1.0", "model": {"vocab": {"b": 1, "a": 0}}})").find("vocab differs"), std::string::npos);
   for (const fs::path& folder : {model, tokens}) fs::remove_all(folder);
+}
+
+// All that differs at once, each with what to set.
+TEST_F(Preflight, WeightsOfAnotherShapeAreRefusedWithAllThatDiffers) {
+  const fs::path model = fs::path(root.string() + "-model");
+  ModelConfig there = shape;
+  there.vocab_size = shape.vocab_size / 2, there.kv_lora_rank = 2 * shape.kv_lora_rank, there.num_nextn_predict_layers = 0;
+  there.bos_token_id = 3;
+  const Parameters weights(there, at::kCPU, false);
+  save_parameters(model, there, weights, {});
+  const auto refused = [&](const ModelConfig& asked, const std::string& base = {}) -> std::string {
+    try {
+      check_init(model.string(), asked, root, {}, base);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string all = refused(shape), no_mtp = "--model.num_nextn_predict_layers=0", config_of = "--model.config=" + model.string();
+  for (const std::string& part : {fmt::format("vocab_size = {} and not {}", there.vocab_size, shape.vocab_size),
+                                  fmt::format("kv_lora_rank = {} and not {}", there.kv_lora_rank, shape.kv_lora_rank),
+                                  fmt::format("num_nextn_predict_layers = 0 and not {}", shape.num_nextn_predict_layers), no_mtp, config_of,
+                                  "finback tokenize CORPUS --tokenizer " + model.string()})
+    EXPECT_NE(all.find(part), std::string::npos) << part << ": " << all;
+  EXPECT_EQ(all.find("Hint: "), all.rfind("Hint: ")) << "one hint: " << all;
+  EXPECT_EQ(all.find("bos_token_id"), all.npos) << all;
+  EXPECT_NE(refused(shape, model.string()).find("leave out --model.kv_lora_rank;"), std::string::npos) << refused(shape, model.string());
+  // config.json counts a module that the weights lack, as transformers leaves it.
+  ModelConfig counted = there;
+  counted.num_nextn_predict_layers = 1;
+  write_file_atomic(model / "config.json", dump_json(dump_model_config(counted)));
+  const std::string absent = refused(counted);
+  EXPECT_NE(absent.find(no_mtp), std::string::npos) << absent;
+  EXPECT_EQ(absent.find("--model.config"), absent.npos) << absent;
+  EXPECT_EQ(refused(there), "");
+  fs::remove_all(model);
 }
 
 TEST_F(Preflight, ALongerRunGoesOnWhereItsStepsSoFarWouldBeTheSame) {

@@ -60,6 +60,7 @@ struct TrainLoop {
   Transformer& model;
   Optimizer& optimizer;
   TrainerState& state;
+  const InheritedFiles& inherited;
   RunMeter& meter;
   RunJournal& journal;
   RowsLog& rows_log;
@@ -74,7 +75,7 @@ struct TrainLoop {
     stop.announce(kSaving);
     try {
       journal.sync();
-      save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder());
+      save_checkpoint(root, model, optimizer, state, feed.tokenizer_folder(), inherited);
       retain(root, config.checkpoint.keep_last, config.checkpoint.keep_every);
     } catch (const Error& e) {
       const std::vector<int64_t> steps = finished_steps(root);
@@ -219,7 +220,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const Json model_keys = resolve_model_keys(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, bool(options.sample));
   const bool goes_on = options.mode == OpenMode::kResume && fs::exists(root) && newest_checkpoint(root).has_value();
-  if (!goes_on) check_init(config.train.init, shape, root, feed.tokenizer_folder());
+  if (!goes_on) check_init(config.train.init, shape, root, feed.tokenizer_folder(), config.model.config);
   if (!options.anyway) {
     if (device.is_cpu()) check_training_memory(config, shape);
     check_checkpoint_room(config, shape, root, options.mode);
@@ -280,7 +281,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
     if (plan)
       journal.note(fmt::format("planned: {}, {:.0f} tokens/s, {}", human_duration(3600 * plan->wall_hours), plan->tokens_per_s,
                                human_bytes(plan->memory_bytes)));
-    TrainLoop loop{config, options, shape, length, root, feed, model, optimizer, state, meter, journal, rows_log, stop};
+    TrainLoop loop{config, options, shape, length, root, feed, model, optimizer, state, opened.inherited, meter, journal, rows_log, stop};
     const bool finished = run_loop(loop, opened.resumed, summary);
     if (!finished) summary.stopped_by = stop.number();
     summary.step = state.step;

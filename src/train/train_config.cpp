@@ -244,6 +244,10 @@ ModelConfig resolve_model_config(const TrainConfig& config, int64_t tokenizer_vo
       config.model.config.empty() ? "recipe [model]" : base_config_of(config.model).string() + " with the recipe's [model]";
   const ModelConfig model = parse_model_config(resolve_model_keys(config, tokenizer_vocab, bos, eos), what);
   check_transformers_class(model, what);
+  FB_CHECK(!model.other.contains("attention_dropout"),
+           "{}: attention_dropout: expected 0, got {}: training with dropout is not built. Hint: 0 in a copy of that config.json trains "
+           "without",
+           what, dump_json_line(model.other["attention_dropout"]));
   FB_CHECK(model.vocab_size >= tokenizer_vocab, "model.vocab_size: expected at least the tokenizer's {}, got {}", tokenizer_vocab,
            model.vocab_size);
   FB_CHECK(model.max_position_embeddings >= config.data.seq_len,

@@ -75,7 +75,7 @@ class CasesConfigTest(small_run.ProgramTest):
         for more, name in (({"attention_factor": 0.5}, "attention_factor"), ({"truncate": False}, "truncate"), ({"factor": None}, "factor"), ({"mscale": None}, "mscale")):
             with self.subTest(more=more):
                 self.bad(1, "generate", self.folder("rope", self.changed(rope_scaling={**YARN, **more})), "--prompt", "Ba", says=name)
-        self.bad(1, "inspect", self.folder("rope", self.changed(partial_rotary_factor=0.5)), says="partial_rotary_factor")
+        self.bad(1, "generate", self.folder("rope", self.changed(partial_rotary_factor=0.5)), "--prompt", "Ba", says="partial_rotary_factor")
 
     def test_families_are_known_by_their_shape(self):
         plain = self.counts(model()[1])
@@ -98,6 +98,38 @@ class CasesConfigTest(small_run.ProgramTest):
         path = self.folder("later", self.changed(model_type="deepseek_v4"))
         for words in (["inspect", path], ["generate", path, "--prompt", "Ba"], ["plan", path, "--hardware", "h800", "--gpus", 8, "--tokens", "1B"]):
             self.bad(1, *words, says="deepseek_v4")
+
+    def test_a_deepseek_that_is_not_computed_is_counted(self):
+        plain = self.counts(model()[1])
+        linear = {"rope_type": "linear", "factor": 2.0}
+        for keys, says in (({"attention_bias": True}, "attention_bias: expected false, got true"), ({"hidden_act": "gelu"}, 'hidden_act: expected "silu", got "gelu"'),
+                           ({"rope_scaling": linear}, 'rope_scaling: rope_type: expected yarn or default, got "linear"'), ({"moe_layer_freq": 2}, "moe_layer_freq: expected 1, got 2")):
+            with self.subTest(keys=keys):
+                path = self.folder("unbuilt", self.changed(**keys))
+                report = self.good("inspect", path).stdout
+                self.assertEqual([says in line for line in report.splitlines() if "does not compute" in line], [True])
+                counted = json.loads(self.good("inspect", path, "--json").stdout)
+                self.assertEqual(counted["not_computed"], [says])
+                bias = 2 * (16 + 16 + 8 + 32) if "attention_bias" in keys else 0  # q_a_proj, kv_a_proj_with_mqa, o_proj of two layers
+                dense = 3 * 32 * 64 - (5 * 3 * 32 * 16 + 4 * 32 + 4) if "moe_layer_freq" in keys else 0  # instead of the experts of layer 1
+                self.assertEqual(counted["parameters"]["total"], plain["total"] + bias + dense)
+                for words in (["generate", path, "--prompt", "Ba"], ["convert", path, "--weights", "bf16", "--out", path + "-out"], train_words("never", f"--model.config={path}")):
+                    self.bad(1, *words, says=[says, "finback inspect counts"])
+        self.bad(1, "inspect", self.folder("unbuilt", self.changed(attention_bias=True)), "--seq-len", 8, says="--seq-len")
+
+    def test_dropout_is_of_training_alone(self):
+        words = ["--prompt", "Ba", "--max-tokens", 5, "--temperature", 0]
+        text = self.good("generate", model()[0], *words).stdout
+        path = self.folder("dropout", self.changed(attention_dropout=0.1))
+        done = self.good("generate", path, *words)
+        self.assertEqual(done.stdout, text)
+        self.assertEqual(done.stderr.count("attention_dropout 0.1"), 1)
+        self.assertEqual(self.counts(self.changed(attention_dropout=0.1)), self.counts(model()[1]))
+        out = path + "-out"
+        self.good("convert", path, "--weights", "bf16", "--out", out, "--overwrite")
+        with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f)["attention_dropout"], 0.1)
+        self.bad(1, *train_words("never", f"--model.config={path}"), says=["attention_dropout: expected 0, got 0.1", "not built"])
 
     def test_how_weights_are_stored_is_not_counted(self):
         plain = self.counts(model()[1])

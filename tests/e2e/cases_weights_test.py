@@ -138,7 +138,7 @@ class CasesWeightsTest(small_run.ProgramTest):
                 self.bad(1, "generate", folder, "--ids", "1", says=["U8", "ue8m0"])
             if block == 32:
                 out = self.path("again-32")
-                self.good("convert", folder, "--weights", "fp8", "--out", out)
+                self.assertIn("FP8 in blocks of 32 x 32 is copied as it is\n", self.good("convert", folder, "--weights", "fp8", "--out", out).stderr)
                 with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
                     kept = json.load(f)["quantization_config"]
                 self.assertEqual((kept["scale_fmt"], kept["weight_block_size"]), ("ue8m0", [32, 32]))
@@ -187,6 +187,33 @@ class CasesWeightsTest(small_run.ProgramTest):
             f.write(json.dumps(index)[:-50])
         self.bad(1, "generate", folder, "--ids", "1", says=["index.json", "cut off"])
 
+    def test_weights_that_are_not_read_are_named_by_inspect(self):
+        folder = self.copy("other-weights")
+        plain = self.good("inspect", folder, "--json")
+        self.assertEqual(plain.stderr, "")
+        for name in ("pytorch_model.bin", "consolidated.00.pth", "model.SAFETENSORS"):
+            os.rename(os.path.join(folder, "model.safetensors"), os.path.join(folder, name))
+            done = self.good("inspect", folder, "--json")
+            self.assertEqual(done.stderr, f"{folder}: counted from config.json; its weights are not read: {name}\n")
+            self.assertEqual(json.loads(done.stdout)["parameters"], json.loads(plain.stdout)["parameters"])
+            self.bad(1, "inspect", folder, "--fingerprint", says=name)
+            self.bad(1, "generate", folder, "--ids", "1", says=name)
+            os.rename(os.path.join(folder, name), os.path.join(folder, "model.safetensors"))
+
+    def test_what_cannot_come_along_stops_a_conversion_before_its_first_shard(self):
+        for file, text, says in (("chat_template.jinja", POINTER, "git-lfs"), ("LICENSE", POINTER, "git-lfs"), ("README.md", POINTER, "git-lfs"),
+                                 ("tokenizer.json", "", "an empty file"), ("vocab.json", '{"a": 1, "b', "cut off"), ("tokenizer_config.json", '{"a": ["}"]', "cut off"),
+                                 ("generation_config.json", "<html></html>", "expected JSON"), ("special_tokens_map.json", '{"a": 1}{', "expected JSON")):
+            with self.subTest(file=file):
+                folder, out = self.copy("companion"), self.path("companion-out")
+                with open(os.path.join(folder, file), "w", encoding="utf-8") as f:
+                    f.write(text)
+                self.bad(1, "convert", folder, "--weights", "bf16", "--out", out, says=[file, says])
+                self.assertFalse(os.path.exists(out))
+        with open(os.path.join(folder, "special_tokens_map.json"), "w", encoding="utf-8") as f:
+            f.write('\ufeff {"a": "\\"{[", "b": [{}, "\ud7ff"]}\n')
+        self.good("convert", folder, "--weights", "bf16", "--out", out)
+
     def test_a_run_folder_stands_for_its_newest_checkpoint(self):
         ids = self.path("ids.json")
         with open(ids, "w", encoding="utf-8") as f:
@@ -202,6 +229,27 @@ class CasesWeightsTest(small_run.ProgramTest):
         for words in (["generate", file, "--ids", "1"], ["inspect", file], ["convert", file, "--weights", "f32", "--out", self.path("never")]):
             self.bad(1, *words, says=["expected a model folder, got a file", self.plain])
 
+    def test_a_run_takes_over_how_its_model_is_sampled_and_talked_to(self):
+        """train.init: generation_config.json and the chat template go along, also after a resume without that folder."""
+        folder = self.copy("to-inherit")
+        with open(os.path.join(folder, "generation_config.json"), encoding="utf-8") as f:
+            plain = json.load(f)
+        with open(os.path.join(folder, "generation_config.json"), "w", encoding="utf-8") as f:
+            json.dump({"temperature": 0.25, "top_p": 0.5, "eos_token_id": 9}, f)
+        with open(os.path.join(folder, "chat_template.jinja"), "w", encoding="utf-8") as f:
+            f.write("{{ 'a template of its own' }}")
+        words = train_words("weights-inherits", f"--train.init={folder}", "--eval.every=0", "--eval.sample_tokens=0", "--checkpoint.every=1")
+        killed = finback(*words, "--train.steps=3", "--failpoint=after-done:2:kill")
+        self.assertEqual(killed.returncode, -9)
+        shutil.rmtree(folder)
+        self.good(*words, "--train.steps=3", "--resume")
+        for step in (2, 3):
+            saved = os.path.join(run_folder("weights-inherits"), f"step-{step:06}")
+            with open(os.path.join(saved, "generation_config.json"), encoding="utf-8") as f:
+                self.assertEqual(json.load(f), {**plain, "temperature": 0.25, "top_p": 0.5, "eos_token_id": [9, plain["eos_token_id"]]})
+            with open(os.path.join(saved, "chat_template.jinja"), encoding="utf-8") as f:
+                self.assertEqual(f.read(), "{{ 'a template of its own' }}")
+
     def test_missing_mtp_modules_have_a_hint(self):
         folder = self.copy("no-mtp")
         self.change(folder, lambda name, t: {} if name.startswith("model.layers.2.") else {name: t})
@@ -209,6 +257,25 @@ class CasesWeightsTest(small_run.ProgramTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("--model.num_nextn_predict_layers=0", done.stderr)
         self.assertIn("loading without", self.good("generate", folder, "--ids", "1", "--max-tokens", 1).stderr)
+
+    def test_the_card_speaks_of_what_the_weights_hold(self):
+        """MTP modules that config.json counts and the weights lack; the package without which transformers loads no FP8."""
+        folder, out = self.copy("card-no-mtp"), self.path("card")
+        self.change(folder, lambda name, t: {} if name.startswith("model.layers.2.") else {name: t})
+
+        def card(*words):
+            self.good("convert", *words, "--out", out, "--overwrite")
+            with open(os.path.join(out, "README.md"), encoding="utf-8") as f:
+                return f.read()
+        text = card(folder, "--weights", "f32")
+        self.assertIn("| MTP modules | 0 (num_nextn_predict_layers is 1 all the same) |", text)
+        self.assertNotIn("as unexpected", text)
+        self.assertNotIn("accelerate", text)
+        text = card(self.plain, "--weights", "fp8")
+        self.assertIn("| MTP modules | 1 |", text)
+        self.assertIn("layer 2 and on as unexpected", text)
+        self.assertIn("`accelerate`", text)
+        self.assertIn("accelerate", self.good("convert", "--help").stdout)
 
     def test_a_killed_conversion_goes_on(self):
         source = self.copy("to-kill")
