@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/fields.h"
+#include "base/pool.h"
 #include "cli/process_flags.h"
 
 namespace finback {
@@ -26,10 +27,11 @@ std::string flag_name(const std::string& word) { return word.substr(2, word.find
 }  // namespace
 
 Args::Args(std::string usage, std::string about, std::string example)
-    : usage_(std::move(usage)), about_(std::move(about)), example_(std::move(example)) {
-  declare_process_flags(*this);
-  of_every_verb_ = declared_.size();
-}
+    : usage_(std::move(usage)),
+      about_(std::move(about)),
+      example_(std::move(example)),
+      declared_(process_flags()),
+      of_every_verb_(declared_.size()) {}
 
 Args& Args::flag(const std::string& name, const std::string& value_name, const std::string& help) {
   FB_ASSERT(!find(name), "a flag is declared once");
@@ -94,7 +96,11 @@ bool Args::parse(std::span<const std::string> words) {
     }
     words = words.subspan(taken);
   }
-  apply_process_flags(*this);
+  apply_process_flags({.quiet = has("quiet"),
+                       .poison = has("poison"),
+                       .failpoint = get("failpoint"),
+                       .threads = integer("threads", available_cores(), 1, 1024),
+                       .kernels = get_or("kernels", "auto")});
   return true;
 }
 

@@ -8,15 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "cli/flag_help.h"
+
 namespace finback {
 
-// A flag as --help and shell completion show it. `value_name`: empty for a switch, "a|b|c" when it is one of these.
-struct FlagHelp {
-  std::string name, value_name, help;
-  bool developer = false;               // for tests and developers: --help-all alone shows it
-  bool repeatable = false;              // may be given several times
-  std::vector<std::string> modes = {};  // of a verb that does several things: those in which it has an effect; empty: all
-};
 // What a verb takes.
 struct VerbFlags {
   std::vector<FlagHelp> flags;

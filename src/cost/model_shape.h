@@ -1,5 +1,5 @@
 // The shape of a transformer as cost sees it: dense and mixture-of-experts models with MHA, GQA, MQA or MLA attention, sliding windows and hybrids
-// with state-space mixers. Wider than model/model_config.h, because plans are checked against other people's models too; shape_of turns a config.json
+// with state-space mixers. Wider than model/model_config_fields.h, because plans are checked against other people's models too; shape_of turns a config.json
 // of ours into one, so that there is one count for both. Numbers only: no counts, no time, no hardware.
 #pragma once
 #include <cstdint>

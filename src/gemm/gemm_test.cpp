@@ -44,7 +44,7 @@ void check(const Matrix& a, const Matrix& b, const Matrix& before) {
   });
 }
 
-TEST(Gemm, AgreesWithItsDefinitionForAnyShapeAndLayout) {
+TEST(Gemm, AgreesWithItsReferenceForAnyShapeAndLayout) {
   for (const GemmCase& c : kCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.m, c.n, c.k));
     const Matrix a = normal_matrix(c.m, c.k, 1), b = normal_matrix(c.k, c.n, 2), before = normal_matrix(c.m, c.n, 3);

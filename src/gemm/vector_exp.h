@@ -30,10 +30,21 @@ HWY_INLINE hn::Vec<hn::RebindToFloat<DI>> power_of_two(DI di, hn::Vec<DI> n) {
   return hn::BitCast(hn::RebindToFloat<DI>(), hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
 }
 
+// y 2^n, rounded once, for y in [0.5, 2) and n in [-150, 128]: n as a float and as an integer. AVX-512 has an instruction for it; elsewhere two factors,
+// so that the last multiplication alone rounds into the subnormals or to infinity.
+template <class D, class V, class VI>
+HWY_INLINE V scale_by_power_of_two(D d, V y, V n_float, VI n) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (sizeof(V) == 64) return V{_mm512_scalef_ps(y.raw, n_float.raw)};
+#endif
+  const hn::RebindToSigned<D> di;
+  const auto half = hn::ShiftRight<1>(n);
+  return hn::Mul(hn::Mul(y, power_of_two(di, half)), power_of_two(di, hn::Sub(n, half)));
+}
+
 }  // namespace vector_math
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 q(r), q a minimax polynomial (1.5e-9); 2^n in two factors, so that the last
-// multiplication alone rounds into the subnormals or to infinity.
+// x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 q(r), q a minimax polynomial (1.5e-9).
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> vector_exp(D d, hwy::HWY_NAMESPACE::Vec<D> x) {
   namespace hn = hwy::HWY_NAMESPACE;
@@ -52,8 +63,7 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> vector_exp(D d, hwy::HWY_NAMESPACE::Vec<D>
   q = hn::MulAdd(q, r, hn::Set(d, 1.66666668e-1f));
   q = hn::MulAdd(q, r, hn::Set(d, 0.5f));
   const auto y = hn::Add(hn::MulAdd(hn::Mul(r, r), q, r), hn::Set(d, 1.0f));
-  const auto half = hn::ShiftRight<1>(n);
-  const auto result = hn::Mul(hn::Mul(y, vector_math::power_of_two(di, half)), vector_math::power_of_two(di, hn::Sub(n, half)));
+  const auto result = vector_math::scale_by_power_of_two(d, y, n_float, n);
   return hn::IfThenElse(hn::IsNaN(x), x, result);  // min and max of x86 lose it
 }
 

@@ -18,7 +18,7 @@ TensorOp update(const std::vector<FlatRange>& decayed, const AdamwOptions& optio
   };
 }
 
-TEST(Adamw, AgreesWithItsDefinition) {
+TEST(Adamw, AgreesWithItsReference) {
   AdamwOptions options;
   options.lr = 0.01, options.step = 3, options.grad_scale = 0.7;
   for (const int64_t numel : {int64_t{0}, int64_t{1}, int64_t{17}, kChunk + 1, 3 * kChunk - 5}) {

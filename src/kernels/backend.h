@@ -1,4 +1,4 @@
-// Which code of an op runs on a tensor: its definition or its CPU code. The one place that decides; knows devices and the kernel variant, no op.
+// Which code of an op runs on a tensor: its reference or its CPU code. The one place that decides; knows devices and the kernel variant, no op.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -10,7 +10,7 @@ namespace finback {
 
 enum class Backend { kRef, kCpu };
 
-// kRef under the variant ref, and on every device but the CPU: no op has a CUDA file yet, and its definition works there, slowly.
+// kRef under the variant ref, and on every device but the CPU: no op has a CUDA file yet, and its reference works there, slowly.
 inline Backend backend_on(const at::Device& device) {
   return kernel_variant() == Variant::kRef || !device.is_cpu() ? Backend::kRef : Backend::kCpu;
 }

@@ -8,14 +8,14 @@
 namespace finback {
 namespace {
 
-TEST(Backend, IsTheDefinitionUnderTheVariantRef) {
+TEST(Backend, IsTheReferenceUnderTheVariantRef) {
   select_kernels("ref");
   EXPECT_EQ(backend_of(at::zeros({1})), Backend::kRef);
   select_kernels("auto");
   EXPECT_EQ(backend_of(at::zeros({1})), Backend::kCpu);
 }
 
-TEST(Backend, IsTheDefinitionOnAGpuUnderEveryVariant) {
+TEST(Backend, IsTheReferenceOnAGpuUnderEveryVariant) {
   for_each_variant([] { EXPECT_EQ(backend_on(at::kCUDA), Backend::kRef) << kernel_label(); });
 }
 

@@ -10,7 +10,7 @@ struct EmbeddingCase {
 };
 constexpr EmbeddingCase kEmbeddingCases[] = {{0, 3, 4}, {1, 1, 1}, {300, 7, 65}, {257, 5000, 64}, {13, 11, 130}};
 
-TEST(Embedding, AgreesWithItsDefinitionAndItsGradient) {
+TEST(Embedding, AgreesWithItsReferenceAndItsGradient) {
   for (const EmbeddingCase& c : kEmbeddingCases) {
     SCOPED_TRACE(fmt::format("{} tokens of a vocabulary of {}, {} channels", c.tokens, c.vocab, c.d));
     const at::Tensor ids = random_ids({c.tokens}, c.vocab, 1);

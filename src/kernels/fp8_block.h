@@ -23,7 +23,7 @@ float fp8_scale(float amax, bool power_of_two, float floor = kFp8Floor);
 // 128x128 blocks -> f32. REQUIRES: scales [ceil(N/128), ceil(K/128)].
 at::Tensor fp8_dequantize_weight(const at::Tensor& values_NK, const at::Tensor& scales);
 
-// The definitions, with a whole matrix of scales in memory.
+// The references, with a whole matrix of scales in memory.
 Fp8Blocks fp8_quantize_ref(const at::Tensor& x_NK, int64_t block_rows, bool power_of_two_scales, float floor = kFp8Floor);
 at::Tensor fp8_dequantize_weight_ref(const at::Tensor& values_NK, const at::Tensor& scales);
 

@@ -43,7 +43,7 @@ TEST(Fp8Block, TileMatchesThePublishedRule) {
   }
 }
 
-TEST(Fp8Block, MatchesTheDefinitionBitForBit) {
+TEST(Fp8Block, MatchesTheReferenceBitForBit) {
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{0, 5}, {5, 0}, {1, 1}, {7, 13}, {128, 128}, {129, 257}, {576, 300}}) {
     const at::Tensor x = normal({rows, columns}, uint64_t(rows * 1000 + columns));
     for (const bool power : {false, true}) {

@@ -30,7 +30,7 @@ TensorOp loss(const at::Tensor& targets_T, bool reference, const at::Tensor& wei
   };
 }
 
-TEST(HeadLoss, AgreesWithItsDefinition) {
+TEST(HeadLoss, AgreesWithItsReference) {
   for (const HeadLossCase& c : kHeadLossCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.d, c.vocab));
     const Tensors in = {normal({c.tokens, c.d}, 1), normal({c.vocab, c.d}, 2), normal({c.vocab, c.d}, 3)};

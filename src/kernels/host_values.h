@@ -1,4 +1,4 @@
-// Integers of a tensor that decide how an op's work is cut: offsets, starts, boundaries. CPU code reads them where they lie; a definition (_ref),
+// Integers of a tensor that decide how an op's work is cut: offsets, starts, boundaries. CPU code reads them where they lie; a reference (_ref),
 // which runs on a device too, must fetch them, and there each fetch waits for the device. Fetches are counted, and the ops of a MoE layer read
 // no tensor on the host in any other way (tools/check host, model/moe_test.cpp). Knows no op.
 #pragma once

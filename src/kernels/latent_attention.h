@@ -10,7 +10,7 @@ namespace finback {
 
 // The keys of B sequences, Y = C + R floats each (c_kv after its norm, then k_rope after rotation), oldest first: those that lie in pages of the
 // cache, then segments of rows of this call. The last query row of a sequence sees all its keys, the one before it one key less, and so on (causal).
-// Everything but the latents is i64 on their device: the CPU reads it in place, the definition fetches all but the block table.
+// Everything but the latents is i64 on their device: the CPU reads it in place, the reference fetches all but the block table.
 struct LatentKeys {
   at::Tensor self_TY;         // latents computed in this call; may be undefined
   at::Tensor pages_XPY;       // the cache, X pages of P rows; any page and row stride, unit column stride; may be undefined

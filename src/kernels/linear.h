@@ -18,7 +18,7 @@ at::Tensor linear_dgrad(const at::Tensor& dy_TN, const WeightOperand& w);
 void linear_wgrad_(const at::Tensor& dw_NK, const at::Tensor& dy_TN, const at::Tensor& x_TK);
 
 // Rows [offsets[e], offsets[e+1]) use group e; a group may be empty. offsets_E1: i64, from 0 to the rows of x, on x's device. The CPU reads it in
-// place; the definition fetches it once a call, the one place where a MoE layer on a device waits for its numbers.
+// place; the reference fetches it once a call, the one place where a MoE layer on a device waits for its numbers.
 at::Tensor grouped_linear(const at::Tensor& x_SK, const WeightOperand& w, const at::Tensor& offsets_E1);
 at::Tensor grouped_linear_dgrad(const at::Tensor& dy_SN, const WeightOperand& w, const at::Tensor& offsets_E1);
 void grouped_linear_wgrad_(const at::Tensor& dw_ENK, const at::Tensor& dy_SN, const at::Tensor& x_SK, const at::Tensor& offsets_E1);
@@ -37,7 +37,7 @@ at::Tensor heads_linear(const at::Tensor& x_THK, const WeightOperand& w);
 at::Tensor heads_linear_t(const at::Tensor& x_THN, const WeightOperand& w);
 void heads_linear_wgrad_(const at::Tensor& dw_HNK, const at::Tensor& dy_THN, const at::Tensor& x_THK);
 
-// The definitions.
+// The references.
 at::Tensor linear_ref(const at::Tensor& x_TK, const at::Tensor& w_NK);
 at::Tensor grouped_linear_ref(const at::Tensor& x_SK, const at::Tensor& w_ENK, const at::Tensor& offsets_E1);
 // Of heads_linear_t: the same with W transposed.

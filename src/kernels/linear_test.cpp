@@ -18,7 +18,7 @@ at::Tensor stacked(int64_t groups, int64_t n, int64_t k, uint64_t seed) {
   return at::full({groups, n + 2, k}, std::nan("")).slice(1, 0, n).copy_(normal({groups, n, k}, seed));
 }
 
-TEST(Linear, AgreesWithItsDefinitionAndItsGradients) {
+TEST(Linear, AgreesWithItsReferenceAndItsGradients) {
   for (const LinearCase& c : kLinearCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const Tensors in = {in_wider(normal({c.tokens, c.k}, 1)), normal({c.n, c.k}, 2), in_wider(normal({c.tokens, c.n}, 3)),
@@ -47,7 +47,7 @@ struct GroupedCase {
 const GroupedCase kGroupedCases[] = {
     {"no rows", {0, 0, 0, 0}}, {"an empty group", {0, 5, 5, 103}}, {"all to one", {0, 0, 50, 50}}, {"one row each", {0, 1, 2, 3}}};
 
-TEST(GroupedLinear, AgreesWithItsDefinitionAndItsGradients) {
+TEST(GroupedLinear, AgreesWithItsReferenceAndItsGradients) {
   for (const GroupedCase& c : kGroupedCases) {
     SCOPED_TRACE(c.what);
     const int64_t rows = c.offsets.back(), n = 33, k = 20;
@@ -103,7 +103,7 @@ TEST(GroupedLinear, WeightGradientOfMicroBatchesIsThatOfOneBatch) {
   });
 }
 
-TEST(HeadsLinear, AgreesWithItsDefinitionAndItsGradients) {
+TEST(HeadsLinear, AgreesWithItsReferenceAndItsGradients) {
   for (const LinearCase& c : kLinearCases) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", c.tokens, c.n, c.k));
     const int64_t heads = 3;

@@ -11,7 +11,7 @@ struct MlaInputs {
   at::Tensor kv_THY;     // [T, H, N + V], key channels first (kv_b_proj's row order)
   at::Tensor k_rope_TR;  // rotated, shared by all heads
   at::Tensor starts_B1;  // i64, the segments' first rows, then T; the CPU reads
-                         // them in place, the definition fetches them
+                         // them in place, the reference fetches them
   double scale;          // of the scores
 };
 struct MlaAttention {

@@ -1,5 +1,5 @@
 // What the tests of ops share: an op is run under every kernel variant of this machine, on one and on two threads, and judged against its
-// definition computed in double precision. Tests only. Fresh memory is NaN there (cmake/poisoned_main.cpp), so an output that is not
+// reference computed in double precision. Tests only. Fresh memory is NaN there (cmake/poisoned_main.cpp), so an output that is not
 // written is seen.
 #pragma once
 #include <ATen/ATen.h>
@@ -64,9 +64,9 @@ inline Tensors in_double(const Tensors& tensors) {
   return wide;
 }
 
-// op(inputs) under every variant and both thread counts against definition(inputs in double). Inputs that op changes: it clones them first.
-inline void check_op(const Tensors& inputs, const TensorOp& op, const TensorOp& definition, int64_t terms) {
-  const Tensors expected = definition(in_double(inputs));
+// op(inputs) under every variant and both thread counts against reference(inputs in double). Inputs that op changes: it clones them first.
+inline void check_op(const Tensors& inputs, const TensorOp& op, const TensorOp& reference, int64_t terms) {
+  const Tensors expected = reference(in_double(inputs));
   for_each_variant([&] {
     set_threads(1);
     const Tensors alone = op(inputs);

@@ -67,7 +67,7 @@ class PackedWeight {
 // One that is prepared in both directions.
 PackedWeight prepared(at::Tensor weight, const uint64_t* stamp, Precision precision = Precision::kF32);
 
-// The definition: the f32 numbers that the panels of a precision stand for.
+// The reference: the f32 numbers that the panels of a precision stand for.
 at::Tensor quantized_weight_ref(const at::Tensor& w_NK, Precision precision);
 
 }  // namespace finback

@@ -19,7 +19,7 @@ at::Tensor of_panels(const float* panels, int64_t k, int64_t n) {
 }
 
 // Where a word of a panel is one number: everywhere in f32, and in the variants that widen what they round.
-TEST(PackedWeight, PanelsHoldTheNumbersOfTheDefinition) {
+TEST(PackedWeight, PanelsHoldTheNumbersOfTheReference) {
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {130, 257}}) {
     // Blocks of 128x128 of very different size: with another block's scale a number saturates or vanishes.
     const at::Tensor block_row_N1 = at::arange(n).div(128, "floor").unsqueeze(1), block_column_K = at::arange(k).div(128, "floor");

@@ -77,18 +77,18 @@ TokenPermutation make_permutation(const at::Tensor& topk_ids_TK, int64_t n_exper
   return permutation;
 }
 
-at::Tensor expert_cuts(const TokenPermutation& permutation, const at::Tensor& starts_R) {
-  if (backend_of(starts_R) == Backend::kRef) return expert_cuts_ref(permutation, starts_R);
+at::Tensor expert_cuts(const TokenPermutation& permutation, const at::Tensor& starts_A) {
+  if (backend_of(starts_A) == Backend::kRef) return expert_cuts_ref(permutation, starts_A);
   const std::span<const int64_t> tokens = values_in_place(permutation.sorted_token_ids_S),
-                                 offsets = values_in_place(permutation.expert_offsets_E1), starts = values_in_place(starts_R);
+                                 offsets = values_in_place(permutation.expert_offsets_E1), starts = values_in_place(starts_A);
   const int64_t experts = int64_t(offsets.size()) - 1;
-  at::Tensor cuts_ER = at::empty({experts, starts_R.size(0)}, starts_R.options());
-  int64_t* cut = cuts_ER.mutable_data_ptr<int64_t>();
+  at::Tensor cuts_EA = at::empty({experts, starts_A.size(0)}, starts_A.options());
+  int64_t* cut = cuts_EA.mutable_data_ptr<int64_t>();
   for (size_t e = 0; e < size_t(experts); ++e) {
     const auto first = tokens.begin() + offsets[e], end = tokens.begin() + offsets[e + 1];
     for (const int64_t start : starts) *cut++ = std::lower_bound(first, end, start) - tokens.begin();
   }
-  return cuts_ER;
+  return cuts_EA;
 }
 
 at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S) {

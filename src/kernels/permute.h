@@ -14,8 +14,8 @@ struct TokenPermutation {
 };
 // All i64, on the device of topk_ids_TK, whose elements are below n_experts.
 TokenPermutation make_permutation(const at::Tensor& topk_ids_TK, int64_t n_experts);
-// cuts_ER[e][r] = the first permuted row of expert e whose token is starts_R[r] or a later one; e's end when it has none.
-at::Tensor expert_cuts(const TokenPermutation& permutation, const at::Tensor& starts_R);
+// cuts_EA[e][r] = the first permuted row of expert e whose token is starts_A[r] or a later one; e's end when it has none.
+at::Tensor expert_cuts(const TokenPermutation& permutation, const at::Tensor& starts_A);
 
 // y_SD[s] = x_TD[sorted_token_ids[s]]; any list of rows will do.
 at::Tensor permute(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S);
@@ -30,7 +30,7 @@ UnpermuteGrad unpermute_backward(const at::Tensor& dy_TD, const at::Tensor& y_SD
                                  const at::Tensor& permuted_rows_TK);
 
 TokenPermutation make_permutation_ref(const at::Tensor& topk_ids_TK, int64_t n_experts);
-at::Tensor expert_cuts_ref(const TokenPermutation& permutation, const at::Tensor& starts_R);
+at::Tensor expert_cuts_ref(const TokenPermutation& permutation, const at::Tensor& starts_A);
 at::Tensor permute_ref(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S);
 at::Tensor unpermute_ref(const at::Tensor& y_SD, const at::Tensor& weights_TK, const at::Tensor& permuted_rows_TK,
                          at::TensorList plus = {});

@@ -15,10 +15,10 @@ void bench_permute(Bench& bench) {
       "make_permutation 2048 tokens, 4 of 16", 0, 24.0 * double(tokens * k), [&] { make_permutation(ids_TK, experts); },
       [&] { make_permutation_ref(ids_TK, experts); });
   const TokenPermutation permutation = make_permutation(ids_TK, experts);
-  const at::Tensor starts_R = at::arange(0, tokens + 1, 256, at::kLong);
+  const at::Tensor starts_A = at::arange(0, tokens + 1, 256, at::kLong);
   bench.row(
-      "expert_cuts 8 rows of 256 tokens, 16 experts", 0, 0, [&] { expert_cuts(permutation, starts_R); },
-      [&] { expert_cuts_ref(permutation, starts_R); });
+      "expert_cuts 8 rows of 256 tokens, 16 experts", 0, 0, [&] { expert_cuts(permutation, starts_A); },
+      [&] { expert_cuts_ref(permutation, starts_A); });
   bench.row(
       "permute 8192x256", 0, (1 + k) * row_bytes, [&] { permute(x_TD, permutation.sorted_token_ids_S); },
       [&] { permute_ref(x_TD, permutation.sorted_token_ids_S); });

@@ -14,14 +14,14 @@ TokenPermutation make_permutation_ref(const at::Tensor& topk_ids_TK, int64_t n_e
 
 // Permuted rows ascend by expert, then by token: one search for (expert,
 // start).
-at::Tensor expert_cuts_ref(const TokenPermutation& permutation, const at::Tensor& starts_R) {
+at::Tensor expert_cuts_ref(const TokenPermutation& permutation, const at::Tensor& starts_A) {
   const at::Tensor &offsets_E1 = permutation.expert_offsets_E1, &tokens_S = permutation.sorted_token_ids_S;
   const int64_t experts = offsets_E1.size(0) - 1,
                 above = permutation.permuted_rows_TK.size(0) + 1;  // than every token and start
   const at::Tensor rows_S = at::arange(tokens_S.size(0), tokens_S.options());
   const at::Tensor expert_S = at::searchsorted(offsets_E1.slice(0, 1), rows_S, /*out_int32=*/false, /*right=*/true);
-  const at::Tensor wanted_ER = at::arange(experts, starts_R.options()).mul(above).unsqueeze(1) + starts_R;
-  return at::searchsorted(expert_S * above + tokens_S, wanted_ER);
+  const at::Tensor wanted_EA = at::arange(experts, starts_A.options()).mul(above).unsqueeze(1) + starts_A;
+  return at::searchsorted(expert_S * above + tokens_S, wanted_EA);
 }
 
 at::Tensor permute_ref(const at::Tensor& x_TD, const at::Tensor& sorted_token_ids_S) { return x_TD.index_select(0, sorted_token_ids_S); }

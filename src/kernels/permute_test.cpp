@@ -68,7 +68,7 @@ TEST(Permute, ExpertsAreCutWhereTheirTokensPassAStart) {
   }
 }
 
-TEST(Permute, PermuteAndUnpermuteAgreeWithTheirDefinitions) {
+TEST(Permute, PermuteAndUnpermuteAgreeWithTheirReferences) {
   for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);
@@ -83,7 +83,7 @@ TEST(Permute, PermuteAndUnpermuteAgreeWithTheirDefinitions) {
   }
 }
 
-TEST(Permute, GradientsAreThoseOfTheDefinitions) {
+TEST(Permute, GradientsAreThoseOfTheReferences) {
   for (const PermuteCase& c : permute_cases()) {
     SCOPED_TRACE(c.what);
     const TokenPermutation permutation = make_permutation(c.topk_ids_TK, c.experts);

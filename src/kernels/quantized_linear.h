@@ -10,7 +10,7 @@
 namespace finback {
 
 // Which of the S rows of y belong to which group (expert), and which row of x each one reads. i64 tensors on the rows' device: the CPU reads them
-// in place, the definitions fetch offsets and tile boundaries.
+// in place, the references fetch offsets and tile boundaries.
 struct RowGroups {
   at::Tensor offsets;        // rows [offsets[e], offsets[e + 1]) use group e; groups + 1 entries
   at::Tensor source_rows_S;  // the row of x; undefined: row s of y reads row s of x
@@ -31,7 +31,7 @@ at::Tensor quantized_linear_dgrad(const at::Tensor& dy_SN, const PackedWeight& w
 void quantized_linear_wgrad_(const at::Tensor& dw, const at::Tensor& dy_SN, const QuantizedRows& x, Precision precision,
                              const RowGroups& groups);
 
-// The definitions: the operands as f32 numbers; what the functions above return is their product to f32's accumulation error.
+// The references: the operands as f32 numbers; what the functions above return is their product to f32's accumulation error.
 at::Tensor quantized_columns_ref(const at::Tensor& x_SK, Precision precision, const at::Tensor& tile_boundaries);
 at::Tensor quantized_linear_ref(const QuantizedRows& x, const at::Tensor& weight, Precision precision, const RowGroups& groups);
 at::Tensor quantized_linear_dgrad_ref(const at::Tensor& dy_SN, const at::Tensor& weight, Precision precision, const RowGroups& groups);

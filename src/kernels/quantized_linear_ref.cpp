@@ -3,7 +3,7 @@
 #include "kernels/host_values.h"
 #include "kernels/quantized_linear.h"
 
-// Products in f64, so that one definition judges every variant.
+// Products in f64, so that one reference judges every variant.
 
 namespace finback {
 namespace {

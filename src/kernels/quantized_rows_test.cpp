@@ -17,7 +17,7 @@ at::Tensor awkward(int64_t rows, int64_t columns, uint64_t seed) {
   return x;
 }
 
-TEST(QuantizedRows, AreTheDefinitionBitForBit) {
+TEST(QuantizedRows, AreTheReferenceBitForBit) {
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {5, 128}, {4, 129}, {7, 300}}) {
     const at::Tensor x = awkward(rows, columns, uint64_t(columns));
     for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kFp8}) {

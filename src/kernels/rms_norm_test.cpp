@@ -39,7 +39,7 @@ Tensors inputs(const RmsNormCase& c) {
   return {normal({c.tokens, c.d}, 1), normal({c.d}, 2), normal({c.tokens, c.d}, 3), normal({c.d}, 4)};
 }
 
-TEST(RmsNorm, AgreesWithItsDefinition) {
+TEST(RmsNorm, AgreesWithItsReference) {
   for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     Tensors in = inputs(c);
@@ -81,7 +81,7 @@ TEST(RmsNorm, ResidualGradientIsAddedToTheBit) {
   }
 }
 
-TEST(RmsNorm, GradientIsThatOfItsDefinition) {
+TEST(RmsNorm, GradientIsThatOfItsReference) {
   for (const RmsNormCase& c : kRmsNormCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const Tensors in = inputs(c);

@@ -15,10 +15,10 @@ namespace {
 constexpr int64_t kRopeTokens = 64;
 
 // The angle's row of the table, cosines then sines, spread over the r channels: see RopeRows.
-void spread_angle(const float* cos_sin, int64_t r, bool half_layout, bool inverse, float* cos_r, float* sin_r) {
+void spread_angle(const float* cos_sin, int64_t r, bool rotate_half, bool inverse, float* cos_r, float* sin_r) {
   const int64_t half = r / 2;
   for (int64_t i = 0; i < half; ++i) {
-    const int64_t first = half_layout ? i : 2 * i, second = half_layout ? half + i : 2 * i + 1;
+    const int64_t first = rotate_half ? i : 2 * i, second = rotate_half ? half + i : 2 * i + 1;
     const float sine = inverse ? -cos_sin[half + i] : cos_sin[half + i];
     cos_r[first] = cos_r[second] = cos_sin[i];
     sin_r[first] = -sine, sin_r[second] = sine;
@@ -27,9 +27,9 @@ void spread_angle(const float* cos_sin, int64_t r, bool half_layout, bool invers
 
 }  // namespace
 
-void rope_(const at::Tensor& x_THR, const at::Tensor& positions_T, const at::Tensor& cos_sin_SR, bool half_layout, bool inverse) {
+void rope_(const at::Tensor& x_THR, const at::Tensor& positions_T, const at::Tensor& cos_sin_SR, bool rotate_half, bool inverse) {
   if (backend_of(x_THR) == Backend::kRef) {
-    x_THR.copy_(rope_ref(x_THR, positions_T, cos_sin_SR, half_layout, inverse));
+    x_THR.copy_(rope_ref(x_THR, positions_T, cos_sin_SR, rotate_half, inverse));
     return;
   }
   const int64_t tokens = x_THR.size(0), r = x_THR.size(-1), heads = x_THR.dim() == 3 ? x_THR.size(1) : 1;
@@ -42,10 +42,10 @@ void rope_(const at::Tensor& x_THR, const at::Tensor& positions_T, const at::Ten
   float* x = x_THR.mutable_data_ptr<float>();
   parallel_ranges(tokens, kRopeTokens, [&](int64_t begin, int64_t end) {
     std::vector<float> angle(size_t(2 * r));
-    const auto rotate = half_layout ? rope_rows().halves : rope_rows().interleaved;
+    const auto rotate = rotate_half ? rope_rows().rotate_half : rope_rows().interleaved;
     for (int64_t t = begin; t < end; ++t) {
       FB_ASSERT(positions[t] >= 0 && positions[t] < cos_sin_SR.size(0), "positions lie within the table");
-      spread_angle(table + positions[t] * r, r, half_layout, inverse, angle.data(), angle.data() + r);
+      spread_angle(table + positions[t] * r, r, rotate_half, inverse, angle.data(), angle.data() + r);
       rotate(heads, r, x + t * token_stride, head_stride, angle.data(), angle.data() + r);
     }
   });

@@ -11,11 +11,11 @@ void bench_rope(Bench& bench) {
   const at::Tensor q_THX = at::randn({tokens, heads, n + r}), positions_T = at::arange(tokens), cos_sin_SR = at::rand({tokens, r});
   const at::Tensor q_rope_THR = q_THX.slice(2, n);
   const double bytes = 2.0 * double(tokens * heads * r) * sizeof(float);
-  for (const bool half_layout : {false, true}) {
+  for (const bool rotate_half : {false, true}) {
     bench.row(
-        fmt::format("rope_ 2048x8x16 {}", half_layout ? "halves" : "interleaved"), 0, bytes,
-        [&] { rope_(q_rope_THR, positions_T, cos_sin_SR, half_layout, false); },
-        [&] { q_rope_THR.copy_(rope_ref(q_rope_THR, positions_T, cos_sin_SR, half_layout, false)); });
+        fmt::format("rope_ 2048x8x16 {}", rotate_half ? "rotate_half" : "interleaved"), 0, bytes,
+        [&] { rope_(q_rope_THR, positions_T, cos_sin_SR, rotate_half, false); },
+        [&] { q_rope_THR.copy_(rope_ref(q_rope_THR, positions_T, cos_sin_SR, rotate_half, false)); });
   }
 }
 

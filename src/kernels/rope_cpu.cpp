@@ -28,8 +28,8 @@ HWY_ATTR void interleaved(int64_t heads, int64_t r, float* HWY_RESTRICT x, int64
   }
 }
 
-HWY_ATTR void halves(int64_t heads, int64_t r, float* HWY_RESTRICT x, int64_t head_stride, const float* HWY_RESTRICT cos_r,
-                     const float* HWY_RESTRICT sin_r) {
+HWY_ATTR void rotate_half(int64_t heads, int64_t r, float* HWY_RESTRICT x, int64_t head_stride, const float* HWY_RESTRICT cos_r,
+                          const float* HWY_RESTRICT sin_r) {
   const int64_t half = r / 2;
   for (int64_t h = 0; h < heads; ++h, x += head_stride) {
     for (int64_t j = 0; j < half; j += lanes()) {
@@ -42,7 +42,7 @@ HWY_ATTR void halves(int64_t heads, int64_t r, float* HWY_RESTRICT x, int64_t he
 }
 
 HWY_ATTR const RopeRows* get_rope_rows() {
-  static const RopeRows table = {interleaved, halves};
+  static const RopeRows table = {interleaved, rotate_half};
   return &table;
 }
 

@@ -16,28 +16,28 @@ at::Tensor table(int64_t positions, int64_t r) {
 }
 
 // in: x, positions, table.
-TensorOp rotate(bool half_layout, bool inverse) {
+TensorOp rotate(bool rotate_half, bool inverse) {
   return [=](const Tensors& in) {
     const at::Tensor wide = at::full({in[0].size(0), in[0].numel() / std::max<int64_t>(in[0].size(0), 1) + 5}, 7.0f);
     at::Tensor x =
         in[0].dim() == 2 || in[0].size(0) == 0 ? in[0].clone() : wide.slice(1, 2, wide.size(1) - 3).view(in[0].sizes()).copy_(in[0]);
-    rope_(x, in[1], in[2], half_layout, inverse);
+    rope_(x, in[1], in[2], rotate_half, inverse);
     EXPECT_TRUE(at::all(wide.slice(1, 0, 2).eq(7)).item<bool>()) << "wrote outside its channels";
     return Tensors{x};
   };
 }
-TensorOp rotate_ref(bool half_layout, bool inverse) {
-  return [=](const Tensors& in) { return Tensors{rope_ref(in[0], in[1], in[2], half_layout, inverse)}; };
+TensorOp rotate_ref(bool rotate_half, bool inverse) {
+  return [=](const Tensors& in) { return Tensors{rope_ref(in[0], in[1], in[2], rotate_half, inverse)}; };
 }
 
-TEST(Rope, AgreesWithItsDefinitionInBothLayoutsAndDirections) {
+TEST(Rope, AgreesWithItsReferenceInBothLayoutsAndDirections) {
   for (const RopeCase& c : kRopeCases) {
-    for (const bool half_layout : {false, true}) {
+    for (const bool rotate_half : {false, true}) {
       for (const bool inverse : {false, true}) {
-        SCOPED_TRACE(fmt::format("{} x {} x {}, half layout {}, inverse {}", c.tokens, c.heads, c.r, half_layout, inverse));
+        SCOPED_TRACE(fmt::format("{} x {} x {}, rotate_half {}, inverse {}", c.tokens, c.heads, c.r, rotate_half, inverse));
         const at::Tensor x = normal({c.tokens, c.heads, c.r}, 1), positions = random_ids({c.tokens}, 50, 2);
-        check_op({x, positions, table(50, c.r)}, rotate(half_layout, inverse), rotate_ref(half_layout, inverse), 2);
-        check_op({x.select(1, 0), positions, table(50, c.r)}, rotate(half_layout, inverse), rotate_ref(half_layout, inverse), 2);
+        check_op({x, positions, table(50, c.r)}, rotate(rotate_half, inverse), rotate_ref(rotate_half, inverse), 2);
+        check_op({x.select(1, 0), positions, table(50, c.r)}, rotate(rotate_half, inverse), rotate_ref(rotate_half, inverse), 2);
       }
     }
   }

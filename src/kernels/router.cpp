@@ -120,33 +120,33 @@ at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK
   return d_logits_TE;
 }
 
-at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1, double coefficient,
+at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_A1, double coefficient,
                             const at::Tensor& d_scores_TE) {
-  const int64_t sequences = std::max<int64_t>(starts_R1.size(0) - 1, 0);
+  const int64_t sequences = std::max<int64_t>(starts_A1.size(0) - 1, 0);
   if (backend_of(scores_TE) == Backend::kRef) {
     if (d_scores_TE.defined() && sequences > 0) {
-      const at::Tensor scale_R = at::full({sequences}, coefficient, scores_TE.options());
+      const at::Tensor scale_A = at::full({sequences}, coefficient, scores_TE.options());
       d_scores_TE.add_(gradients_of(
-          [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{sequence_balance_ref(in[0], topk_ids_TK, starts_R1)}; },
-          {scores_TE}, {scale_R})[0]);
+          [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{sequence_balance_ref(in[0], topk_ids_TK, starts_A1)}; },
+          {scores_TE}, {scale_A})[0]);
     }
-    return sequence_balance_ref(scores_TE, topk_ids_TK, starts_R1);
+    return sequence_balance_ref(scores_TE, topk_ids_TK, starts_A1);
   }
   FB_ASSERT(scores_TE.is_contiguous() && topk_ids_TK.is_contiguous() && (!d_scores_TE.defined() || d_scores_TE.is_contiguous()),
             "as route() made them");
   const int64_t experts = scores_TE.size(1), k = topk_ids_TK.size(1);
-  at::Tensor loss_R = at::empty({sequences}, scores_TE.options());
-  float* loss = loss_R.mutable_data_ptr<float>();
+  at::Tensor loss_A = at::empty({sequences}, scores_TE.options());
+  float* loss = loss_A.mutable_data_ptr<float>();
   const float* scores = scores_TE.const_data_ptr<float>();
   const int64_t* ids = topk_ids_TK.const_data_ptr<int64_t>();
   float* d_scores = d_scores_TE.defined() ? d_scores_TE.mutable_data_ptr<float>() : nullptr;
-  const std::span<const int64_t> starts = values_in_place(starts_R1);
+  const std::span<const int64_t> starts = values_in_place(starts_A1);
   parallel_for(sequences, [&](int64_t r) {
     const int64_t begin = starts[size_t(r)], rows = starts[size_t(r) + 1] - begin;
     loss[r] = balance_of_sequence(scores + begin * experts, ids + begin * k, rows, experts, k, coefficient,
                                   d_scores == nullptr ? nullptr : d_scores + begin * experts);
   });
-  return loss_R;
+  return loss_A;
 }
 
 at::Tensor expert_counts(const at::Tensor& topk_ids_TK, int64_t n_experts) {

@@ -22,11 +22,11 @@ at::Tensor route_backward(const Routing& routing, const at::Tensor& d_weights_TK
                           const RouterOptions& options);
 Routing route_ref(const at::Tensor& logits_TE, const at::Tensor& bias_E, const RouterOptions& options);
 
-// V3 eq. 17-20 over the rows [starts[r], starts[r+1]), i64 on the scores' device: loss_R[r] = sum_i f_i P_i with realised selections; alpha and averaging are the
-// caller's. Returns loss_R (f32); when d_scores_TE is defined, adds coefficient * d(sum_r loss_r)/d(scores) into it.
-at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1, double coefficient,
+// V3 eq. 17-20 over the rows [starts[r], starts[r+1]), i64 on the scores' device: loss_A[r] = sum_i f_i P_i with realised selections; alpha and averaging are the
+// caller's. Returns loss_A (f32); when d_scores_TE is defined, adds coefficient * d(sum_r loss_r)/d(scores) into it.
+at::Tensor sequence_balance(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_A1, double coefficient,
                             const at::Tensor& d_scores_TE);
-at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1);
+at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_A1);
 
 // Tokens of each expert, int64 [E].
 at::Tensor expert_counts(const at::Tensor& topk_ids_TK, int64_t n_experts);

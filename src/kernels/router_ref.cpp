@@ -30,17 +30,17 @@ Routing route_ref(const at::Tensor& logits_TE, const at::Tensor& bias_E, const R
 }
 
 // The sums over a sequence's tokens are products with its row of ones.
-at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_R1) {
+at::Tensor sequence_balance_ref(const at::Tensor& scores_TE, const at::Tensor& topk_ids_TK, const at::Tensor& starts_A1) {
   const int64_t tokens = scores_TE.size(0), experts = scores_TE.size(1), k = topk_ids_TK.size(1),
-                sequences = std::max<int64_t>(starts_R1.size(0) - 1, 0);
-  const at::Tensor begin_R1 = starts_R1.slice(0, 0, sequences).unsqueeze(1), end_R1 = starts_R1.slice(0, 1).unsqueeze(1);
-  const at::Tensor token_T = at::arange(tokens, starts_R1.options());
-  const at::Tensor inside_RT = token_T.ge(begin_R1).logical_and(token_T.lt(end_R1)).to(scores_TE.scalar_type());
-  const at::Tensor rows_R1 = (end_R1 - begin_R1).clamp_min(1).to(scores_TE.scalar_type());
+                sequences = std::max<int64_t>(starts_A1.size(0) - 1, 0);
+  const at::Tensor begin_A1 = starts_A1.slice(0, 0, sequences).unsqueeze(1), end_A1 = starts_A1.slice(0, 1).unsqueeze(1);
+  const at::Tensor token_T = at::arange(tokens, starts_A1.options());
+  const at::Tensor inside_AT = token_T.ge(begin_A1).logical_and(token_T.lt(end_A1)).to(scores_TE.scalar_type());
+  const at::Tensor rows_A1 = (end_A1 - begin_A1).clamp_min(1).to(scores_TE.scalar_type());
   const at::Tensor chosen_TE = at::zeros_like(scores_TE).scatter_add_(1, topk_ids_TK, at::ones(topk_ids_TK.sizes(), scores_TE.options()));
-  const at::Tensor f_RE = at::matmul(inside_RT, chosen_TE) * (double(experts) / double(k)) / rows_R1;  // V3 eq. 18, realised selections
-  const at::Tensor p_RE = at::matmul(inside_RT, scores_TE / scores_TE.sum(-1, true)) / rows_R1;        // V3 eq. 19-20
-  return (f_RE * p_RE).sum(1);                                                                         // V3 eq. 17 without alpha
+  const at::Tensor f_AE = at::matmul(inside_AT, chosen_TE) * (double(experts) / double(k)) / rows_A1;  // V3 eq. 18, realised selections
+  const at::Tensor p_AE = at::matmul(inside_AT, scores_TE / scores_TE.sum(-1, true)) / rows_A1;        // V3 eq. 19-20
+  return (f_AE * p_AE).sum(1);                                                                         // V3 eq. 17 without alpha
 }
 
 }  // namespace finback

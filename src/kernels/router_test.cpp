@@ -27,7 +27,7 @@ std::vector<RouterCase> router_cases() {
 
 Tensors routed(const Routing& r) { return {r.scores_TE, r.topk_ids_TK, r.weights_TK}; }
 
-TEST(Router, AgreesWithItsDefinition) {
+TEST(Router, AgreesWithItsReference) {
   for (const RouterCase& c : router_cases()) {
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
     const at::Tensor bias = c.bias ? normal({c.experts}, 2) * 0.3 : at::Tensor();
@@ -57,7 +57,7 @@ TEST(Router, NanLogitsStillNameDifferentExperts) {
 }
 
 // in: logits, d_weights, d_scores. The gradient of the reference's weights (and of its scores) with the choice held fixed.
-TEST(Router, GradientIsThatOfItsDefinition) {
+TEST(Router, GradientIsThatOfItsReference) {
   for (const RouterCase& c : router_cases()) {
     if (c.tokens == 0) continue;
     SCOPED_TRACE(fmt::format("{} tokens, {} experts, sigmoid {}", c.tokens, c.experts, c.options.sigmoid));
@@ -78,7 +78,7 @@ TEST(Router, GradientIsThatOfItsDefinition) {
   }
 }
 
-TEST(Router, BalanceLossAndGradientAgreeWithTheirDefinition) {
+TEST(Router, BalanceLossAndGradientAgreeWithTheirReference) {
   const at::Tensor starts = at::tensor({0, 5, 5, 37, 64}, at::kLong);  // one empty sequence
   const at::Tensor ids = random_ids({64, 3}, 16, 2), before = normal({64, 16}, 3);
   check_op(

@@ -13,7 +13,7 @@ struct AxpbyGrad {
   at::Tensor dx_TD, dy_TD;
 };
 AxpbyGrad axpby_backward(const at::Tensor& dout_TD, double a, double b);
-// The definition; returns a new tensor, differentiable.
+// The reference; returns a new tensor, differentiable.
 at::Tensor axpby_ref(const at::Tensor& y_TD, double a, const at::Tensor& x_TD, double b);
 
 }  // namespace finback

@@ -17,18 +17,18 @@ Tensors forward(const Tensors& in) {
   axpby_(y, 0.3, in[0], -2);
   return {y};
 }
-Tensors definition(const Tensors& in) { return {axpby_ref(in[1], 0.3, in[0], -2)}; }
+Tensors reference(const Tensors& in) { return {axpby_ref(in[1], 0.3, in[0], -2)}; }
 
-TEST(Skeleton, AgreesWithItsDefinition) {
+TEST(Skeleton, AgreesWithItsReference) {
   for (const SkeletonCase& c : kSkeletonCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const at::Tensor x = normal({c.tokens, c.d}, 1), y = normal({c.tokens, c.d}, 2);
-    check_op({x, y}, forward, definition, 2);
-    check_op({in_wider(x), y}, forward, definition, 2);
+    check_op({x, y}, forward, reference, 2);
+    check_op({in_wider(x), y}, forward, reference, 2);
   }
 }
 
-TEST(Skeleton, GradientIsThatOfItsDefinition) {
+TEST(Skeleton, GradientIsThatOfItsReference) {
   for (const SkeletonCase& c : kSkeletonCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.d));
     const at::Tensor zero = at::zeros({c.tokens, c.d}, at::kDouble);
@@ -39,7 +39,7 @@ TEST(Skeleton, GradientIsThatOfItsDefinition) {
           return Tensors{grad.dx_TD, grad.dy_TD};
         },
         [&](const Tensors& in) {
-          return gradients_of(definition, {zero, zero}, {in[0]});
+          return gradients_of(reference, {zero, zero}, {in[0]});
         },
         2);
   }

@@ -45,7 +45,7 @@ class StoredWeight {
 };
 StoredWeight store_weight(const at::Tensor& weight, Precision precision, bool transposed = false);
 
-// The definition: the f32 numbers that a stored weight stands for, from the weight itself and in its shape, in plain ATen.
+// The reference: the f32 numbers that a stored weight stands for, from the weight itself and in its shape, in plain ATen.
 at::Tensor stored_values_ref(const at::Tensor& weight, Precision precision, bool transposed);
 // The activations [.., K] that int8 weights multiply: in each block of 32, round(x / s) s with s = max |x| / 32512.
 at::Tensor int8_activations_ref(const at::Tensor& x);

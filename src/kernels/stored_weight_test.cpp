@@ -129,7 +129,7 @@ TEST(StoredWeight, RefusesNumbersThatTheStorageCannotHold) {
 }
 
 // What a product multiplies by is all that is there: no f32 weight, and panels of one kernel variant tell their numbers under every other.
-TEST(StoredWeight, ItsNumbersAreThoseOfTheDefinition) {
+TEST(StoredWeight, ItsNumbersAreThoseOfTheReference) {
   const at::Tensor w_ENK = normal({3, 130, 70}, 1), w_NK = normal({33, 131}, 2);
   for (const Precision storage : kStorages) {
     SCOPED_TRACE(precision_name(storage));

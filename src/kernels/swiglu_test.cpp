@@ -12,15 +12,15 @@ struct SwigluCase {
 constexpr SwigluCase kSwigluCases[] = {{0, 4}, {1, 1}, {3, 17}, {65, 80}, {64, 16}, {31, 127}};
 
 Tensors forward(const Tensors& in) { return {swiglu(in[0])}; }
-Tensors definition(const Tensors& in) { return {swiglu_ref(in[0])}; }
+Tensors reference(const Tensors& in) { return {swiglu_ref(in[0])}; }
 Tensors backward(const Tensors& in) { return {swiglu_backward(in[1], in[0])}; }
-Tensors backward_by_autograd(const Tensors& in) { return gradients_of(definition, {in[0]}, {in[1]}); }
+Tensors backward_by_autograd(const Tensors& in) { return gradients_of(reference, {in[0]}, {in[1]}); }
 
-TEST(Swiglu, AgreesWithItsDefinitionAndItsGradient) {
+TEST(Swiglu, AgreesWithItsReferenceAndItsGradient) {
   for (const SwigluCase& c : kSwigluCases) {
     SCOPED_TRACE(fmt::format("{} x {}", c.tokens, c.f));
     const Tensors in = {normal({c.tokens, 2 * c.f}, 1) * 3, normal({c.tokens, c.f}, 2)};
-    check_op({in[0]}, forward, definition, 4);
+    check_op({in[0]}, forward, reference, 4);
     check_op(in, backward, backward_by_autograd, 4);
     check_op({in_wider(in[0]), in_wider(in[1])}, backward, backward_by_autograd, 4);
   }
@@ -28,7 +28,7 @@ TEST(Swiglu, AgreesWithItsDefinitionAndItsGradient) {
 
 TEST(Swiglu, SaturatesWithoutNan) {
   const at::Tensor gate_up = at::tensor({-1000.0f, 1000.0f, -89.0f, 1.0f, 1.0f, 1.0f}).view({1, 6});
-  check_op({gate_up}, forward, definition, 1);
+  check_op({gate_up}, forward, reference, 1);
   check_op({gate_up, at::ones({1, 3})}, backward, backward_by_autograd, 1);
 }
 

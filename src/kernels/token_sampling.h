@@ -1,5 +1,5 @@
-// Logits -> one token: temperature, top_k, top_p, min_p, then a draw by a given number u. The definition (_ref) sorts the whole row; the op finds
-// the same token and the same kept set without sorting, and falls back to the definition where rounding could decide. Knows no keys, no requests.
+// Logits -> one token: temperature, top_k, top_p, min_p, then a draw by a given number u. The reference (_ref) sorts the whole row; the op finds
+// the same token and the same kept set without sorting, and falls back to the reference where rounding could decide. Knows no keys, no requests.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -35,6 +35,7 @@ HWY_ATTR HWY_INLINE VecF64 exp_below_zero(VecF64 x) {
   return hn::BitCast(kF64, hn::Add(hn::BitCast(bits, y), hn::ShiftLeft<52>(hn::BitCast(bits, shifted))));
 }
 
+template <int64_t kCount>
 HWY_ATTR double weigh(int64_t w, const float* HWY_RESTRICT logits, const TokenWeights& weights, const float* HWY_RESTRICT pivots,
                       double* HWY_RESTRICT above) {
   const hn::Rebind<float, F64> half;
@@ -42,9 +43,9 @@ HWY_ATTR double weigh(int64_t w, const float* HWY_RESTRICT logits, const TokenWe
   // One multiplication and addition gives the exponent: its rounding of `best` is one factor of all weights.
   const auto scale = hn::Set(kF64, weights.inverse_temperature), best = hn::Set(kF64, -weights.best * weights.inverse_temperature);
   const auto lowest = hn::Set(half, weights.lowest);
-  VecF64 pivot[kPivots], sums[kPivots], total = hn::Zero(kF64);
+  VecF64 pivot[kCount], sums[kCount], total = hn::Zero(kF64);
 #pragma GCC unroll 5
-  for (int64_t i = 0; i < kPivots; ++i) pivot[i] = hn::Set(kF64, double(pivots[i])), sums[i] = hn::Zero(kF64);
+  for (int64_t i = 0; i < kCount; ++i) pivot[i] = hn::Set(kF64, double(pivots[i])), sums[i] = hn::Zero(kF64);
   float edge[hn::MaxLanes(F64())] = {};
   for (int64_t j = 0; j < w; j += step) {
     const float* from = logits + j;
@@ -57,10 +58,10 @@ HWY_ATTR double weigh(int64_t w, const float* HWY_RESTRICT logits, const TokenWe
     if (w - j < step) weight = hn::IfThenElseZero(hn::FirstN(kF64, size_t(w - j)), weight);
     total = hn::Add(total, weight);
 #pragma GCC unroll 5
-    for (int64_t i = 0; i < kPivots; ++i) sums[i] = hn::IfThenElse(hn::Gt(logit, pivot[i]), hn::Add(sums[i], weight), sums[i]);
+    for (int64_t i = 0; i < kCount; ++i) sums[i] = hn::IfThenElse(hn::Gt(logit, pivot[i]), hn::Add(sums[i], weight), sums[i]);
   }
 #pragma GCC unroll 5
-  for (int64_t i = 0; i < kPivots; ++i) above[i] = hn::GetLane(hn::SumOfLanes(kF64, sums[i]));
+  for (int64_t i = 0; i < kCount; ++i) above[i] = hn::GetLane(hn::SumOfLanes(kF64, sums[i]));
   return hn::GetLane(hn::SumOfLanes(kF64, total));
 }
 
@@ -85,7 +86,8 @@ HWY_ATTR int64_t gather(int64_t w, const float* logits, float low, float high, f
   for (; j + lanes() <= w; j += lanes()) {
     const auto v = hn::LoadU(kF, logits + j);
     const auto inside = hn::And(hn::Gt(v, lowest), hn::Le(v, highest));
-    if (!hn::AllFalse(kF, inside)) count += int64_t(hn::CompressStore(v, inside, kF, out + count));
+    // AVX-512 stores nothing faster than it mispredicts.
+    if (HWY_TARGET <= HWY_AVX3 || !hn::AllFalse(kF, inside)) count += int64_t(hn::CompressStore(v, inside, kF, out + count));
   }
   for (; j < w; ++j) {
     if (logits[j] > low && logits[j] <= high) out[count++] = logits[j];
@@ -108,7 +110,7 @@ HWY_ATTR int64_t find(int64_t w, const float* HWY_RESTRICT logits, float value, 
 }
 
 HWY_ATTR const TokenSamplingLoops* get_token_sampling_loops() {
-  static const TokenSamplingLoops table = {weigh, sum_below, gather, find};
+  static const TokenSamplingLoops table = {weigh<kPivots>, weigh<kFewPivots>, sum_below, gather, find};
   return &table;
 }
 

@@ -10,11 +10,13 @@ struct TokenWeights {
   float lowest;
 };
 
-inline constexpr int64_t kPivots = 5;
+inline constexpr int64_t kPivots = 5, kFewPivots = 2;
 
 struct TokenSamplingLoops {
   // The weight of all of logits[w], within 2e-12 of it; above[i]: of those above pivots[i], as exact. Exactly 1 a token at inverse temperature 0.
   double (*weigh)(int64_t w, const float* logits, const TokenWeights& weights, const float* pivots, double* above);
+  // The same with kFewPivots.
+  double (*weigh_few)(int64_t w, const float* logits, const TokenWeights& weights, const float* pivots, double* above);
   // The sum in f64 of exps[w] of the logits up to `highest`.
   double (*sum_below)(int64_t w, const float* logits, const float* exps, float highest);
   // Writes the logits in (low, high] in their order and returns their number. `out` has room for w + 16 and may be `logits` itself.

@@ -50,14 +50,14 @@ std::vector<SamplingFilters> many_filters() {
 
 std::string text_of(const SamplingFilters& c) { return fmt::format("T {} k {} p {} min {}", c.temperature, c.top_k, c.top_p, c.min_p); }
 
-void expect_same(std::span<const float> logits, const SampledToken& sampled, const SampledToken& definition) {
-  EXPECT_EQ(sampled.token, definition.token);
-  EXPECT_EQ(sampled.logprob, definition.logprob);
-  if (sampled.kept.lowest == definition.kept.lowest && sampled.kept.last == definition.kept.last) return;
-  EXPECT_EQ(kept_ids(logits, sampled.kept), kept_ids(logits, definition.kept));
+void expect_same(std::span<const float> logits, const SampledToken& sampled, const SampledToken& reference) {
+  EXPECT_EQ(sampled.token, reference.token);
+  EXPECT_EQ(sampled.logprob, reference.logprob);
+  if (sampled.kept.lowest == reference.kept.lowest && sampled.kept.last == reference.kept.last) return;
+  EXPECT_EQ(kept_ids(logits, sampled.kept), kept_ids(logits, reference.kept));
 }
 
-TEST(TokenSampling, TokenAndKeptSetAreThoseOfTheDefinition) {
+TEST(TokenSampling, TokenAndKeptSetAreThoseOfTheReference) {
   const std::vector<SamplingFilters> filters = many_filters();
   for_each_variant([&] {
     uint64_t draw = 0;
@@ -91,8 +91,32 @@ TEST(TokenSampling, AtTheSizeOfAVocabularyToo) {
   }
 }
 
-// u where one token's share ends and the next one's begins, as near as f64 can tell: rounding decides, so the definition must be asked.
-TEST(TokenSampling, AtTheEdgeOfTwoTokensTheDefinitionDecides) {
+// Long rows are cut where a sample of them says; the last two rows lie to every sample at equal distances, by too much and by too little.
+TEST(TokenSampling, LongRowsAreThoseOfTheReferenceWhateverASampleSays) {
+  constexpr int64_t kLong = 5 << 13;  // the sample takes every tenth token
+  std::map<std::string, std::vector<float>> rows = rows_of_size(kLong);
+  for (const bool less : {false, true}) {
+    std::vector<float>& row = rows[less ? "better than they look" : "worse than they look"] = rows["normal"];
+    for (size_t i = 0; i < row.size(); ++i) row[i] += (i % 10 == 0) == less ? 0 : 3;
+  }
+  for_each_variant([&] {
+    uint64_t draw = 0;
+    for (const auto& [name, logits] : rows) {
+      for (const SamplingFilters& cut : {SamplingFilters{1, 0, 0.95, 0}, SamplingFilters{1, 0, 1, 0}, SamplingFilters{1.7, 0, 0.3, 0}}) {
+        const auto words = philox(Stream::kTest, 6, ++draw);
+        const double u = uniform01_double(words[0], words[1]);
+        SCOPED_TRACE(fmt::format("{}, {}, u {}", name, text_of(cut), u));
+        expect_same(logits, sample_token(logits, cut, u), sample_token_ref(logits, cut, u));
+        if (name == "flat" || name == "normal" || name.ends_with("look")) {
+          EXPECT_TRUE(sample_without_sorting(logits, cut, u).has_value()) << "what a wrong guess costs is a survey, not a sort";
+        }
+      }
+    }
+  });
+}
+
+// u where one token's share ends and the next one's begins, as near as f64 can tell: rounding decides, so the reference must be asked.
+TEST(TokenSampling, AtTheEdgeOfTwoTokensTheReferenceDecides) {
   int asked = 0, draws = 0;
   const auto at_edges = [&](std::span<const float> logits, const SamplingFilters& cut, size_t edges) {
     const std::vector<int32_t> order = kept_ids(logits, sample_token_ref(logits, cut, 0).kept);
@@ -124,7 +148,7 @@ TEST(TokenSampling, AtTheEdgeOfTwoTokensTheDefinitionDecides) {
 }
 
 // top_p as near to the sum of the best i tokens as f64 can tell.
-TEST(TokenSampling, AtTheEdgeOfTheNucleusTheDefinitionDecides) {
+TEST(TokenSampling, AtTheEdgeOfTheNucleusTheReferenceDecides) {
   for (const int64_t w : {700, 5000}) {
     for (const auto& [name, logits] : rows_of_size(w)) {
       const std::vector<int32_t> order = kept_ids(logits, {-kInfinity, INT32_MAX});
@@ -144,7 +168,7 @@ TEST(TokenSampling, AtTheEdgeOfTheNucleusTheDefinitionDecides) {
 }
 
 // What the path without sorting leaves to the reference: a draw in a hundred thousand, so of these at most one.
-TEST(TokenSampling, TheDefinitionIsSeldomAsked) {
+TEST(TokenSampling, TheReferenceIsSeldomAsked) {
   int asked = 0;
   for (const auto& [name, logits] : rows_of_size(20'000)) {
     if (name == "equal" || name == "ties") continue;  // sums of few different numbers do meet a target

@@ -1,4 +1,4 @@
-// The keys of a config.json before they become a ModelConfig (model_config.h).
+// The keys of a config.json before they become a ModelConfig (model_config_fields.h).
 #pragma once
 #include <filesystem>
 #include <string>

@@ -65,7 +65,7 @@ void check_positions(const at::Tensor& positions_T, int64_t limit) {
 }  // namespace
 
 std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const ForwardOptions& options, const at::Tensor& cos_sin_SR,
-                                               bool half_layout, int64_t slot_shift) {
+                                               bool rotate_half, int64_t slot_shift) {
   check_positions(batch.positions_T, cos_sin_SR.size(0));
   FB_ASSERT(!batch.sequences.empty() && batch.sequences.back().first_row + batch.sequences.back().rows == batch.tokens(),
             "sequences cover the rows");
@@ -73,13 +73,13 @@ std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const Forward
   auto pass = std::make_shared<ForwardPass>();
   pass->positions_T = batch.positions_T;
   pass->cos_sin_SR = cos_sin_SR;
-  pass->half_layout = half_layout;
+  pass->rotate_half = rotate_half;
   pass->algebra = options.algebra;
   pass->balance_scale = options.balance_scale;
   const at::Device device = batch.tokens_T.device();
   const std::vector<int64_t>& rows = batch.balance_starts;
-  pass->balance_starts_R1 = at::tensor(rows).to(device);
-  pass->row_groups = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_R1, device);
+  pass->balance_starts_A1 = at::tensor(rows).to(device);
+  pass->row_groups = one_group(batch.tokens(), rows.empty() ? at::Tensor() : pass->balance_starts_A1, device);
   pass->audit = options.audit;
   if (pass->audit != nullptr) {
     pass->row_groups.sampled_E = at::tensor({std::min(kAuditedTokens, rows.empty() ? batch.tokens() : rows[1])}, at::kLong).to(device);

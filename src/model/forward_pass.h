@@ -23,7 +23,7 @@ struct RouterLog {
     int64_t layer = 0;
     at::Tensor counts_E;        // i64, tokens routed to each expert
     at::Tensor topk_ids_TK;     // i64
-    at::Tensor balance_loss_R;  // of each balance row, V3 eq. 17's sum_i f_i P_i, without alpha; undefined without such rows
+    at::Tensor balance_loss_A;  // of each balance row, V3 eq. 17's sum_i f_i P_i, without alpha; undefined without such rows
   };
   std::vector<Layer> layers;
 };
@@ -39,12 +39,12 @@ struct ForwardOptions {
 struct ForwardPass {
   at::Tensor positions_T;
   at::Tensor cos_sin_SR;
-  bool half_layout = false;
+  bool rotate_half = false;
   MlaAlgebra algebra = MlaAlgebra::kExpanded;
   double balance_scale = 0;
   at::Tensor starts_B1;             // expanded algebra: documents that attend to themselves
   LatentKeys keys;                  // absorbed algebra; each layer puts its own latents and its pages of the cache in
-  at::Tensor balance_starts_R1;     // those of the batch
+  at::Tensor balance_starts_A1;     // those of the batch
   RowGroups row_groups;             // all rows in one group, tiles along tokens cut at the packed rows
   PrecisionAudit* audit = nullptr;  // may be null; outlives the backward pass
   at::Tensor slot_mapping_T;        // with a cache: where the rows' latents go
@@ -55,6 +55,6 @@ struct ForwardPass {
 
 // Throws Error for a position outside the table. slot_shift: of an MTP layer's latents in the cache, its depth.
 std::shared_ptr<ForwardPass> make_forward_pass(const Batch& batch, const ForwardOptions& options, const at::Tensor& cos_sin_SR,
-                                               bool half_layout, int64_t slot_shift = 0);
+                                               bool rotate_half, int64_t slot_shift = 0);
 
 }  // namespace finback

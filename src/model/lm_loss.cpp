@@ -107,7 +107,7 @@ LossResult lm_loss(Transformer& model, const Batch& batch, const LossInputs& in)
   starts.add(hidden_TD, main.dh_TD);
   mtp_losses(model, in, forward, {batch, hidden_TD, in.targets_T, main.argmax_T, in.weights_T}, result, starts);
   for (const RouterLog::Layer& layer : result.router.layers) {
-    if (layer.balance_loss_R.defined()) result.balance += tick_sum(layer.balance_loss_R);
+    if (layer.balance_loss_A.defined()) result.balance += tick_sum(layer.balance_loss_A);
   }
   if (!in.gradients) return result;
   if (in.before_backward) in.before_backward();

@@ -26,7 +26,7 @@ constexpr Case kCases[] = {
        "topk_group": 1, "num_nextn_predict_layers": 0})"},
     {"yarn", R"({"rope_scaling": {"type": "yarn", "factor": 8, "original_max_position_embeddings": 32, "beta_fast": 32, "beta_slow": 1,
        "mscale": 1.0, "mscale_all_dim": 1.0}})"},
-    {"half_layout", R"({"rope_interleave": false, "rms_norm_eps": 1e-5})"},
+    {"rotate_half", R"({"rope_interleave": false, "rms_norm_eps": 1e-5})"},
     {"all_dense_first", R"({"first_k_dense_replace": 2, "n_shared_experts": 2})"},
     {"no_shared", R"({"n_shared_experts": 0, "norm_topk_prob": false})"},
     {"two_mtp", R"({"num_nextn_predict_layers": 2})"},

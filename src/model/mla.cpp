@@ -17,7 +17,7 @@ namespace {
 
 // In place; inverse in the backward pass.
 void rotate(const at::Tensor& x, const ForwardPass& pass, bool inverse) {
-  rope_(x, pass.positions_T, pass.cos_sin_SR, pass.half_layout, inverse);
+  rope_(x, pass.positions_T, pass.cos_sin_SR, pass.rotate_half, inverse);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <map>
 
 #include "base/edit_distance.h"
@@ -241,17 +240,6 @@ ModelConfig read_built_config(const Json& json, const std::string& what) {
 }
 
 }  // namespace
-
-bool ModelConfig::is_moe_layer(int64_t layer) const {
-  return n_routed_experts > 0 && (layer >= num_hidden_layers || layer >= first_k_dense_replace);
-}
-
-double ModelConfig::softmax_scale() const {
-  const double scale = 1 / std::sqrt(double(qk_head_dim()));
-  if (!rope_scaling || rope_scaling->factor <= 1) return scale;
-  const double m = 0.1 * rope_scaling->mscale_all_dim * std::log(rope_scaling->factor) + 1;  // V2 section 3.1.4
-  return scale * m * m;
-}
 
 ModelConfig parse_model_config(const Json& json, const std::string& what) {
   ModelConfig config = read_built_config(json, what);

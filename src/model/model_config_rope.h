@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "model/model_config.h"
+#include "model/model_config_fields.h"
 
 namespace finback {
 

@@ -111,8 +111,8 @@ void Moe::record(const Routing& routing, const ForwardPass& pass) const {
   entry.layer = layer_;
   entry.counts_E = expert_counts(routing.topk_ids_TK, experts_);
   entry.topk_ids_TK = routing.topk_ids_TK;
-  if (pass.balance_starts_R1.size(0) > 1) {
-    entry.balance_loss_R = sequence_balance(routing.scores_TE, routing.topk_ids_TK, pass.balance_starts_R1, 0, {});  // V3 eq. 17-20
+  if (pass.balance_starts_A1.size(0) > 1) {
+    entry.balance_loss_A = sequence_balance(routing.scores_TE, routing.topk_ids_TK, pass.balance_starts_A1, 0, {});  // V3 eq. 17-20
   }
   pass.log->layers.push_back(std::move(entry));
 }
@@ -128,9 +128,9 @@ at::Tensor Moe::backward(const at::Tensor& dy_TD, const Saved& s, const ForwardP
 
 at::Tensor Moe::route_tokens_backward(const at::Tensor& d_weights_TK, const Saved& s, const ForwardPass& pass) const {
   at::Tensor d_scores_TE;
-  if (pass.balance_scale != 0 && pass.balance_starts_R1.size(0) > 1) {
+  if (pass.balance_scale != 0 && pass.balance_starts_A1.size(0) > 1) {
     d_scores_TE = at::zeros_like(s.routing.scores_TE);
-    sequence_balance(s.routing.scores_TE, s.routing.topk_ids_TK, pass.balance_starts_R1, pass.balance_scale, d_scores_TE);
+    sequence_balance(s.routing.scores_TE, s.routing.topk_ids_TK, pass.balance_starts_A1, pass.balance_scale, d_scores_TE);
   }
   return gate_.backward(route_backward(s.routing, d_weights_TK, d_scores_TE, options_), s.n_TD.defined() ? s.n_TD : s.again());
 }

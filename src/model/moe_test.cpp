@@ -1,4 +1,4 @@
-// A MoE layer must not make the host wait for a device. No device is needed to see it: the definitions (variant ref) are what a device runs, and
+// A MoE layer must not make the host wait for a device. No device is needed to see it: the references (variant ref) are what a device runs, and
 // a waiting ATen operation has a name. Not seen: a copy to the host (nothing to copy here; tools/check host refuses the words), and what an
 // operation does inside on a device beyond the list below.
 #include "model/moe.h"
@@ -77,7 +77,7 @@ Waits waits_of_a_layer(const Numerics& numerics) {
   });
 }
 
-TEST(Moe, ADeviceIsWaitedForOnlyByTheDefinitionsOfItsProducts) {
+TEST(Moe, ADeviceIsWaitedForOnlyByTheReferencesOfItsProducts) {
   select_kernels("ref");
   EXPECT_EQ(waits_during([] { at::ones({2}).sum().item<float>(); }).operations.count("aten::item"), 1u) << "the observer is blind";
   // Offsets once a product: y, dx and dw of two matrices, in bf16 and fp8 of the shared expert's two as well; fp8: tile boundaries twice in each dw.

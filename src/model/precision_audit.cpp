@@ -44,7 +44,7 @@ std::optional<double> decibels(const at::Tensor& got, const at::Tensor& exact) {
   return std::isnan(ratio) ? -200 : std::round(100 * ratio) / 100;
 }
 
-bool is_audited(const Linear& linear) { return linear.precision() == Precision::kFp8; }
+bool is_audited(const AuditedLinear& linear) { return linear.precision == Precision::kFp8; }
 
 // "model.layers.3.mlp" of "model.layers.3.mlp.experts.down_proj".
 std::string sub_layer_of(const std::string& linear) {
@@ -55,23 +55,23 @@ std::string sub_layer_of(const std::string& linear) {
 
 }  // namespace
 
-void PrecisionAudit::forward(const Linear& linear, const LinearInput& x, const RowGroups& groups, const at::Tensor& y_SN) {
+void PrecisionAudit::forward(const AuditedLinear& linear, const LinearInput& x, const RowGroups& groups, const at::Tensor& y_SN) {
   const Sample sample(groups);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
-  const at::Tensor x_SK = sample.of_rows(x.exact, groups), w_NK = sample.of_groups(linear.values());
+  const at::Tensor x_SK = sample.of_rows(x.exact, groups), w_NK = sample.of_groups(linear.weight);
   f.x = decibels(dequantize_rows(sample.of_rows(x.rows, groups)), x_SK);
-  f.w = decibels(quantized_weight_ref(w_NK, linear.precision()), w_NK);
+  f.w = decibels(quantized_weight_ref(w_NK, linear.precision), w_NK);
   f.y = decibels(sample.of(y_SN), at::matmul(wide(x_SK), wide(w_NK).t()));
 }
 
-void PrecisionAudit::backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups,
+void PrecisionAudit::backward(const AuditedLinear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups,
                               const at::Tensor& dx_SK) {
   const Sample sample(groups);
   if (!is_audited(linear) || sample.count == 0) return;
   PrecisionFigures& f = figures_[linear.name];
-  const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, groups), w_NK = sample.of_groups(linear.values());
-  f.dy = decibels(quantized_rows_ref(dy, linear.precision()), dy);
+  const at::Tensor dy = sample.of(dy_SN).contiguous(), x_SK = sample.of_rows(x.exact, groups), w_NK = sample.of_groups(linear.weight);
+  f.dy = decibels(quantized_rows_ref(dy, linear.precision), dy);
   f.dx = decibels(sample.of(dx_SK), at::matmul(wide(dy), wide(w_NK)));
   const at::Tensor dw_NK = at::zeros(w_NK.sizes(), w_NK.options());
   quantized_linear_wgrad_(dw_NK, dy, sample.of_rows(x.rows, groups), linear.wgrad, one_group(sample.count));

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "model/weights.h"
+#include "model/linear_input.h"
 
 namespace finback {
 
@@ -26,11 +26,19 @@ struct PrecisionThresholds {
   double forward_db = 25, gradient_db = 30;
 };
 
+// A linear layer as an audit sees it: its name without ".weight", its f32 weight [N, K] or [E, N, K], what its products multiply.
+struct AuditedLinear {
+  const std::string& name;
+  const at::Tensor& weight;
+  Precision precision, wgrad;
+};
+
 class PrecisionAudit {
  public:
-  // For the layers; see Linear.
-  void forward(const Linear& linear, const LinearInput& x, const RowGroups& groups, const at::Tensor& y_SN);
-  void backward(const Linear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups, const at::Tensor& dx_SK);
+  // For the layers; shapes as in Linear (model/weights.h).
+  void forward(const AuditedLinear& linear, const LinearInput& x, const RowGroups& groups, const at::Tensor& y_SN);
+  void backward(const AuditedLinear& linear, const at::Tensor& dy_SN, const LinearInput& x, const RowGroups& groups,
+                const at::Tensor& dx_SK);
 
   // By linear, "model.layers.3.mlp.experts.down_proj".
   const std::map<std::string, PrecisionFigures>& figures() const { return figures_; }

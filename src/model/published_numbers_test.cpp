@@ -65,8 +65,8 @@ TEST(PublishedNumbers, RopeInBothLayouts) {
   config.max_position_embeddings = 3;
   const at::Tensor table_SR = rope_table(config, at::kCPU), position_T = at::tensor({2}, at::kLong);
   at::Tensor pairs = at::tensor({1.0f, 2.0f, 3.0f, 4.0f}).view({1, 4}), halves = at::tensor({1.0f, 3.0f, 2.0f, 4.0f}).view({1, 4});
-  rope_(pairs, position_T, table_SR, /*half_layout=*/false, /*inverse=*/false);
-  rope_(halves, position_T, table_SR, /*half_layout=*/true, /*inverse=*/false);
+  rope_(pairs, position_T, table_SR, /*rotate_half=*/false, /*inverse=*/false);
+  rope_(halves, position_T, table_SR, /*rotate_half=*/true, /*inverse=*/false);
   const double expected[] = {-2.23474169, 0.077003754, 2.919405353, 4.059196027};
   const int64_t moved[] = {0, 2, 1, 3};
   for (int64_t i = 0; i < 4; ++i) {

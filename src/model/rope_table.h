@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "model/model_config.h"
+#include "model/model_config_fields.h"
 
 namespace finback {
 

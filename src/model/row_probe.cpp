@@ -53,7 +53,7 @@ void visit_row_by_row_ops(const Visit& visit) {
   });
   visit("rope_", [&](int64_t first, int64_t rows) {
     const at::Tensor x_THR = rows_of(rotated_THR, first, rows).clone();
-    rope_(x_THR, rows_of(positions_T, first, rows), cos_sin_SR, /*half_layout=*/false, /*inverse=*/false);
+    rope_(x_THR, rows_of(positions_T, first, rows), cos_sin_SR, /*rotate_half=*/false, /*inverse=*/false);
     return x_THR;
   });
   visit("swiglu", [&](int64_t first, int64_t rows) { return swiglu(rows_of(x_TD, first, rows)); });

@@ -10,16 +10,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "model/safetensors_header.h"
 
 namespace finback {
-
-struct TensorEntry {
-  std::string name;
-  at::ScalarType dtype = at::kFloat;  // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 F8_E8M0 I64 I32 I16 I8 U8 BOOL; Undefined: any other
-  std::vector<int64_t> shape;
-  uint64_t begin = 0, end = 0;  // bytes in the data section
-  std::string dtype_name = "";  // of a dtype that is not in the list above, as the file spells it: listed, never read
-};
 
 // One file. Every entry is validated on open: shape times size equals the byte range, ranges inside the file, no overlap, no hole.
 class SafetensorsFile {

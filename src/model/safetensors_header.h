@@ -1,13 +1,24 @@
 // The header of a safetensors file as bytes in, entries out: everything is validated here, before any tensor is touched. No files, no maps;
 // time and memory are linear in the header, whatever it says.
 #pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "model/safetensors.h"
+#include <vector>
 
 namespace finback {
+
+struct TensorEntry {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;  // F64 F32 BF16 F16 F8_E4M3 F8_E5M2 F8_E8M0 I64 I32 I16 I8 U8 BOOL; Undefined: any other
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, end = 0;  // bytes in the data section
+  std::string dtype_name = "";  // of a dtype that is not in the list above, as the file spells it: listed, never read
+};
 
 struct SafetensorsHeader {
   uint64_t data_begin = 0;  // bytes from the start of the file

@@ -1,6 +1,7 @@
 // The letters in tensor names, used in every folder that knows tensors; a tensor is named meaning_SHAPE. No code. The words: docs/glossary.md.
 //
 //   T  packed tokens of a batch             B  sequences (segments)        L  layers, MTP layers included where said
+//   A  balance rows (of the auxiliary loss)
 //   D  hidden_size                          W  vocab_size                  H  attention heads
 //   N  qk_nope_head_dim                     R  qk_rope_head_dim            V  v_head_dim
 //   C  kv_lora_rank                         Q  q_lora_rank                 X  N + R in expanded attention; pages of the cache

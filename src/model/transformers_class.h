@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "model/model_config.h"
+#include "model/model_config_fields.h"
 
 namespace finback {
 

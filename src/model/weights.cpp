@@ -18,11 +18,9 @@ at::Tensor joined(const at::Tensor& first, const at::Tensor& second) {
   return first.as_strided({2 * first.size(0), first.size(1)}, {first.size(1), 1}, first.storage_offset());
 }
 
-}  // namespace
+AuditedLinear audited_linear(const Linear& linear) { return {linear.name, linear.values(), linear.precision(), linear.wgrad}; }
 
-LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited) {
-  return {quantize_rows(x_TK, numerics.precision), audited ? x_TK : at::Tensor()};
-}
+}  // namespace
 
 void LayerMatrix::prepare(bool backward) {
   if (stored == nullptr) packed.prepare({.forward = !transposed || backward, .backward = transposed || backward});
@@ -47,7 +45,7 @@ at::Tensor Linear::forward(const LinearInput& x, const RowGroups& groups, Precis
     return forward_all({&use, 1}, audit).front();
   }
   const at::Tensor y_SN = quantized_linear(x.rows, weight.packed, groups);
-  if (audit != nullptr) audit->forward(*this, x, groups, y_SN);
+  if (audit != nullptr) audit->forward(audited_linear(*this), x, groups, y_SN);
   return y_SN;
 }
 
@@ -74,7 +72,7 @@ at::Tensor Linear::backward(const at::Tensor& dy_SN, const LinearInput& x, const
   }
   quantized_linear_wgrad_(grad, dy_SN, x.rows, wgrad, groups);
   const at::Tensor dx_SK = quantized_linear_dgrad(dy_SN, weight.packed, groups);
-  if (audit != nullptr) audit->backward(*this, dy_SN, x, groups, dx_SK);
+  if (audit != nullptr) audit->backward(audited_linear(*this), dy_SN, x, groups, dx_SK);
   return dx_SK;
 }
 

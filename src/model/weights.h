@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "kernels/linear.h"
-#include "kernels/quantized_linear.h"
 #include "kernels/rms_norm.h"
+#include "model/linear_input.h"
 #include "model/parameters.h"
 
 namespace finback {
@@ -34,18 +34,6 @@ struct LayerMatrix {
 using ProjectionVisitor = std::function<void(LayerMatrix&)>;
 
 class PrecisionAudit;
-
-// What the linears of a sub-layer multiply: the operands of y and dx, and what is kept for the backward pass; the operands of dw.
-struct Numerics {
-  Precision precision = Precision::kF32, wgrad = Precision::kF32;
-};
-
-// A linear's input as it is multiplied and kept; `exact` is the f32 input, kept while an audit listens and undefined otherwise.
-struct LinearInput {
-  QuantizedRows rows;
-  at::Tensor exact;
-};
-LinearInput linear_input(const at::Tensor& x_TK, const Numerics& numerics, bool audited);
 
 // One matrix for all rows, or one per expert for its permuted rows (weight [E, N, K]).
 struct Linear {

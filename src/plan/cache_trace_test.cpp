@@ -29,7 +29,7 @@ std::string generated_trace(int requests) {
   return text;
 }
 
-// The definition: a list of at most `size` blocks, looked up from the beginning of a prompt until one is missing.
+// The reference: a list of at most `size` blocks, looked up from the beginning of a prompt until one is missing.
 int64_t found_by_list(const CacheTrace& trace, size_t size) {
   std::list<int32_t> cache;
   int64_t found = 0;

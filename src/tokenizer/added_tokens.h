@@ -14,21 +14,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "tokenizer/added_token.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/normalizer.h"
 
 namespace finback {
-
-struct AddedToken {
-  std::string content;
-  bool single_word = false;  // only where no word character touches it
-  bool lstrip = false;       // takes the white space before it along
-  bool rstrip = false;       // takes the white space after it along
-  bool normalized = true;    // found in the normalized text, else in the text as given
-  bool special = false;      // left out by decode(skip_special)
-  int32_t id = -1;           // as a file beside tokenizer.json says; -1: the next one
-  bool operator==(const AddedToken&) const = default;
-};
 
 // A stretch of a text: an added token (id >= 0) or ordinary text (id < 0).
 struct TextPart {

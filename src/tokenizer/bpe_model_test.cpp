@@ -28,8 +28,8 @@ std::vector<int32_t> encode(const BpeModel& model, std::string_view word) {
   return ids;
 }
 
-// The definition: look at all pairs, merge the one of lowest rank, leftmost first.
-std::vector<std::string> encode_by_definition(const std::vector<std::pair<std::string, std::string>>& merges, const std::string& word) {
+// The reference: look at all pairs, merge the one of lowest rank, leftmost first.
+std::vector<std::string> encode_by_reference(const std::vector<std::pair<std::string, std::string>>& merges, const std::string& word) {
   std::vector<std::string> symbols;
   for (const char c : word) symbols.push_back(std::string(1, c));
   while (true) {
@@ -46,7 +46,7 @@ std::vector<std::string> encode_by_definition(const std::vector<std::pair<std::s
 }
 
 // Random merges over three letters; words on both sides of the length where the method changes.
-TEST(BpeModel, EqualsTheDefinitionForShortAndLongWords) {
+TEST(BpeModel, EqualsTheReferenceForShortAndLongWords) {
   RandomText random(3);
   for (int round = 0; round < 60; ++round) {
     std::vector<std::string> tokens = {"a", "b", "c"};
@@ -65,7 +65,7 @@ TEST(BpeModel, EqualsTheDefinitionForShortAndLongWords) {
       for (size_t i = 0; i < length; ++i) word += "abc"[random.below(3)];
       std::vector<std::string> got;
       for (const int32_t id : encode(model, word)) got.push_back(*model.token_of(id));
-      ASSERT_EQ(got, encode_by_definition(merges, word)) << word;
+      ASSERT_EQ(got, encode_by_reference(merges, word)) << word;
     }
   }
 }

@@ -23,8 +23,8 @@ std::array<int32_t, 256> plain_byte_ids() {
   return ids;
 }
 
-// The definition: count all pairs anew for each merge.
-std::vector<MergePair> merges_by_definition(const WordCounts& counts, int64_t limit) {
+// The reference: count all pairs anew for each merge.
+std::vector<MergePair> merges_by_reference(const WordCounts& counts, int64_t limit) {
   std::vector<std::vector<int32_t>> words;
   for (size_t w = 0; w < counts.words.size(); ++w) {
     words.emplace_back();
@@ -56,7 +56,7 @@ std::vector<MergePair> merges_by_definition(const WordCounts& counts, int64_t li
   return merges;
 }
 
-TEST(MergeSearch, EqualsTheDefinition) {
+TEST(MergeSearch, EqualsTheReference) {
   RandomText random(8);
   for (int round = 0; round < 40; ++round) {
     WordCounts counts;
@@ -65,7 +65,7 @@ TEST(MergeSearch, EqualsTheDefinition) {
       for (uint64_t length = 1 + random.below(12); length > 0; --length) word += "aabc"[random.below(4)];
       counts.add(word, 1 + int64_t(random.below(5)));
     }
-    ASSERT_EQ(find_merges(counts, plain_byte_ids(), 256, 60), merges_by_definition(counts, 60)) << round;
+    ASSERT_EQ(find_merges(counts, plain_byte_ids(), 256, 60), merges_by_reference(counts, 60)) << round;
   }
 }
 

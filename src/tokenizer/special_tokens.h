@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/added_tokens.h"
+#include "tokenizer/added_token.h"
 
 namespace finback {
 

@@ -7,7 +7,7 @@
 #include "train/checkpointing.h"
 #include "train/row_feed.h"
 #include "train/stop_signal.h"
-#include "train/train.h"
+#include "train/train_options.h"
 
 namespace finback {
 

@@ -182,7 +182,7 @@ void check_resumable(const TrainerState& saved, const TrainConfig& config, const
   }
   check_length(saved, recipe, config, shape, root);
   const at::Device device(config.run.device);
-  if (!device.is_cpu()) return;  // there ops run their definitions, under every variant and whatever label an older program gave the run
+  if (!device.is_cpu()) return;  // there ops run their references, under every variant and whatever label an older program gave the run
   const std::string kernels = kernel_label_on(device);
   FB_CHECK(allow_other_kernels || saved.kernels == kernels,
            "{}: expected kernels {} as in the run so far, got {}. Hint: --kernels={}, or --allow-other-kernels (same training, other bits)",

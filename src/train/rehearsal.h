@@ -7,7 +7,8 @@
 #include <optional>
 
 #include "cost/local_plan.h"
-#include "train/train.h"
+#include "train/train_config.h"
+#include "train/train_options.h"
 
 namespace finback {
 

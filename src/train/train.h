@@ -3,34 +3,13 @@
 // kWallClockFields are bitwise those of a run never interrupted, on the same kernel variant. One main thread; ops use the thread pool.
 #pragma once
 #include <filesystem>
-#include <functional>
 #include <optional>
-#include <string>
 
 #include "cost/bill.h"
-#include "model/transformer.h"
-#include "train/run_folder.h"
 #include "train/train_config.h"
+#include "train/train_options.h"
 
 namespace finback {
-
-// Continues `prompt`; generation lives in a folder that train cannot see, so the caller brings it. Must be a function of its arguments.
-struct SampleRequest {
-  Transformer& model;
-  std::filesystem::path tokenizer_folder;
-  std::string prompt;
-  int64_t tokens = 0;
-  uint64_t seed = 0;
-};
-using SampleText = std::function<std::string(const SampleRequest&)>;
-
-struct TrainOptions {
-  OpenMode mode = OpenMode::kNew;
-  bool allow_other_kernels = false;  // resume under another kernel variant: same training, other bits
-  bool anyway = false;               // start though the count of memory or disk says that it does not fit
-  std::filesystem::path rows_log;    // JSON lines of every row trained on; empty: none
-  SampleText sample;                 // empty: no text samples
-};
 
 struct TrainSummary {
   std::filesystem::path folder;

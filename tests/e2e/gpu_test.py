@@ -1,4 +1,4 @@
-"""On a GPU every op runs its plain definition: slow, but the same model. Without one: a clear line, and the rest is skipped."""
+"""On a GPU every op runs its plain reference: slow, but the same model. Without one: a clear line, and the rest is skipped."""
 import json
 import os
 import signal
