@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "model/model_config.h"
+#include "base/json.h"
+#include "model/model_config_fields.h"
 
 namespace finback {
 
