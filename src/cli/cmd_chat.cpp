@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/output_place.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
@@ -197,6 +198,11 @@ int run_chat(const Args& args) {
   const fs::path folder = find_model_folder(args.required(0, "a model folder"));
   args.at_most(1);
   FB_CHECK(!(args.has("history") && args.has("no-history")), "--history and --no-history exclude each other");
+  if (args.has("history")) {  // made with its folder, but only when something was typed
+    const fs::path history = *args.get("history");
+    FB_CHECK(!fs::is_directory(history), "--history: expected a file, got the folder {}", history.string());
+    check_folder_place(history.has_parent_path() ? history.parent_path() : fs::path("."));
+  }
   // Flags and small files first, so that a mistake in them is said before a model is loaded.
   const ChatTemplate found = read_chat_template(folder);
   ChatOptions options;

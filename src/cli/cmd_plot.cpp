@@ -33,6 +33,7 @@ int cmd_plot(CommandLine words) {
   args.required(0, "a run folder");
   FB_CHECK(!(args.has("table") && args.has("json")), "--table and --json exclude each other");
   args.check_mode(args.has("table") ? "--table" : args.has("json") ? "--json" : "RUN");
+  if (args.has("svg")) check_output(*args.get("svg"), {}, "<svg");
   const std::string key = args.get_or("key", "bpb");
   std::vector<RunCurves> runs;
   for (const std::string& run : args.positional()) runs.push_back(read_run_curves(run, key));
@@ -46,7 +47,6 @@ int cmd_plot(CommandLine words) {
     fmt::print("{}", args.has("table") ? evaluations_table(runs) : curves_text(runs, options));
   }
   if (!args.has("svg")) return 0;
-  check_output(*args.get("svg"), {}, "<svg");
   write_file_atomic(*args.get("svg"), curves_svg(runs));
   if (!args.has("json")) fmt::print("{}\n", *args.get("svg"));
   return 0;

@@ -107,6 +107,16 @@ class OwnTextTest(small_run.ProgramTest):
         recipe = self.put("keep.toml", '[[sources]]\nname = "a"\npath = "texts/mark.txt"\ncrlf = "keep"\n')
         self.assertIn("open.\r\n", self.build(recipe)[1]["train"][0]["text"])
 
+    def test_a_refused_input_leaves_no_folder(self):
+        place = os.path.join(self.folder, "new")
+        for text, says in (("", "without any text"), ("\0" * 200, "a.txt")):
+            self.bad(1, "corpus", "build", self.put("a.txt", text), "--out", os.path.join(place, "corpus"), says=says)
+            self.assertFalse(os.path.exists(place))
+        self.build(self.put("a.txt", "some text\n" * 50))
+        before = sorted(os.listdir(os.path.join(self.folder, "corpus")))
+        self.bad(1, "corpus", "build", self.put("b.txt", ""), "--out", os.path.join(self.folder, "corpus"), says="without any text")
+        self.assertEqual(sorted(os.listdir(os.path.join(self.folder, "corpus"))), before)
+
     def test_what_is_no_text_is_refused_by_name(self):
         rows = jsonl(records(30)).encode()
         for name, content, says in (("rows.parquet", b"PAR1" + bytes(600), "Parquet"), ("rows.txt", b"PAR1" + bytes(600), "Parquet"), ("rows.jsonl.xz", lzma.compress(rows), "xz"),

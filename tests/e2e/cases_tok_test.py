@@ -257,11 +257,28 @@ class TokenizerCases(small_run.ProgramTest):
             self.assertEqual((done.returncode, done.stderr), (1, "finback: standard output: cannot write: No space left on device\n"))
 
     def test_output_files_that_cannot_be_written_are_errors(self):
-        self.bad_usage("/dev/full")
-        self.bad_usage(os.path.join(small_run.work_folder(), "no", "such", "folder.json"))
+        self.assertIn("abc", self.bad_usage("/dev/full").stdout)  # that it is full is seen when it is written
         self.assertFalse(os.path.exists("/dev/full.tmp"))
 
     def bad_usage(self, path):
         done = finback("generate", self.model("plain"), "--prompt", "", "--temperature", 0, "--usage", path)
         self.assertEqual(done.returncode, 1)
         self.assertIn(path, done.stderr)
+        return done
+
+    def test_places_of_output_are_looked_at_before_the_work(self):
+        work, model = small_run.work_folder(), self.model("plain")
+        nowhere, file = os.path.join(work, "no", "such", "file"), os.path.join(model, "config.json")
+        rows = os.path.join(small_run.ROOT, "configs", "cost", "runs.csv")
+        for path, says in ((nowhere, "No such file"), (work, "got a folder"), (os.path.join(file, "x"), "Not a directory")):
+            for words in (["generate", model, "--prompt", "", "--usage", path], ["chat", model, "--chat-format", "v3", "--usage", path],
+                          ["plot", os.path.join(work, "no-run"), "--svg", path], ["plan", "--rows", rows, "--out", path]):
+                with self.subTest(words=words):
+                    self.bad(1, *words, says=[path, says], input="hi\n")
+        under = os.path.join(file, "folder")
+        for words in (["tokenizer", "train", "no-text", "--out", under], ["tokenize", "no-corpus", "--tokenizer", model, "--out", under],
+                      ["chat", model, "--chat-format", "v3", "--history", os.path.join(under, "h")]):
+            with self.subTest(words=words):
+                self.bad(1, *words, says=[under, "config.json is a file"], input="hi\n")
+        self.assertEqual([name for name in os.listdir(work) + os.listdir(model) if name.startswith(".finback")], [])
+
