@@ -107,6 +107,19 @@ class OwnTextTest(small_run.ProgramTest):
         recipe = self.put("keep.toml", '[[sources]]\nname = "a"\npath = "texts/mark.txt"\ncrlf = "keep"\n')
         self.assertIn("open.\r\n", self.build(recipe)[1]["train"][0]["text"])
 
+    def test_utf16_without_a_mark_and_without_ascii_is_recognised_and_said(self):
+        chinese = "学而时习之不亦说乎有朋自远方来不亦乐乎人不知而不愠不亦君子乎其为人也孝弟而好犯上者鲜矣"
+        russian = "Всесчастливыесемьипохожидругнадругакаждаянесчастливаясемьянесчастливапосвоему"
+        for number, (text, encoding, name) in enumerate(((chinese, "utf-16-le", "UTF-16LE"), (russian, "utf-16-be", "UTF-16BE"))):
+            documents = self.both_verbs(self.put(f"{number}.txt", text.encode(encoding)), says=[f"read as {name}, now UTF-8", f"{number}.txt"])
+            self.assertEqual("".join(d["text"] for d in documents).strip(), text)
+        texts = os.path.dirname(self.put("short/a.txt", "有朋自远方来".encode("utf-16-be")))      # too short to be certain
+        self.put("short/b.txt", "Some text.\n" * 20)
+        manifest, _, said = self.build(texts)
+        self.assertIn("short/a.txt", said)
+        self.assertEqual((manifest["reading"]["files"], len(manifest["reading"]["left_out"])), (1, 1))
+        self.bad(1, "corpus", "build", os.path.join(texts, "a.txt"), "--out", os.path.join(self.folder, "x"), says=["a.txt", "iconv -f"])
+
     def test_a_refused_input_leaves_no_folder(self):
         place = os.path.join(self.folder, "new")
         for text, says in (("", "without any text"), ("\0" * 200, "a.txt")):
