@@ -46,7 +46,8 @@ int cmd_train(CommandLine words) {
       .toggle("overwrite", "remove what an earlier run left in the folder and start again")
       .toggle("deterministic", "forbid every op without fixed bits (same as --run.deterministic=true)")
       .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
-      .toggle("anyway", "start though the count of memory or disk space says that the run does not fit")
+      .toggle("anyway",
+              "start though the count of memory or disk space says that the run does not fit, or the corpus was built anew since tokenize")
       .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
       .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
       .flag("log-rows", "FILE", "write every row trained on and the experts chosen for it as JSON lines, for replaying the run elsewhere")

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/pace.h"
 #include "base/progress.h"
+#include "base/status_line.h"
 #include "base/toml.h"
 #include "cost/memory_parts.h"
 #include "machine/free_memory.h"
@@ -219,6 +220,12 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const Json model_keys = resolve_model_keys(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, bool(options.sample));
   const bool goes_on = options.mode == OpenMode::kResume && fs::exists(root) && newest_checkpoint(root).has_value();
+  if (const std::string why = feed.why_older_than_corpus(); !why.empty()) {
+    // A run that goes on goes on with what it was trained on.
+    FB_CHECK(goes_on || options.anyway,
+             "{}, and tokenizer train before it for a vocabulary of the new text; --anyway trains on the old one", why);
+    warn("warning: " + why);
+  }
   if (!goes_on) check_init(config.train.init, shape, root, feed.tokenizer_folder());
   if (!options.anyway) {
     if (device.is_cpu()) check_training_memory(config, shape);

@@ -130,6 +130,16 @@ class OwnTextTest(small_run.ProgramTest):
         self.bad(1, "corpus", "build", self.put("b.txt", ""), "--out", os.path.join(self.folder, "corpus"), says="without any text")
         self.assertEqual(sorted(os.listdir(os.path.join(self.folder, "corpus"))), before)
 
+    def test_a_split_that_is_not_its_manifests_is_refused(self):
+        self.build(self.put("a.txt", generated_text(1, 400)))
+        corpus, out = os.path.join(self.folder, "corpus"), os.path.join(self.folder, "tokens")
+        tokenize = ["tokenize", corpus, "--tokenizer", small_run.tokenizer(), "--out", out]
+        self.good(*tokenize)
+        with open(os.path.join(corpus, "train.jsonl.zst"), "wb") as f:
+            f.write(subprocess.run(["zstd", "-cq"], input=jsonl(records(9)).encode(), stdout=subprocess.PIPE, check=True).stdout)
+        self.bad(1, *tokenize, says=["train.jsonl.zst", "manifest.json", "corpus build again"])
+        self.assertFalse(os.path.exists(os.path.join(out, "tokens.json")))
+
     def test_what_is_no_text_is_refused_by_name(self):
         rows = jsonl(records(30)).encode()
         for name, content, says in (("rows.parquet", b"PAR1" + bytes(600), "Parquet"), ("rows.txt", b"PAR1" + bytes(600), "Parquet"), ("rows.jsonl.xz", lzma.compress(rows), "xz"),

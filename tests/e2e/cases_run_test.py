@@ -226,6 +226,37 @@ class CasesRunTest(small_run.ProgramTest):
         for number, value in enumerate((small_run.tokens(), f'[{{path = "{small_run.tokens()}"}}]')):
             self.good(*train_words(f"cases-corpora-{number}", f"--data.corpora={value}", "--train.steps=1", *QUICK))
 
+    # --- one run, one bill
+
+    def test_tokens_that_are_older_than_their_corpus_are_not_trained_on_in_silence(self):
+        place = os.path.join(small_run.work_folder(), "cases-older")
+        corpus, tokens = os.path.join(place, "corpus"), os.path.join(place, "corpus", "tokens")
+        def build(seed):
+            for i in range(4):
+                os.makedirs(place, exist_ok=True)
+                with open(os.path.join(place, f"{i}.txt"), "w", encoding="utf-8") as f:
+                    f.write(small_run.generated_text(seed + i, 1500))
+            self.good("corpus", "build", *(os.path.join(place, f"{i}.txt") for i in range(4)), "--out", corpus, "--validation-share", 0.2)
+        tokenize = ["tokenize", corpus, "--tokenizer", small_run.tokenizer(), "--out", tokens]
+        train = train_words("cases-older-run", f"--data.corpora={tokens}", "--train.steps=2", *QUICK)
+        build(1)
+        self.good(*tokenize)
+        self.assertNotIn("earlier build", self.good(*train).stderr)
+        build(1)  # the same text again
+        self.assertNotIn("earlier build", self.good(*train, "--overwrite").stderr)
+        build(7)
+        before = files_of(run_folder("cases-older-run"))
+        self.bad(1, *train, "--overwrite", says=[tokens, corpus, "earlier build", f"tokenize {corpus} --tokenizer {tokens} --out {tokens}", "--anyway"])
+        self.assertEqual(files_of(run_folder("cases-older-run")), before)
+        self.assertIn("warning: " + tokens, self.good(*train, "--overwrite", "--anyway").stderr)
+        resumed = self.good("train", run_folder("cases-older-run"), "--resume")  # with what it was trained on
+        self.assertIn("warning: " + tokens, resumed.stderr)
+        self.good("tokenize", corpus, "--tokenizer", tokens, "--out", tokens)
+        self.assertNotIn("earlier build", self.good(*train, "--overwrite").stderr)
+        moved = os.path.join(place, "moved")
+        os.rename(corpus, moved)
+        self.assertNotIn("earlier build", self.good(*train_words("cases-older-run", f"--data.corpora={moved}/tokens", "--train.steps=2", "--overwrite", *QUICK)).stderr)
+
     # --- warnings, memory, disk
 
     def test_legal_and_silly_values_are_said(self):
