@@ -282,3 +282,16 @@ class TokenizerCases(small_run.ProgramTest):
                 self.bad(1, *words, says=[under, "config.json is a file"], input="hi\n")
         self.assertEqual([name for name in os.listdir(work) + os.listdir(model) if name.startswith(".finback")], [])
 
+    def test_long_input_has_progress(self):
+        model, running = self.model("plain"), []
+        for words, text in ((["encode", model], "a b\n"), (["encode", model, "--jsonl"], '"a"\n'), (["decode", model], "3 4\n")):
+            process = subprocess.Popen([small_run.FINBACK, "tokenizer", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            self.addCleanup(process.kill)
+            process.stdin.write(text)
+            process.stdin.flush()
+            running.append((words, process))
+        for words, process in running:  # the input ends when something was said
+            self.assertRegex(process.stderr.readline(), r"^(reading the text|reading ids|encoding): .*MB.* s\n$", words)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0)
+
