@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "base/output_place.h"
 #include "base/progress.h"
 #include "base/status_line.h"
 #include "base/timer.h"
@@ -59,16 +60,22 @@ void count_input(const std::string& path, BpeTrainer& trainer, ReadReport& repor
 
 void train(const Args& args) {
   args.required(1, "an input: text files, a folder or a corpus");
-  const int64_t vocab_size = args.integer("vocab-size", 0, 0, int64_t{1} << 40);
-  if (!args.has("vocab-size") || !args.has("out")) throw UsageError("tokenizer train expects --vocab-size N and --out DIR");
-  FB_CHECK(vocab_size >= minimum_vocab_size(), "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}",
-           minimum_vocab_size(), vocab_size);
+  int64_t vocab_size = args.integer("vocab-size", 0, 0, int64_t{1} << 40);
+  if (!args.has("out")) throw UsageError("tokenizer train expects --out DIR");
+  FB_CHECK(!args.has("vocab-size") || vocab_size >= minimum_vocab_size(),
+           "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}", minimum_vocab_size(), vocab_size);
+  check_folder_place(*args.get("out"));
   Timer timer;
   BpeTrainer trainer;
   ReadReport report(bad_limit(args));
   for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer, report);
   report.check();
   FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none{}", report.why_nothing());
+  if (!args.has("vocab-size")) {
+    vocab_size = usual_vocab_size(trainer.bytes());
+    inform(fmt::format("vocabulary {}, as is usual for {:.1f} MB of text. Hint: --vocab-size N for another", vocab_size,
+                       double(trainer.bytes()) / 1e6));
+  }
   Progress progress("searching merges", double(vocab_size - minimum_vocab_size()), "merges");
   const std::vector<MergePair> merges = trainer.train(vocab_size, [&](int64_t found) { progress.update(double(found)); });
   progress.finish();
@@ -115,14 +122,16 @@ void bench(const Args& args) {
 
 int cmd_tokenizer(CommandLine words) {
   Args args(
-      "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
+      "tokenizer train INPUT... [--vocab-size N] --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
       "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "
       "split of a corpus folder. Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, "
       "Llama-3, Qwen and GPT-2 families) and the files beside it that name tokens. encode reads a control token that the text spells, "
       "such as <｜User｜>, as the token, as Hugging Face tokenizers does; documents (tokenize) and prompts (generate) never are read so: "
       "encode --as-text shows their ids.",
       "finback tokenizer train notes.txt --vocab-size 4096 --out runs/tokenizer");
-  args.flag("vocab-size", "N", "train: ids in all, so the rows of the embedding")
+  args.flag("vocab-size", "N",
+            "train: ids in all, so the rows of the embedding (default: by the text, 1024 for half a megabyte, 8192 for 80 MB, 32768 for 1 "
+            "GB)")
       .only_of({"train"})
       .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
       .only_of({"train"})

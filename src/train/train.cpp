@@ -281,9 +281,11 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   state.machine = meter.label();
   try {
     RunJournal journal(folder, state.metrics_bytes, state.events_bytes, state.machine, log);
-    journal.note(fmt::format("{}: {} parameters, {} steps, {} tokens; {}{}", root.string(),
-                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
-                             state.machine, opened.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+    const double parameters = double(model.parameters().values_P().numel());
+    journal.note(fmt::format("{}: {} parameters, {} steps, {} tokens ({:.3g} a parameter, the text {:.3g} times); {}{}", root.string(),
+                             human_count(parameters), length.steps, human_count(double(length.tokens)), double(length.tokens) / parameters,
+                             double(length.tokens) / double(feed.epoch_tokens()), state.machine,
+                             opened.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (plan)
       journal.note(fmt::format("planned: {}, {:.0f} tokens/s, {}", human_duration(3600 * plan->wall_hours), plan->tokens_per_s,
                                human_bytes(plan->memory_bytes)));

@@ -140,6 +140,13 @@ class OwnTextTest(small_run.ProgramTest):
         self.bad(1, *tokenize, says=["train.jsonl.zst", "manifest.json", "corpus build again"])
         self.assertFalse(os.path.exists(os.path.join(out, "tokens.json")))
 
+    def test_a_vocabulary_is_chosen_by_the_text_and_said(self):
+        path, out = self.put("a.txt", generated_text(1, 400)), os.path.join(self.folder, "tokenizer")
+        done = self.good("tokenizer", "train", path, "--out", out, "--json")
+        self.assertEqual(json.loads(done.stdout)["vocab_size"], 1024)
+        self.assertEqual(done.stderr.count("vocabulary 1024, as is usual for 0.0 MB of text. Hint: --vocab-size N"), 1, done.stderr)
+        self.assertNotIn("usual", self.good("tokenizer", "train", path, "--out", out, "--vocab-size", 300).stderr)
+
     def test_what_is_no_text_is_refused_by_name(self):
         rows = jsonl(records(30)).encode()
         for name, content, says in (("rows.parquet", b"PAR1" + bytes(600), "Parquet"), ("rows.txt", b"PAR1" + bytes(600), "Parquet"), ("rows.jsonl.xz", lzma.compress(rows), "xz"),

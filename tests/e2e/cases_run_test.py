@@ -257,6 +257,11 @@ class CasesRunTest(small_run.ProgramTest):
         os.rename(corpus, moved)
         self.assertNotIn("earlier build", self.good(*train_words("cases-older-run", f"--data.corpora={moved}/tokens", "--train.steps=2", "--overwrite", *QUICK)).stderr)
 
+    def test_how_often_the_text_is_read_is_said(self):
+        done = self.good(*train_words("cases-epochs", "--train.steps=1", *QUICK))
+        self.assertRegex(done.stderr, r"parameters, 1 steps, 512 tokens \([0-9.e-]+ a parameter, the text [0-9.e-]+ times\)")
+        self.assertRegex(done.stderr, r"warning: the run reads [0-9.e-]+ % of its .* tokens of text")
+
     # --- warnings, memory, disk
 
     def test_legal_and_silly_values_are_said(self):
