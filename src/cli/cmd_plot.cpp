@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/terminal.h"
 #include "cli/args.h"
+#include "cli/named_once.h"
 #include "cli/verbs.h"
 #include "train/curve_svg.h"
 #include "train/curve_text.h"
@@ -36,7 +37,7 @@ int cmd_plot(CommandLine words) {
   if (args.has("svg")) check_output(*args.get("svg"), {}, "<svg");
   const std::string key = args.get_or("key", "bpb");
   std::vector<RunCurves> runs;
-  for (const std::string& run : args.positional()) runs.push_back(read_run_curves(run, key));
+  for (const std::string& run : named_once(args.positional())) runs.push_back(read_run_curves(run, key));
   CurveTextOptions options;
   options.columns = int(args.integer("width", terminal_columns(STDOUT_FILENO), 20, 1000));
   options.lines = int(args.integer("height", 16, 4, 200));

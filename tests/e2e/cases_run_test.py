@@ -228,6 +228,25 @@ class CasesRunTest(small_run.ProgramTest):
 
     # --- one run, one bill
 
+    def test_a_run_named_twice_counts_once(self):
+        link = os.path.join(small_run.work_folder(), "cases-link")
+        if not os.path.lexists(link):
+            os.symlink(self.base, link)
+        detour = os.path.join(self.base, "..", os.path.basename(self.base)) + "/"
+        alone = json.loads(self.good("bill", self.base, "--json").stdout)
+        for again in (self.base, link, detour):
+            with self.subTest(again=again):
+                done = self.good("bill", self.base, again, "--final", again, "--json")
+                self.assertEqual(json.loads(done.stdout), alone)
+                self.assertEqual(done.stderr.count(f"{again}: named twice, counts once"), 1, done.stderr)
+                done = self.good("plot", self.base, again, "--json")
+                self.assertEqual(len(json.loads(done.stdout)["runs"]), 1)
+                self.assertEqual(done.stderr.count(f"{again}: named twice, counts once"), 1, done.stderr)
+        usage = os.path.join(small_run.work_folder(), "cases-usage.json")
+        self.good("generate", self.base, "--prompt", "Ba", "--max-tokens", 2, "--usage", usage)
+        alone = json.loads(self.good("bill", "--serve", usage, "--json").stdout)
+        self.assertEqual(json.loads(self.good("bill", "--serve", usage, os.path.join(os.path.dirname(usage), ".", "cases-usage.json"), "--json").stdout), alone)
+
     def test_tokens_that_are_older_than_their_corpus_are_not_trained_on_in_silence(self):
         place = os.path.join(small_run.work_folder(), "cases-older")
         corpus, tokens = os.path.join(place, "corpus"), os.path.join(place, "corpus", "tokens")
