@@ -250,7 +250,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   EnergyCounter energy;
   const MachineProbe machine = probe_machine(device);
   forget_peak_memory();  // the probe reads up to a GiB of its own
-  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder, stop);
+  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, feed, machine, folder, stop);
   if (stop.asked()) return stopped_before_a_step(goes_on ? newest_checkpoint(root)->step : 0);
   stop.announce(kOpening);
   Transformer model(shape, device, /*trainable=*/true);
@@ -262,9 +262,9 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   folder.clear();
   rows_log.open();
   if (!attempts) attempts.emplace(folder.attempts(), device_count(config), begun, false);
-  if (plan && !fs::exists(folder.plan())) {
-    LocalPlan copy = *plan;
-    write_file_atomic(folder.plan(), dump_json(dump_fields(copy)));
+  if (LocalPlan copy = plan.value_or(LocalPlan{}); plan) {  // the same again, but for a new run and one of another length
+    if (const std::string text = dump_json(dump_fields(copy)); !fs::exists(folder.plan()) || read_file(folder.plan()) != text)
+      write_file_atomic(folder.plan(), text);
   }
   log.open(folder.log());
   if (!config.remark.empty()) log.say(config.remark);

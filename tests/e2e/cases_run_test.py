@@ -205,7 +205,14 @@ class CasesRunTest(small_run.ProgramTest):
         endless = ["--schedule.kind=constant", "--train.mtp_lambda_late=0.3", "--train.bias_update_stop=1", "--eval.sample_tokens=0"]
         self.good(*train_words("cases-long", *endless, "--train.steps=4"))
         self.good(*train_words("cases-grown", *endless, "--train.steps=2"))
+        plan = os.path.join(run_folder("cases-grown"), "plan.json")
+        with open(plan, "w", encoding="utf-8") as f:  # as if the first two steps had been rehearsed
+            json.dump({"measured": {"steps": 2, "tokens": 1024, "token_s": 1e-3, "update_s": 0.5, "start_s": 3}, "wall_hours": 5 / 3600}, f)
         self.good("train", run_folder("cases-grown"), "--resume", "--train.steps=4")
+        with open(plan, encoding="utf-8") as f:
+            grown = json.load(f)
+        self.assertEqual((grown["measured"]["tokens"], round(grown["train_s"], 3), grown["other_s"]), (2048, 2.048 + 4 * 0.5, 3))
+        self.assertEqual(json.loads(self.good("bill", run_folder("cases-grown"), "--json").stdout)["runs"][0]["planned"]["tokens"], 2048)
         self.assertEqual(difference(run_folder("cases-long"), run_folder("cases-grown")), "")
         self.bad(1, "train", run_folder("cases-grown"), "--resume", "--train.steps=3", says="at least the 4 steps")
         message = self.bad(1, "train", self.base, "--resume", "--train.steps=8", says="step 4")
