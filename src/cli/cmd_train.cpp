@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/fields.h"
+#include "base/program_name.h"
 #include "cli/args.h"
 #include "cli/sample_text.h"
 #include "cli/verbs.h"
@@ -19,8 +20,9 @@ void print_end(const TrainSummary& s) {
   if (s.stopped_by && !s.saved) {
     fmt::print("stopped at step {} of {}: nothing was trained, so nothing is saved. Start again with the same command\n", s.step, s.steps);
   } else if (s.stopped_by) {
-    fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: finback train {} --resume\n", s.step, s.steps, folder,
-               s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "", folder);
+    fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: {}\n", s.step, s.steps, folder,
+               s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "",
+               as_typed(fmt::format("finback train {} --resume", folder)));
   } else if (s.steps_done == 0 && !s.val_bpb) {
     fmt::print("nothing to do: finished at step {}, model in {}/latest\n", s.step, folder);
   } else {

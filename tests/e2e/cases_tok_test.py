@@ -295,3 +295,22 @@ class TokenizerCases(small_run.ProgramTest):
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0)
 
+    def test_hints_name_the_program_as_it_was_started(self):
+        place = os.path.join(small_run.work_folder(), "started as")
+        os.makedirs(place, exist_ok=True)
+        for name in ("finback", "fb"):
+            if not os.path.lexists(os.path.join(place, name)):
+                os.symlink(small_run.FINBACK, os.path.join(place, name))
+        relative = os.path.relpath(small_run.FINBACK, small_run.ROOT)
+        for typed, shown, folder in ((relative, relative, small_run.ROOT), ("./fb", "./fb", place), (os.path.join(place, "fb"), f"'{place}/fb'", "/"), ("finback", "finback", "/")):
+            with self.subTest(typed=typed):
+                def said(*words):
+                    done = subprocess.run([typed, *words], cwd=folder, capture_output=True, encoding="utf-8",
+                                          env={**os.environ, "PATH": place + ":" + os.environ["PATH"]}, executable=small_run.FINBACK)
+                    return done.stdout + done.stderr
+                self.assertIn(f"finback: unknown verb \"trian\", did you mean train?. Hint: {shown} --help\n", said("trian"))
+                self.assertIn(f"Hint: flags have two dashes; {shown} bill --help\n", said("bill", "-x"))
+                self.assertIn(f"usage: {shown} bill RUN", said("bill", "--help"))
+                self.assertIn(f"example\n  {shown} bill runs", said("bill", "--help"))
+                self.assertIn(f"usage: {shown} VERB", said("--help"))
+                self.assertIn(f"Hint: {shown} tokenize CORPUS --tokenizer", said("train", small_run.recipe(), "--data.corpora=" + small_run.recipe()))
