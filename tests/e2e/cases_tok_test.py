@@ -295,6 +295,16 @@ class TokenizerCases(small_run.ProgramTest):
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0)
 
+    def test_json_has_the_prompt_too(self):
+        model = self.model("plain")
+        ids = [0, ID[ord("a")], ID[ord("b")]]
+        for words, text in ((["--ids", ",".join(map(str, ids))], BOS + "ab"), (["--prompt", "ab"], BOS + "ab")):
+            answer = json.loads(self.good("generate", model, *words, "--temperature", 0, "--json").stdout)
+            self.assertEqual((answer["prompt_ids"], answer["prompt"], answer["text"]), (ids, text, "cdef"))
+        answer = json.loads(self.good("generate", model, "--ids", "0,263", "--max-tokens", 1, "--json").stdout)
+        self.assertEqual(answer["prompt_ids"], [0, 263])
+        self.assertNotIn("prompt", answer, "263 is no token of the tokenizer")
+
     def test_hints_name_the_program_as_it_was_started(self):
         place = os.path.join(small_run.work_folder(), "started as")
         os.makedirs(place, exist_ok=True)
