@@ -208,7 +208,7 @@ int run_chat(const Args& args) {
   ChatOptions options;
   options.format = format_of(args, found, folder);
   options.system = typed_text(args.get_or("system", ""), "--system");
-  const GenerationConfig defaults = read_generation_config(folder);
+  const GenerationConfig defaults = read_generation_config(folder, args);
   options.sampling = sampling_of(args, defaults.sampling);
   const int64_t limit = load_model_config(folder).max_position_embeddings;
   options.context_tokens = args.integer("context", limit, 16, limit);

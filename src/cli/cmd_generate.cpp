@@ -89,7 +89,7 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   if (args.has("system")) asked.conversation.add("system", typed_text(*args.get("system"), "--system"));
   asked.control_tokens = args.has("control-tokens");
   asked.seed_given = args.has("seed");
-  asked.defaults = read_generation_config(folder);
+  asked.defaults = read_generation_config(folder, args);
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
   asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
   std::vector<std::string> stop;

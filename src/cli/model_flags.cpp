@@ -11,7 +11,8 @@
 namespace finback {
 
 void declare_model_flags(Args& args) {
-  args.flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
+  args.flag("temperature", "T",
+            "0 is greedy (default: the model's generation_config.json; without do_sample in it answers are sampled, too)")
       .flag("top-p", "P", "nucleus sampling (default: the model's)")
       .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
       .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
@@ -22,10 +23,16 @@ void declare_model_flags(Args& args) {
       .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
 }
 
-GenerationConfig read_generation_config(const std::filesystem::path& folder) {
+GenerationConfig read_generation_config(const std::filesystem::path& folder, const Args& args) {
   GenerationConfig config = load_generation_config(folder);
   if (!config.not_followed.empty())
     notice_once(fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(config.not_followed, ", ")));
+  if (config.do_sample_is_absent && !args.has("temperature") && config.sampling.temperature > 0) {
+    notice_once(fmt::format(
+        "{}: no \"do_sample\" in it: answers are sampled at temperature {:g}, where transformers would take the best token. Hint: "
+        "--temperature 0 does that",
+        (folder / "generation_config.json").string(), config.sampling.temperature));
+  }
   return config;
 }
 

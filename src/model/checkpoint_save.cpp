@@ -77,7 +77,7 @@ std::vector<std::vector<Output>> shards_of(const ModelConfig& config, const Para
 }
 
 void write_generation_config(const fs::path& folder, const ModelConfig& config) {
-  Json json = Json::object();
+  Json json = {{"do_sample", true}};  // what finback does without it, said to programs that are greedy then
   if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
   if (config.eos_token_id) json["eos_token_id"] = *config.eos_token_id;
   if (config.other.contains("eos_token_id")) json["eos_token_id"] = config.other["eos_token_id"];  // a list

@@ -305,6 +305,14 @@ class TokenizerCases(small_run.ProgramTest):
         self.assertEqual(answer["prompt_ids"], [0, 263])
         self.assertNotIn("prompt", answer, "263 is no token of the tokenizer")
 
+    def test_sampling_that_nothing_asks_for_is_said(self):
+        for settings, flags, said in (({"temperature": 0.6, "top_p": 0.9}, [], 1), ({}, [], 1), ({}, ["--temperature", 1], 0), ({"do_sample": True}, [], 0),
+                                      ({"do_sample": False}, [], 0), (None, [], 0)):
+            with self.subTest(settings=settings, flags=flags):
+                done = self.good("generate", self.model("unsaid", generation_config=settings), "--prompt", "", *flags)
+                line = f'no "do_sample" in it: answers are sampled at temperature {(settings or {}).get("temperature", 1)}, where transformers would take the best token'
+                self.assertEqual(done.stderr.count(line), said, done.stderr)
+
     def test_hints_name_the_program_as_it_was_started(self):
         place = os.path.join(small_run.work_folder(), "started as")
         os.makedirs(place, exist_ok=True)
