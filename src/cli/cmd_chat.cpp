@@ -52,14 +52,6 @@ Args chat_args() {
   return args;
 }
 
-ChatFormat format_of(const Args& args, const ChatTemplate& found, const fs::path& folder) {
-  if (args.has("chat-format")) return parse_chat_format(*args.get("chat-format"));
-  FB_CHECK(found.format, "{}: {}. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or --chat-format r1 (DeepSeek-R1)", folder.string(),
-           found.text.empty() ? "expected a chat template in its tokenizer_config.json, got none"
-                              : "expected a chat template of DeepSeek-V3 or R1, got another");
-  return *found.format;
-}
-
 // Bracketed lines on stderr, pale where colours are.
 void note(const std::string& text) {
   const bool pale = shows_colours(STDERR_FILENO);
@@ -206,7 +198,11 @@ int run_chat(const Args& args) {
   // Flags and small files first, so that a mistake in them is said before a model is loaded.
   const ChatTemplate found = read_chat_template(folder);
   ChatOptions options;
-  options.format = format_of(args, found, folder);
+  options.format = chat_format_of(args, found, folder);
+  FB_CHECK(args.has("chat-format") || !found.text.empty(),
+           "{}: expected a chat template in its tokenizer_config.json, got none. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or "
+           "--chat-format r1 (DeepSeek-R1)",
+           folder.string());
   options.system = typed_text(args.get_or("system", ""), "--system");
   const GenerationConfig defaults = read_generation_config(folder, args);
   options.sampling = sampling_of(args, defaults.sampling);

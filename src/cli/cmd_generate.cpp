@@ -38,7 +38,7 @@ Args generate_args() {
       .toggle("control-tokens",
               "read control tokens that the prompt spells (<｜User｜>, <｜fim▁begin｜>, ...) as tokens; else they stay text")
       .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
-      .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
+      .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default: what the tokenizer's chat template says, v3 without one)")
       .flag("system", "TEXT", "system message of --chat")
       .toggle(
           "json",
@@ -85,7 +85,7 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   Asked asked;
   asked.chat = args.has("chat");
   asked.json = args.has("json");
-  asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
+  if (asked.chat) asked.conversation.format = chat_format_of(args, read_chat_template(folder), folder);
   if (args.has("system")) asked.conversation.add("system", typed_text(*args.get("system"), "--system"));
   asked.control_tokens = args.has("control-tokens");
   asked.seed_given = args.has("seed");

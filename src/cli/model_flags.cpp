@@ -36,6 +36,18 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   return config;
 }
 
+ChatFormat chat_format_of(const Args& args, const ChatTemplate& found, const std::filesystem::path& folder) {
+  if (args.has("chat-format")) return parse_chat_format(*args.get("chat-format"));
+  FB_CHECK(
+      found.format || found.text.empty(),
+      "{0}: expected a chat template of DeepSeek-V3 or R1, got another, and templates are not run here. Hint: let transformers make the "
+      "ids, and give them to generate: finback generate {0} --ids \"$(python3 -c 'import sys, transformers; "
+      "print(transformers.AutoTokenizer.from_pretrained(sys.argv[1]).apply_chat_template([dict(role=\"user\", content=sys.argv[2])], "
+      "add_generation_prompt=True, return_dict=False))' {0} \"Hello\")\"; or --chat-format v3 or r1, if the model was trained on that",
+      folder.string());
+  return found.format.value_or(ChatFormat::kV3);
+}
+
 SamplingParams sampling_of(const Args& args, SamplingParams params) {
   params.temperature = args.number("temperature", params.temperature, 0, 100);
   params.top_p = args.number("top-p", params.top_p, 0, 1);

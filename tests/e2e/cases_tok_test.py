@@ -313,6 +313,31 @@ class TokenizerCases(small_run.ProgramTest):
                 line = f'no "do_sample" in it: answers are sampled at temperature {(settings or {}).get("temperature", 1)}, where transformers would take the best token'
                 self.assertEqual(done.stderr.count(line), said, done.stderr)
 
+    def test_the_chat_template_of_the_folder_counts(self):
+        closing = "{{ '" + USER + "' }}{{ '" + ASSISTANT
+        def named(template):
+            return {"bos_token": BOS, "eos_token": EOS, **({"chat_template": template} if template else {})}
+        prompts = {}
+        for name, template in (("none", None), ("v3", closing + "' }}"), ("r1", closing + "<think>\\n' }}")):
+            model = self.model("template-" + name, tokenizer_config=named(template))
+            prompts[name] = json.loads(self.good("generate", model, "--chat", "--prompt", "a", "--max-tokens", 1, "--json").stdout)["prompt"]
+        self.assertEqual(prompts, {"none": BOS + USER + "a" + ASSISTANT, "v3": BOS + USER + "a" + ASSISTANT, "r1": BOS + USER + "a" + ASSISTANT + "<think>\n"})
+        other = self.model("template-other", tokenizer_config=named("{{ '<|im_start|>' }}"))
+        for words in (["generate", other, "--chat", "--prompt", "a"], ["chat", other]):
+            says = self.bad(1, *words, input="a\n", says=["got another", "apply_chat_template", f"{small_run.FINBACK} generate {other} --ids", "--chat-format v3"])
+        # The command of the hint, as it stands, with a transformers that only says what it was given.
+        place = os.path.join(small_run.work_folder(), "stand-in")
+        os.makedirs(place, exist_ok=True)
+        with open(os.path.join(place, "transformers.py"), "w", encoding="utf-8") as f:
+            f.write("class AutoTokenizer:\n    def from_pretrained(folder):\n        return AutoTokenizer()\n"
+                    "    def apply_chat_template(self, messages, **options):\n"
+                    "        assert messages == [{'role': 'user', 'content': 'Hello'}], messages\n"
+                    "        assert options == {'add_generation_prompt': True, 'return_dict': False}, options\n        return [0, 67]\n")
+        command = says.split("generate: ")[1].split("; or --chat-format")[0]
+        done = subprocess.run(["bash", "-c", command + " --json"], capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": place}, cwd=small_run.ROOT)
+        self.assertEqual(json.loads(done.stdout or "{}").get("prompt_ids"), [0, 67], done.stderr)
+        self.good("generate", other, "--chat", "--chat-format", "v3", "--prompt", "a", "--max-tokens", 1)
+
     def test_hints_name_the_program_as_it_was_started(self):
         place = os.path.join(small_run.work_folder(), "started as")
         os.makedirs(place, exist_ok=True)
