@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/output_place.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -121,7 +122,7 @@ uint64_t hash_file(const fs::path& path) { return xxhash64(MappedFile(path).byte
 
 void check_output(const fs::path& path, const std::vector<fs::path>& inputs, std::string_view own) {
   std::error_code ignored;
-  FB_CHECK(!fs::is_directory(path, ignored), "{}: expected a file to write, got a folder", path.string());
+  check_file_place(path);
   for (const fs::path& input : inputs)
     FB_CHECK(!fs::equivalent(path, input, ignored), "{}: expected another file than the one that is read", path.string());
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <mutex>
 
+#include "base/program_name.h"
+
 namespace finback {
 namespace {
 
@@ -23,7 +25,7 @@ void put(const std::string& text) {
 void write_line(const std::string& text) {
   const std::lock_guard lock(terminal_mutex);
   std::fflush(stdout);  // what was reported before comes before
-  put((open ? "\r\033[K" : "") + text + "\n");
+  put((open ? "\r\033[K" : "") + as_typed(text) + "\n");
   open = false;
 }
 

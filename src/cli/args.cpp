@@ -9,6 +9,7 @@
 
 #include "base/fields.h"
 #include "base/pool.h"
+#include "base/program_name.h"
 #include "cli/process_flags.h"
 
 namespace finback {
@@ -85,7 +86,7 @@ bool Args::parse(std::span<const std::string> words) {
     if (flags && word == "--") {
       flags = false;
     } else if (flags && (word == "--help" || word == "--help-all" || word == "-h")) {
-      fmt::print("{}", help(word == "--help-all"));
+      fmt::print("{}", as_typed(help(word == "--help-all")));
       return false;
     } else if (flags && is_short_flag(word)) {
       throw UsageError(fmt::format("unknown flag {}. Hint: flags have two dashes; finback {} --help", word, verb()));

@@ -6,6 +6,7 @@
 
 #include "base/status_line.h"
 #include "cli/args.h"
+#include "cli/named_once.h"
 #include "cli/verbs.h"
 #include "cost/bill_sum.h"
 #include "cost/serve_bill.h"
@@ -15,8 +16,10 @@ namespace finback {
 namespace {
 
 int bill_serving(const Args& args) {
-  ServeUsage sum = read_usage(args.required(0, "a usage file"));
-  for (size_t i = 1; i < args.positional().size(); ++i) add_usage(sum, read_usage(args.positional()[i]));
+  args.required(0, "a usage file");
+  const std::vector<std::string> files = named_once(args.positional());
+  ServeUsage sum = read_usage(files[0]);
+  for (size_t i = 1; i < files.size(); ++i) add_usage(sum, read_usage(files[i]));
   const ServeBill bill = serve_bill(sum, args.number("rate", 0, 0, 1e6));
   fmt::print("{}", args.has("json") ? dump_json(serve_bill_json(sum, bill)) : serve_bill_table(sum, bill));
   return 0;
@@ -75,9 +78,15 @@ int cmd_bill(CommandLine words) {
   if (args.has("serve")) return bill_serving(args);
   args.required(0, "a run folder");
   const double rate = args.number("rate", 0, 0, 1e6);
-  FoundBills found = find_bills(args.positional());
-  const std::string final_run = args.get_or("final", found.runs.back());
-  FB_CHECK(std::count(found.runs.begin(), found.runs.end(), final_run) > 0, "--final: expected one of the runs named, got {}", final_run);
+  FoundBills found = find_bills(named_once(args.positional()));
+  // By whatever name: the last one may have been named before, too.
+  const auto found_as = [&](const std::string& run) {
+    return std::find_if(found.runs.begin(), found.runs.end(), [&](const std::string& other) { return is_same_place(other, run); });
+  };
+  const auto last = found_as(args.positional().back());
+  const auto chosen = args.has("final") ? found_as(*args.get("final")) : last != found.runs.end() ? last : found.runs.end() - 1;
+  FB_CHECK(chosen != found.runs.end(), "--final: expected one of the runs named, got {}", *args.get("final"));
+  const std::string final_run = *chosen;
   for (Bill& bill : found.bills) {
     if (rate > 0) settle_bill(bill, rate);
   }

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/output_place.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
@@ -49,14 +50,6 @@ Args chat_args() {
       .toggle("no-history", "keep nothing of what is typed");
   declare_model_flags(args);
   return args;
-}
-
-ChatFormat format_of(const Args& args, const ChatTemplate& found, const fs::path& folder) {
-  if (args.has("chat-format")) return parse_chat_format(*args.get("chat-format"));
-  FB_CHECK(found.format, "{}: {}. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or --chat-format r1 (DeepSeek-R1)", folder.string(),
-           found.text.empty() ? "expected a chat template in its tokenizer_config.json, got none"
-                              : "expected a chat template of DeepSeek-V3 or R1, got another");
-  return *found.format;
 }
 
 // Bracketed lines on stderr, pale where colours are.
@@ -197,12 +190,21 @@ int run_chat(const Args& args) {
   const fs::path folder = find_model_folder(args.required(0, "a model folder"));
   args.at_most(1);
   FB_CHECK(!(args.has("history") && args.has("no-history")), "--history and --no-history exclude each other");
+  if (args.has("history")) {  // made with its folder, but only when something was typed
+    const fs::path history = *args.get("history");
+    FB_CHECK(!fs::is_directory(history), "--history: expected a file, got the folder {}", history.string());
+    check_folder_place(history.has_parent_path() ? history.parent_path() : fs::path("."));
+  }
   // Flags and small files first, so that a mistake in them is said before a model is loaded.
   const ChatTemplate found = read_chat_template(folder);
   ChatOptions options;
-  options.format = format_of(args, found, folder);
+  options.format = chat_format_of(args, found, folder);
+  FB_CHECK(args.has("chat-format") || !found.text.empty(),
+           "{}: expected a chat template in its tokenizer_config.json, got none. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or "
+           "--chat-format r1 (DeepSeek-R1)",
+           folder.string());
   options.system = typed_text(args.get_or("system", ""), "--system");
-  const GenerationConfig defaults = read_generation_config(folder);
+  const GenerationConfig defaults = read_generation_config(folder, args);
   options.sampling = sampling_of(args, defaults.sampling);
   options.seed = seed_of(args);
   const int64_t limit = load_model_config(folder).max_position_embeddings;

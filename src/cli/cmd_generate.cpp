@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/notice.h"
@@ -41,9 +42,11 @@ Args generate_args() {
       .toggle("control-tokens",
               "read control tokens that the prompt spells (<｜User｜>, <｜fim▁begin｜>, ...) as tokens; else they stay text")
       .toggle("chat", "treat the prompt as a user's turn in DeepSeek's chat format; on a terminal without --prompt: finback chat")
-      .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default v3)")
+      .flag("chat-format", "v3|r1", "which of DeepSeek's formats (default: what the tokenizer's chat template says, v3 without one)")
       .flag("system", "TEXT", "system message of --chat")
-      .toggle("json", "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens");
+      .toggle(
+          "json",
+          "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens, {\"prompt_ids\", \"prompt\"} before them");
   declare_model_flags(args);
   return args;
 }
@@ -88,11 +91,11 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   Asked asked;
   asked.chat = args.has("chat");
   asked.json = args.has("json");
-  asked.conversation.format = parse_chat_format(args.get_or("chat-format", "v3"));
+  if (asked.chat) asked.conversation.format = chat_format_of(args, read_chat_template(folder), folder);
   if (args.has("system")) asked.conversation.add("system", typed_text(*args.get("system"), "--system"));
   asked.control_tokens = args.has("control-tokens");
   asked.seed_given = args.has("seed");
-  asked.defaults = read_generation_config(folder);
+  asked.defaults = read_generation_config(folder, args);
   asked.request.sampling = sampling_of(args, asked.defaults.sampling);
   asked.request.key.seed = seed_of(args);
   asked.request.max_tokens = args.integer("max-tokens", asked.defaults.new_tokens(0, 256), 1, 1 << 30);
@@ -142,15 +145,25 @@ void print_piece(std::string_view text) {
   flush_stdout();
 }
 
+// The prompt as text, control tokens spelled; nothing where the folder has no tokenizer, or an id is no token of it.
+std::optional<std::string> readable_prompt(const Asked& asked, const std::vector<int32_t>& prompt) {
+  const Tokenizer* tokenizer = asked.model.tokenizer_or_null();
+  const bool all_tokens = tokenizer && std::all_of(prompt.begin(), prompt.end(), [&](int32_t id) { return tokenizer->has_token(id); });
+  return all_tokens ? std::optional(tokenizer->decode(prompt)) : std::nullopt;
+}
+
 // What was not streamed: the JSON document; or ids where there is no text, the speed, and what the next run needs to give the same text.
-void print_end(const Asked& asked, const Answer& answer, double seconds) {
+void print_end(const Asked& asked, const std::vector<int32_t>& prompt, const Answer& answer, double seconds) {
   std::string facts;
   if (asked.request.sampling.temperature > 0 && !asked.seed_given) facts = fmt::format(", --seed {}", asked.request.key.seed);
   const int64_t limit = asked.model.transformer->config().max_position_embeddings;
   if (answer.usage.total_tokens() >= limit && int64_t(answer.ids.size()) < asked.request.max_tokens)
     facts += fmt::format(", ended at the model's {} tokens", limit);
   if (asked.json) {
-    fmt::print("{}", dump_json(answer_json(answer)));
+    Json json = answer_json(answer);
+    json["prompt_ids"] = prompt;
+    if (const auto text = readable_prompt(asked, prompt)) json["prompt"] = *text;
+    fmt::print("{}", dump_json(json));
     if (!facts.empty()) inform(fmt::format("[{} tokens{}]", answer.ids.size(), facts));
     return;
   }
@@ -183,7 +196,8 @@ int cmd_generate(CommandLine words) {
   Asked asked = read_flags(args, folder);
   const Timer loaded;
   const std::string text = prompt_text(args);
-  asked.request.prompt = prompt_ids(args, asked, text);
+  const std::vector<int32_t> prompt = prompt_ids(args, asked, text);
+  asked.request.prompt = prompt;
   check_prompt(asked.request.prompt, asked.model.transformer->config());
   if (!args.has("max-tokens")) asked.request.max_tokens = asked.defaults.new_tokens(int64_t(asked.request.prompt.size()), 256);
   const int64_t limit = asked.model.transformer->config().max_position_embeddings;
@@ -203,7 +217,7 @@ int cmd_generate(CommandLine words) {
   const auto [answer, prefill_seconds, decode_seconds] =
       generate_text(engine, asked.model.tokenizer_or_null(), asked.request, asked.options, on_text);
   echo();
-  print_end(asked, answer, timer.seconds());
+  print_end(asked, prompt, answer, timer.seconds());
   count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
   usage.wall_seconds += loaded.seconds();
   if (args.has("usage")) write_usage(*args.get("usage"), usage);

@@ -27,6 +27,7 @@ int print_report(const Args& args, const Json& json, const std::string& text) {
 
 int plan_rows(const Args& args) {
   const std::string path = *args.get("rows");
+  if (args.has("out")) check_output(*args.get("out"), {path});
   const CsvTable table = CsvTable::parse(read_file(path), path);
   std::string text;
   Progress progress("predicting the rows of " + path);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/terminal.h"
 #include "cli/args.h"
+#include "cli/named_once.h"
 #include "cli/verbs.h"
 #include "train/curve_svg.h"
 #include "train/curve_text.h"
@@ -33,9 +34,10 @@ int cmd_plot(CommandLine words) {
   args.required(0, "a run folder");
   FB_CHECK(!(args.has("table") && args.has("json")), "--table and --json exclude each other");
   args.check_mode(args.has("table") ? "--table" : args.has("json") ? "--json" : "RUN");
+  if (args.has("svg")) check_output(*args.get("svg"), {}, "<svg");
   const std::string key = args.get_or("key", "bpb");
   std::vector<RunCurves> runs;
-  for (const std::string& run : args.positional()) runs.push_back(read_run_curves(run, key));
+  for (const std::string& run : named_once(args.positional())) runs.push_back(read_run_curves(run, key));
   CurveTextOptions options;
   options.columns = int(args.integer("width", terminal_columns(STDOUT_FILENO), 20, 1000));
   options.lines = int(args.integer("height", 16, 4, 200));
@@ -46,7 +48,6 @@ int cmd_plot(CommandLine words) {
     fmt::print("{}", args.has("table") ? evaluations_table(runs) : curves_text(runs, options));
   }
   if (!args.has("svg")) return 0;
-  check_output(*args.get("svg"), {}, "<svg");
   write_file_atomic(*args.get("svg"), curves_svg(runs));
   if (!args.has("json")) fmt::print("{}\n", *args.get("svg"));
   return 0;

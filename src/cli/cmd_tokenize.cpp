@@ -1,6 +1,7 @@
 // finback tokenize: a corpus and a tokenizer -> token shards.
 #include <fmt/format.h>
 
+#include "base/output_place.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
@@ -36,6 +37,7 @@ int cmd_tokenize(CommandLine words) {
   const std::string& corpus = args.required(0, "a corpus folder");
   if (!args.has("tokenizer") || !args.has("out")) throw UsageError("expected --tokenizer DIR and --out DIR. Hint: finback tokenize --help");
 
+  check_folder_place(*args.get("out"));
   const Timer timer;
   const TokenizeReport report = tokenize_corpus(corpus, find_tokenizer(*args.get("tokenizer")), *args.get("out"));
   const double seconds = timer.seconds();

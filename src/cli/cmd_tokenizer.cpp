@@ -1,21 +1,17 @@
 // finback tokenizer: train a byte-level BPE; encode and decode standard input.
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <sstream>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/output_place.h"
 #include "base/progress.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/args.h"
 #include "cli/bench_tokenizer.h"
+#include "cli/encode_stdin.h"
 #include "cli/reading_flags.h"
-#include "cli/standard_streams.h"
-#include "cli/typed_text.h"
 #include "cli/verbs.h"
-#include "data/json_record.h"
 #include "data/text_reader.h"
 #include "model/model_folder.h"
 #include "tokenizer/bpe_trainer.h"
@@ -24,89 +20,15 @@
 namespace finback {
 namespace {
 
-void print_ids(const std::vector<int32_t>& ids, const char* separator, const char* open, const char* close) {
-  std::string line = open;
-  for (size_t i = 0; i < ids.size(); ++i) line += (i ? separator : "") + std::to_string(ids[i]);
-  line += close;
-  line += '\n';
-  write_stdout(line);
-}
-
-// Calls use(line, where) for every line of standard input that is not blank.
-template <class Use>
-void for_each_line(const Use& use) {
-  std::string line;
-  for (int64_t number = 1; read_stdin_line(line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    use(std::string_view(line).substr(line.find_first_not_of(" \t\r")), fmt::format("line {} of standard input", number));
-  }
-}
-
-std::vector<int32_t> parse_ids(const Json& list, const std::string& where) {
-  FB_CHECK(list.is_array(), "{}: expected a list of ids, got {}", where, list.type_name());
-  std::vector<int32_t> ids;
-  for (const Json& id : list) {
-    FB_CHECK(id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() <= INT32_MAX, "{}: expected ids from 0 to {}, got {}",
-             where, INT32_MAX, dump_json_line(id).substr(0, 40));
-    ids.push_back(id.get<int32_t>());
-  }
-  return ids;
-}
-
 Tokenizer load_file(const Args& args) { return Tokenizer::load(find_tokenizer(args.required(1, "a tokenizer folder"))); }
 
 void encode(const Args& args) {
   const Tokenizer tokenizer = load_file(args);
   // As Hugging Face tokenizers, to compare with; documents and prompts are read with --as-text.
-  const EncodeOptions options{.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")};
-  if (!args.has("jsonl")) return print_ids(tokenizer.encode(typed_text(read_stdin(), "standard input"), options), " ", "", "");
-  for_each_line([&](std::string_view given, const std::string& where) {
-    std::string text;
-    const std::string typed = typed_text(std::string(given), where);
-    std::string_view line = typed;
-    bool repaired = false;  // half a surrogate pair is U+FFFD here as in a corpus, and as broken bytes are
-    const bool read = read_json_text(line, text, repaired) && line.find_first_not_of(" \t\r") == std::string_view::npos;
-    FB_CHECK(read, "{}: expected a JSON string and nothing behind it, got something else at {} bytes before its end", where, line.size());
-    if (repaired) warn(fmt::format("{}: half a surrogate pair, read as U+FFFD, or a bare control character", where));
-    print_ids(tokenizer.encode(text, options), ",", "[", "]");
-  });
+  encode_stdin(tokenizer, {.add_special = args.has("add-special"), .control_tokens = !args.has("as-text")}, args.has("jsonl"));
 }
 
-// Ids on standard input, apart by anything that is not a digit.
-std::vector<int32_t> read_ids() {
-  std::vector<int32_t> ids;
-  std::istringstream words(read_stdin());
-  for (std::string word; words >> word;) {
-    const bool fine = word.size() <= 9 && word.find_first_not_of("0123456789") == std::string::npos;
-    FB_CHECK(fine, "standard input: expected token ids apart by blanks, got \"{}\"", word.substr(0, 40));
-    ids.push_back(std::stoi(word));
-  }
-  return ids;
-}
-
-void check_ids(const std::vector<int32_t>& ids, const Tokenizer& tokenizer, const std::string& where) {
-  for (const int32_t id : ids) {
-    FB_CHECK(tokenizer.has_token(id), "{}: expected ids of tokens, got {}, which has none. Hint: the tokenizer has ids up to {}", where, id,
-             tokenizer.vocab_size() - 1);
-  }
-}
-
-void decode(const Args& args) {
-  const Tokenizer tokenizer = load_file(args);
-  const bool skip = args.has("skip-special");
-  if (!args.has("jsonl")) {
-    const std::vector<int32_t> ids = read_ids();
-    check_ids(ids, tokenizer, "standard input");
-    const std::string text = tokenizer.decode(ids, skip);
-    write_stdout(text);
-    return;
-  }
-  for_each_line([&](std::string_view line, const std::string& where) {
-    const std::vector<int32_t> ids = parse_ids(parse_json(line, where), where);
-    check_ids(ids, tokenizer, where);
-    fmt::print("{}\n", dump_json_line(tokenizer.decode(ids, skip)));
-  });
-}
+void decode(const Args& args) { decode_stdin(load_file(args), args.has("skip-special"), args.has("jsonl")); }
 
 constexpr size_t kBatchBytes = 32 << 20;  // text held in memory while its words are counted
 
@@ -138,16 +60,22 @@ void count_input(const std::string& path, BpeTrainer& trainer, ReadReport& repor
 
 void train(const Args& args) {
   args.required(1, "an input: text files, a folder or a corpus");
-  const int64_t vocab_size = args.integer("vocab-size", 0, 0, int64_t{1} << 40);
-  if (!args.has("vocab-size") || !args.has("out")) throw UsageError("tokenizer train expects --vocab-size N and --out DIR");
-  FB_CHECK(vocab_size >= minimum_vocab_size(), "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}",
-           minimum_vocab_size(), vocab_size);
+  int64_t vocab_size = args.integer("vocab-size", 0, 0, int64_t{1} << 40);
+  if (!args.has("out")) throw UsageError("tokenizer train expects --out DIR");
+  FB_CHECK(!args.has("vocab-size") || vocab_size >= minimum_vocab_size(),
+           "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}", minimum_vocab_size(), vocab_size);
+  check_folder_place(*args.get("out"));
   Timer timer;
   BpeTrainer trainer;
   ReadReport report(bad_limit(args));
   for (size_t i = 1; i < args.positional().size(); ++i) count_input(args.positional()[i], trainer, report);
   report.check();
   FB_CHECK(trainer.bytes() > 0, "expected text in the inputs, got none{}", report.why_nothing());
+  if (!args.has("vocab-size")) {
+    vocab_size = usual_vocab_size(trainer.bytes());
+    inform(fmt::format("vocabulary {}, as is usual for {:.1f} MB of text. Hint: --vocab-size N for another", vocab_size,
+                       double(trainer.bytes()) / 1e6));
+  }
   Progress progress("searching merges", double(vocab_size - minimum_vocab_size()), "merges");
   const std::vector<MergePair> merges = trainer.train(vocab_size, [&](int64_t found) { progress.update(double(found)); });
   progress.finish();
@@ -174,12 +102,15 @@ void bench(const Args& args) {
   args.required(2, "text to encode");
   std::vector<std::string> texts;
   ReadReport report(bad_limit(args));
-  Progress progress("reading the inputs");
   for (size_t i = 2; i < args.positional().size(); ++i) {
     TextReader reader(args.positional()[i], report);
-    for (Document document; reader.next(document);) texts.push_back(std::move(document.text));
+    Progress progress("reading " + args.positional()[i], double(reader.total_bytes()) / 1e6, "MB");
+    for (Document document; reader.next(document);) {
+      texts.push_back(std::move(document.text));
+      progress.update(double(reader.consumed_bytes()) / 1e6);
+    }
+    progress.vanish();
   }
-  progress.vanish();
   report.check();
   if (!report.nothing_to_say()) say_what_was_read(report);
   FB_CHECK(std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return !text.empty(); }),
@@ -191,14 +122,16 @@ void bench(const Args& args) {
 
 int cmd_tokenizer(CommandLine words) {
   Args args(
-      "tokenizer train INPUT... --vocab-size N --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
+      "tokenizer train INPUT... [--vocab-size N] --out DIR | encode DIR | decode DIR | bench DIR INPUT...",
       "Trains a byte-level BPE in DeepSeek-V3's form on text files (.txt, .md, .jsonl; also .gz and .zst), folders of them or the training "
       "split of a corpus folder. Encodes or decodes standard input with the tokenizer.json in DIR (byte-level BPE of the DeepSeek, "
       "Llama-3, Qwen and GPT-2 families) and the files beside it that name tokens. encode reads a control token that the text spells, "
       "such as <｜User｜>, as the token, as Hugging Face tokenizers does; documents (tokenize) and prompts (generate) never are read so: "
       "encode --as-text shows their ids.",
       "finback tokenizer train notes.txt --vocab-size 4096 --out runs/tokenizer");
-  args.flag("vocab-size", "N", "train: ids in all, so the rows of the embedding")
+  args.flag("vocab-size", "N",
+            "train: ids in all, so the rows of the embedding (default: by the text, 1024 for half a megabyte, 8192 for 80 MB, 32768 for 1 "
+            "GB)")
       .only_of({"train"})
       .flag("out", "DIR", "train: where tokenizer.json and tokenizer_config.json go")
       .only_of({"train"})

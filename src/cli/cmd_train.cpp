@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/fields.h"
+#include "base/program_name.h"
 #include "cli/args.h"
 #include "cli/sample_text.h"
 #include "cli/verbs.h"
@@ -19,8 +20,9 @@ void print_end(const TrainSummary& s) {
   if (s.stopped_by && !s.saved) {
     fmt::print("stopped at step {} of {}: nothing was trained, so nothing is saved. Start again with the same command\n", s.step, s.steps);
   } else if (s.stopped_by) {
-    fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: finback train {} --resume\n", s.step, s.steps, folder,
-               s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "", folder);
+    fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: {}\n", s.step, s.steps, folder,
+               s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "",
+               as_typed(fmt::format("finback train {} --resume", folder)));
   } else if (s.steps_done == 0 && !s.val_bpb) {
     fmt::print("nothing to do: finished at step {}, model in {}/latest\n", s.step, folder);
   } else {
@@ -46,7 +48,8 @@ int cmd_train(CommandLine words) {
       .toggle("overwrite", "remove what an earlier run left in the folder and start again")
       .toggle("deterministic", "forbid every op without fixed bits (same as --run.deterministic=true)")
       .toggle("allow-other-kernels", "resume under another kernel variant: same training, other bits")
-      .toggle("anyway", "start though the count of memory or disk space says that the run does not fit")
+      .toggle("anyway",
+              "start though the count of memory or disk space says that the run does not fit, or the corpus was built anew since tokenize")
       .toggle("json", "print the bill as JSON, with stopped, step and steps of the run")
       .flag("rate", "USD", "price of a device-hour in the bill (same as --bill.rate=USD)")
       .flag("log-rows", "FILE", "write every row trained on and the experts chosen for it as JSON lines, for replaying the run elsewhere")

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "base/program_name.h"
 #include "base/status_line.h"
 #include "cli/standard_streams.h"
 #include "cli/verbs.h"
@@ -17,13 +18,21 @@ namespace finback {
 namespace {
 
 void print_help() {
-  fmt::print(
-      "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [ARGUMENTS] [--flags]\n\n");
-  for (const Verb& verb : verb_table()) fmt::print("  {:<10} {}\n", verb.name, verb.about);
-  fmt::print(
+  std::string text =
+      "finback: raw text in, a DeepSeek-architecture model out, and a bill at the end.\n\nusage: finback VERB [ARGUMENTS] [--flags]\n\n";
+  for (const Verb& verb : verb_table()) text += fmt::format("  {:<10} {}\n", verb.name, verb.about);
+  text +=
       "\nfinback VERB --help explains a verb with an example. Reports go to stdout (--json: one JSON document), progress to stderr.\n"
       "Exit codes: 0 done, 1 a mistake in the input, 2 an unknown verb or flag, 130 stopped by Ctrl-C. NO_COLOR=1: no colours.\n\nexample\n"
-      "  finback generate runs/quickstart/latest --prompt \"It was\"\n");
+      "  finback generate runs/quickstart/latest --prompt \"It was\"\n";
+  write_stdout(as_typed(text));
+}
+
+// What makes a command of the program's name in a message.
+std::vector<std::string> command_words() {
+  std::vector<std::string> words = {"VERB"};
+  for (const Verb& verb : verb_table()) words.push_back(verb.name);
+  return words;
 }
 
 int run(const std::vector<std::string>& words) {
@@ -58,6 +67,7 @@ int fail(int code, const std::string& message) {
 
 int main(int argc, char** argv) {
   finback::open_standard_streams();
+  finback::set_program(argc > 0 ? argv[0] : "finback", finback::command_words());
   try {
     const int code = finback::run({argv + 1, argv + argc});
     finback::flush_stdout();

@@ -11,7 +11,8 @@
 namespace finback {
 
 void declare_model_flags(Args& args) {
-  args.flag("temperature", "T", "0 is greedy (default: the model's generation_config.json)")
+  args.flag("temperature", "T",
+            "0 is greedy (default: the model's generation_config.json; without do_sample in it answers are sampled, too)")
       .flag("top-p", "P", "nucleus sampling (default: the model's)")
       .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
       .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
@@ -22,11 +23,29 @@ void declare_model_flags(Args& args) {
       .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
 }
 
-GenerationConfig read_generation_config(const std::filesystem::path& folder) {
+GenerationConfig read_generation_config(const std::filesystem::path& folder, const Args& args) {
   GenerationConfig config = load_generation_config(folder);
   if (!config.not_followed.empty())
     notice_once(fmt::format("{}: not followed: {}", (folder / "generation_config.json").string(), fmt::join(config.not_followed, ", ")));
+  if (config.do_sample_is_absent && !args.has("temperature") && config.sampling.temperature > 0) {
+    notice_once(fmt::format(
+        "{}: no \"do_sample\" in it: answers are sampled at temperature {:g}, where transformers would take the best token. Hint: "
+        "--temperature 0 does that",
+        (folder / "generation_config.json").string(), config.sampling.temperature));
+  }
   return config;
+}
+
+ChatFormat chat_format_of(const Args& args, const ChatTemplate& found, const std::filesystem::path& folder) {
+  if (args.has("chat-format")) return parse_chat_format(*args.get("chat-format"));
+  FB_CHECK(
+      found.format || found.text.empty(),
+      "{0}: expected a chat template of DeepSeek-V3 or R1, got another, and templates are not run here. Hint: let transformers make the "
+      "ids, and give them to generate: finback generate {0} --ids \"$(python3 -c 'import sys, transformers; "
+      "print(transformers.AutoTokenizer.from_pretrained(sys.argv[1]).apply_chat_template([dict(role=\"user\", content=sys.argv[2])], "
+      "add_generation_prompt=True, return_dict=False))' {0} \"Hello\")\"; or --chat-format v3 or r1, if the model was trained on that",
+      folder.string());
+  return found.format.value_or(ChatFormat::kV3);
 }
 
 SamplingParams sampling_of(const Args& args, SamplingParams params) {

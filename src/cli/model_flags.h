@@ -5,13 +5,18 @@
 #include "cli/args.h"
 #include "generate/generation_config.h"
 #include "generate/text_model.h"
+#include "tokenizer/chat_template.h"
 
 namespace finback {
 
 void declare_model_flags(Args& args);
 
-// generation_config.json of the folder; keys that are not followed are said on stderr.
-GenerationConfig read_generation_config(const std::filesystem::path& folder);
+// generation_config.json of the folder. Keys that are not followed are said on stderr, and that answers are sampled where neither it nor a flag
+// says so.
+GenerationConfig read_generation_config(const std::filesystem::path& folder, const Args& args);
+// --chat-format, else the format of the folder's chat template, else V3 where it has none. Throws Error for a template of another format, with
+// the way that works: ids made by transformers.
+ChatFormat chat_format_of(const Args& args, const ChatTemplate& found, const std::filesystem::path& folder);
 // The flags over the folder's defaults. Throws Error for values out of range.
 SamplingParams sampling_of(const Args& args, SamplingParams defaults);
 // --seed; without it another one each time.

@@ -34,10 +34,13 @@ void open_standard_streams() {
   }
 }
 
-std::string read_stdin() {
+std::string read_stdin(const std::function<void(size_t)>& on_progress) {
   std::string text;
   char block[1 << 16];
-  while (const size_t bytes = std::fread(block, 1, sizeof(block), stdin)) text.append(block, bytes);
+  while (const size_t bytes = std::fread(block, 1, sizeof(block), stdin)) {
+    text.append(block, bytes);
+    if (on_progress) on_progress(text.size());
+  }
   check_stdin();
   return text;
 }

@@ -1,5 +1,6 @@
 // Standard input, output and error of the process: where what cannot be read or written becomes an error with exit status 1.
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -16,8 +17,8 @@ class OutputError : public Error {
 // At the start: a closed pipe is an error like any other and no signal, and no file that is opened later takes the place of a standard stream
 // that was closed.
 void open_standard_streams();
-// Standard input to its end. Throws Error when it cannot be read.
-std::string read_stdin();
+// Standard input to its end; on_progress gets the bytes so far. Throws Error when it cannot be read.
+std::string read_stdin(const std::function<void(size_t)>& on_progress = {});
 // The next line of standard input without its newline; false at the end. Throws Error when it cannot be read.
 bool read_stdin_line(std::string& line);
 // Buffered. Throws OutputError when it does not get through.

@@ -49,6 +49,9 @@ std::string comparison(const Bill& bill) {
   if (plan.tokens <= 0) return "  no plan was made before this run\n";
   if (bill.tokens <= 0) return "  nothing was trained, so its plan is not compared\n";
   const double share = double(bill.tokens) / plan.tokens;
+  const double step_hours = share * (plan.wall_hours - plan.start_hours), hours = plan.start_hours + step_hours;
+  if (share < 0.01 || (share < 1 && step_hours < plan.start_hours))
+    return fmt::format("  too few steps to compare with the plan: {:.2g} % of its tokens\n", 100 * share);
   std::string text = fmt::format("  {:<16} {:>12} {:>12} {:>8}\n", share < 1 ? "share of the plan" : "", "predicted", "actual", "off");
   const auto line = [&](const char* name, const std::string& said, const std::string& is, double ratio) {
     text += fmt::format("  {:<16} {:>12} {:>12} {:>+7.1f} %\n", name, said, is, 100 * (ratio - 1));
@@ -56,12 +59,12 @@ std::string comparison(const Bill& bill) {
   const auto number = [&](const char* name, double said, double is) {
     line(name, fmt::format("{:.4g}", said), fmt::format("{:.4g}", is), is > 0 ? said / is : 1);
   };
-  number("hours", plan.wall_hours * share, bill.wall_hours);
-  line("tokens/s", fmt::format("{:.0f}", plan.tokens_per_s), fmt::format("{:.0f}", bill.tokens_per_s),
-       plan.tokens_per_s / bill.tokens_per_s);
+  number("hours", hours, bill.wall_hours);
+  const double tokens_per_s = plan.tokens_per_s * share * plan.wall_hours / hours;
+  line("tokens/s", fmt::format("{:.0f}", tokens_per_s), fmt::format("{:.0f}", bill.tokens_per_s), tokens_per_s / bill.tokens_per_s);
   const double peak = double(bill.peak_memory_bytes);
   if (peak > 0) line("peak memory", human_bytes(plan.memory_bytes), human_bytes(peak), plan.memory_bytes / peak);
-  number("dollars", plan.device_hours * share * bill.usd_per_device_hour, bill.usd);
+  number("dollars", plan.device_hours * hours / plan.wall_hours * bill.usd_per_device_hour, bill.usd);
   return text;
 }
 

@@ -11,6 +11,7 @@ namespace finback {
 // What the plan said before the first step; tokens 0: there was none.
 struct Planned {
   double tokens = 0, wall_hours = 0, device_hours = 0, tokens_per_s = 0, memory_bytes = 0;
+  double start_hours = 0;  // of wall_hours: before the first step, whatever the number of steps
 };
 template <class V>
 void visit_fields(Planned& p, V& v) {
@@ -19,6 +20,7 @@ void visit_fields(Planned& p, V& v) {
   v("device_hours", p.device_hours, "hours times devices");
   v("tokens_per_s", p.tokens_per_s, "trained tokens per second over the whole run");
   v("memory_bytes", p.memory_bytes, "peak memory of the process");
+  v("start_hours", p.start_hours, "of wall_hours: until the first step, the rehearsal included");
 }
 
 struct Bill {
@@ -86,7 +88,8 @@ void visit_fields(Bill& b, V& v) {
 void settle_bill(Bill& bill, double rate_usd_per_device_hour = 0);
 void write_bill(const std::filesystem::path& path, Bill& bill);
 Bill read_bill(const std::filesystem::path& path);
-// The table for people, predicted against actual included; a run that did not do all its tokens is held to its share of the plan.
+// The table for people, predicted against actual included; a run that did not do all its tokens is held to the start and its share of the steps, and to
+// nothing while the start is more than these.
 std::string bill_table(const Bill& bill);
 
 }  // namespace finback

@@ -74,6 +74,20 @@ TEST(Bill, IsHeldAgainstItsPlan) {
   EXPECT_NE(bill_table(bill).find("-20.0 %"), std::string::npos);
 }
 
+// Two of 100 steps: what they took is the start-up.
+TEST(Bill, AStartIsNotComparedWithAPlanOfSteps) {
+  Bill bill;
+  bill.device = "cpu", bill.devices = 2, bill.wall_hours = 0.12, bill.tokens = 20'000, bill.finished = false;
+  bill.planned = {.tokens = 1'000'000, .wall_hours = 1.1, .device_hours = 2.2, .tokens_per_s = 252, .memory_bytes = 1, .start_hours = 0.1};
+  settle_bill(bill, 0.5);
+  EXPECT_NE(bill_table(bill).find("too few steps to compare with the plan: 2 % of its tokens"), std::string::npos) << bill_table(bill);
+  EXPECT_EQ(bill_table(bill).find("predicted"), std::string::npos);
+  // Half of the steps are held to the whole start and half of the rest.
+  bill.tokens = 500'000, bill.wall_hours = 0.6;
+  settle_bill(bill, 0.5);
+  EXPECT_NE(bill_table(bill).find("hours                     0.6          0.6    +0.0 %"), std::string::npos) << bill_table(bill);
+}
+
 TEST(Bill, KeepsMeasuredElectricity) {
   Bill bill;
   bill.device = "cpu", bill.wall_hours = 1, bill.energy_kwh = 7, bill.energy_how = "measured: x";

@@ -21,6 +21,19 @@ LocalPlan plan_local(const LocalRun& r) {
   return p;
 }
 
+LocalPlan plan_other_length(const LocalPlan& plan, const LocalRun& counted) {
+  LocalRun run = plan.measured;
+  run.steps = counted.steps, run.tokens = counted.tokens;
+  run.evaluated_tokens = counted.evaluated_tokens, run.samples = counted.samples;
+  run.checkpoints = counted.checkpoints, run.audits = counted.audits;
+  return plan_local(run);
+}
+
+Planned planned_of(const LocalPlan& plan) {
+  const double start_hours = (plan.measured.start_s + plan.measured.rehearsal_s) / 3600;
+  return {plan.measured.tokens, plan.wall_hours, plan.device_hours, plan.tokens_per_s, plan.memory_bytes, start_hours};
+}
+
 LocalCost local_cost(const LocalPlan& plan, const std::string& device, double usd_per_device_hour) {
   return {estimated_electricity(device, plan.device_hours), usd_per_device_hour, plan.device_hours * usd_per_device_hour};
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "cost/bill.h"
 #include "cost/electricity.h"
 
 namespace finback {
@@ -61,6 +62,10 @@ void visit_fields(LocalPlan& p, V& v) {
   v("memory_bytes", p.memory_bytes, "peak memory of the process");
 }
 LocalPlan plan_local(const LocalRun& measured);
+// The plan of a run of another length: `counted` says how often it does what (rehearsal.h : counted_run), the seconds are those of `plan`.
+LocalPlan plan_other_length(const LocalPlan& plan, const LocalRun& counted);
+// What a bill keeps of it.
+Planned planned_of(const LocalPlan& plan);
 
 // How far a bill may be from its plan, as a factor: the bar that plans are held to, not a measured interval.
 inline constexpr double kLocalBar = 1.15;

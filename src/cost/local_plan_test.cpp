@@ -25,6 +25,19 @@ TEST(LocalPlan, AddsUpWhatARunDoes) {
   EXPECT_DOUBLE_EQ(p.tokens_per_s, 800);
 }
 
+TEST(LocalPlan, AnotherLengthHasTheSameSeconds) {
+  LocalRun longer;
+  longer.steps = 200, longer.tokens = 200'000, longer.evaluated_tokens = 15'000, longer.samples = 4, longer.checkpoints = 5,
+  longer.audits = 8;
+  const LocalPlan p = plan_other_length(plan_local(run()), longer);
+  EXPECT_DOUBLE_EQ(p.train_s, 220);
+  EXPECT_DOUBLE_EQ(p.evaluate_s + p.checkpoint_s + p.sample_s, 6 + 5 + 2);
+  EXPECT_DOUBLE_EQ(p.other_s, 6 + 2) << "one start, one rehearsal";
+  EXPECT_EQ(p.measured.tokens, 200'000);
+  EXPECT_EQ(p.memory_bytes, 1e9);
+  EXPECT_DOUBLE_EQ(planned_of(p).start_hours, 6.0 / 3600);
+}
+
 TEST(LocalPlan, SurvivesItsFile) {
   LocalPlan p = plan_local(run()), read;
   load_fields(read, dump_fields(p), "plan.json");

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output_place.h"
 #include "base/progress.h"
 #include "base/status_line.h"
 #include "data/corpus_source.h"
@@ -295,8 +296,10 @@ void check_not_inside(const CorpusSource& source, const fs::path& out) {
 
 Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report) {
   for (const CorpusSource& source : recipe.sources) check_not_inside(source, options.out);
-  make_directories(options.out);
-  return CorpusBuild(recipe, options, report).run();
+  ResultFolder folder(options.out);
+  Json manifest = CorpusBuild(recipe, options, report).run();
+  folder.keep();
+  return manifest;
 }
 
 }  // namespace finback

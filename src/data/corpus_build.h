@@ -21,7 +21,7 @@ struct CorpusOptions {
 };
 
 // Returns the manifest; `report` has what became of the input. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is
-// ready to take its place; a kill while it does leaves a folder without manifest, which is no corpus.
+// ready to take its place, and folders made for one that is refused go again; a kill while it does leaves a folder without manifest, which is no corpus.
 Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report);
 
 constexpr int64_t kCorpusVersion = 1;  // of manifest.json

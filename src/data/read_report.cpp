@@ -81,8 +81,8 @@ void ReadReport::fail() const {
     FB_FAIL("{}. Hint: without --strict a record like this is left out or repaired, and counted", without_controls(first_bad_.front()));
   const std::string borne = limit_.share > 0 ? fmt::format("{:g} % of {} records, at least {}", 100 * limit_.share, records_, limit_.count)
                                              : fmt::format("{}", limit_.count);
-  FB_FAIL("expected at most {} bad records, got {}: {}{}. Hint: --max-bad N or P% bears more", borne, bad_,
-          joined(first_bad_, kBadNamed, bad_), "");
+  FB_FAIL("expected at most {} bad records, got {}: {}. Hint: --max-bad N or P% bears more", borne, bad_,
+          joined(first_bad_, kBadNamed, bad_));
 }
 
 void ReadReport::check() const {

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "data/unmarked_utf16.h"
 #include "tokenizer/utf8.h"
 
 namespace finback {
@@ -81,7 +82,7 @@ TextEncoding recognise_encoding(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size(); ++i) zeros[i % 2] += bytes[i] == '\0';
   if (zeros_on_one_side(zeros[1], zeros[0], bytes.size() / 2)) return TextEncoding::kUtf16Le;
   if (zeros_on_one_side(zeros[0], zeros[1], bytes.size() / 2)) return TextEncoding::kUtf16Be;
-  return TextEncoding::kUtf8;
+  return unmarked_utf16(bytes).value_or(TextEncoding::kUtf8);
 }
 
 bool reads_as_windows_1252(std::string_view bytes) {
@@ -103,11 +104,14 @@ bool reads_as_windows_1252(std::string_view bytes) {
 }
 
 std::string not_like_text(std::string_view bytes) {
+  // A few stray bytes are repaired; in a short text they are many sooner.
   const size_t controls = size_t(std::count_if(bytes.begin(), bytes.end(), is_control));
-  if (controls >= 4 && controls * 50 > bytes.size()) return "control bytes, as in binary files";
+  if ((controls >= 4 && controls * 50 > bytes.size()) || (controls >= 2 && controls * 8 > bytes.size()))
+    return "control bytes, as in binary files or UTF-16";
   if (reads_as_windows_1252(bytes)) return "";
   const Utf8Census census = census_of(bytes);
-  if (census.broken < 8 || census.broken * 5 < census.ascii + census.longer + census.broken) return "";
+  const size_t pieces = census.ascii + census.longer + census.broken;
+  if (census.broken < 2 || census.broken * 5 < pieces) return "";
   return "an encoding that is not recognised (too many bytes are no UTF-8)";
 }
 

@@ -13,7 +13,8 @@ const char* encoding_name(TextEncoding encoding);
 // Throws Error for a name that is none of utf-8, utf-16le, utf-16be, utf-32le, utf-32be, windows-1252, latin-1 (read as windows-1252, as browsers do).
 TextEncoding encoding_of_name(const std::string& name);
 
-// By a byte order mark, else by where the zeros stand (UTF-16 of text has them on one side), else UTF-8.
+// By a byte order mark, else by where the zeros stand (UTF-16 of text has them on one side), else by the characters that UTF-16 would give
+// (unmarked_utf16.h), else UTF-8.
 TextEncoding recognise_encoding(std::string_view first_bytes);
 
 // Whether bytes that are no UTF-8 read as Windows-1252 (of which Latin-1 is the part that text uses): nearly every byte above ASCII is a letter

@@ -57,6 +57,40 @@ TEST(TextStream, Utf16IsDecodedWithAndWithoutAMark) {
   EXPECT_EQ(read_bytes("utf32.txt", "\xff\xfe\0\0a\0\0\0\xac\x20\0\0"s).text, "a€");
 }
 
+// No blank, no digit, no newline: no zeros on any side.
+TEST(TextStream, Utf16WithoutAMarkIsToldByItsCharacters) {
+  const std::u16string texts[] = {u"学而时习之不亦说乎有朋自远方来不亦乐乎人不知而不愠不亦君子乎",
+                                  u"吾輩は猫である。名前はまだ無い。どこで生れたか",
+                                  u"모든인간은태어날때부터자유로우며",
+                                  u"Всесчастливыесемьипохожидругнадруга",
+                                  u"πάντεςἄνθρωποιτοῦεἰδέναιὀρέγονταιφύσει",
+                                  u"בראשיתבראאלהיםאתהשמיםואתהארץ",
+                                  u"सभीमनुष्योंकोगौरवऔरअधिकारोंकेमामलेमें",
+                                  u"มนุษย์ทั้งหลายเกิดมามีอิสระ"};
+  int number = 0;
+  for (const std::u16string& text : texts) {
+    for (const bool little : {true, false}) {
+      const std::string marked = utf16(u"\uFEFF" + text, little), name = fmt::format("utf16_script{}.txt", number++);
+      const ReadText read = read_bytes(name, marked.substr(2));
+      EXPECT_EQ(read.encoding, little ? TextEncoding::kUtf16Le : TextEncoding::kUtf16Be) << number;
+      EXPECT_EQ(read.text, read_bytes(name, marked).text) << number;
+    }
+  }
+}
+
+// GBK and Shift-JIS would read as Korean or Chinese in UTF-16; six characters of Chinese are no proof, but no text of bytes either.
+TEST(TextStream, WhatMayBeAnotherEncodingIsNamedAndNotGuessed) {
+  const std::string gbk =
+      "\xd1\xa7\xb6\xf8\xca\xb1\xcf\xb0\xd6\xae\xb2\xbb\xd2\xe0\xcb\xb5\xba\xf5\xd3\xd0\xc5\xf3\xd7\xd4\xd4\xb6\xb7\xbd\xc0\xb4";
+  const std::string sjis =
+      "\x8c\xe1\x94\x79\x82\xcd\x94\x4c\x82\xc5\x82\xa0\x82\xe9\x96\xbc\x91\x4f\x82\xcd\x82\xdc\x82\xbe\x96\xb3\x82\xa2";
+  for (const std::string& bytes : {gbk, sjis, utf16(u"有朋自远方来", true), utf16(u"Да", true)})
+    EXPECT_NE(failure([&] { read_bytes("other.txt", bytes); }).find("iconv -f ENCODING"), std::string::npos) << bytes.size();
+  std::string noise;
+  for (uint32_t i = 0, x = 1; i < 4096; ++i, x = x * 1664525 + 1013904223) noise += char(x >> 24);
+  EXPECT_NE(failure([&] { read_bytes("noise.txt", noise); }), "");
+}
+
 TEST(TextStream, HalvesAndOddBytesOfUtf16AreRepaired) {
   const ReadText read = read_bytes("utf16_half.txt", utf16(u"\uFEFFa\xD83D b\xDE00 c", true) + "x");
   EXPECT_EQ(read.text, "a\uFFFD b\uFFFD c\uFFFD");

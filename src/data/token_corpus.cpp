@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/corpus_stamp.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -111,6 +112,8 @@ TokenCorpus::TokenCorpus(const fs::path& folder)
       train_(open_split(folder, index_, "train", tokenizer_)),
       validation_(open_split(folder, index_, "validation", tokenizer_)),
       fingerprint_(token_fingerprint(tokenizer_.hash, hashes_of(train_), hashes_of(validation_))) {}
+
+std::string TokenCorpus::why_older() const { return why_older_than_corpus(folder_, index_); }
 
 std::string token_fingerprint(uint64_t tokenizer_hash, const std::vector<uint64_t>& train, const std::vector<uint64_t>& validation) {
   std::string text = fmt::format("{:016x}", tokenizer_hash);

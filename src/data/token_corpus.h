@@ -54,6 +54,8 @@ class TokenCorpus {
   const TokenStream& validation() const { return validation_; }
   // 16 hex digits over tokenizer and shard contents: equal when and only when the tokens are.
   const std::string& fingerprint() const { return fingerprint_; }
+  // See why_older_than_corpus in data/corpus_stamp.h.
+  std::string why_older() const;
 
  private:
   std::filesystem::path folder_;

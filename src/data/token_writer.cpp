@@ -52,7 +52,7 @@ void TokenWriter::close_shard() {
   open_.text_bytes = 0;
 }
 
-std::string TokenWriter::finish() {
+std::string TokenWriter::finish(const Json& corpus) {
   close_shard();
   FB_ASSERT(splits_.size() == 2, "train and validation");
   const std::string fingerprint = token_fingerprint(info_.hash, splits_[0].hashes, splits_[1].hashes);
@@ -64,6 +64,7 @@ std::string TokenWriter::finish() {
                           {"data_fingerprint", fingerprint}};
   write_file_atomic(folder_ / "tokenizer_info.json", dump_json(tokenizer));
   Json index = {{"format_version", kTokensVersion}, {"fingerprint", fingerprint}};
+  if (!corpus.is_null()) index["corpus"] = corpus;
   for (const Split& split : splits_) {
     Json shards = Json::array();
     for (size_t i = 0; i < split.files.size(); ++i)

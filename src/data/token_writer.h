@@ -20,8 +20,8 @@ class TokenWriter {
   void begin_split(const std::string& split);
   // A document's ids with its special tokens; text_bytes: its raw UTF-8 bytes. REQUIRES: ids is not empty; ids in the vocabulary.
   void add(std::span<const uint32_t> ids, uint64_t text_bytes);
-  // Writes tokenizer_info.json and, last, tokens.json. Returns the fingerprint.
-  std::string finish();
+  // Writes tokenizer_info.json and, last, tokens.json, with `corpus` (corpus_stamp_json) in it when it is no null. Returns the fingerprint.
+  std::string finish(const Json& corpus = nullptr);
 
   struct Count {
     int64_t documents = 0, tokens = 0, bytes = 0;

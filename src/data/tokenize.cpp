@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "base/progress.h"
+#include "data/corpus_stamp.h"
 #include "data/text_reader.h"
 #include "tokenizer/side_files.h"
 #include "tokenizer/tokenizer.h"
@@ -30,10 +31,13 @@ std::vector<uint32_t> encode_document(const Tokenizer& tokenizer, const Ends& en
   return ids;
 }
 
-void tokenize_split(const fs::path& corpus, const std::string& split, const Tokenizer& tokenizer, const Ends& ends, TokenWriter& writer) {
+// Returns the hash of all texts, as JsonlWriter takes it.
+uint64_t tokenize_split(const fs::path& corpus, const std::string& split, const Tokenizer& tokenizer, const Ends& ends,
+                        TokenWriter& writer) {
   writer.begin_split(split);
   ReadReport report(parse_bad_limit("0"));  // a corpus of ours has no bad line
   TextReader reader(corpus, report, split);
+  uint64_t text_hash = 0;
   Progress progress("tokenize " + split, double(reader.total_bytes()) / 1e6, "MB");
   for (bool more = true; more;) {
     std::vector<std::string> texts;
@@ -41,6 +45,7 @@ void tokenize_split(const fs::path& corpus, const std::string& split, const Toke
     Document document;
     while (bytes < kBatchBytes && texts.size() < kBatchDocuments && (more = reader.next(document))) {
       bytes += document.text.size();
+      text_hash = xxhash64(document.text, text_hash);
       texts.push_back(std::move(document.text));
     }
     std::vector<std::vector<uint32_t>> ids(texts.size());
@@ -49,6 +54,15 @@ void tokenize_split(const fs::path& corpus, const std::string& split, const Toke
     progress.update(double(reader.consumed_bytes()) / 1e6);
   }
   progress.finish();
+  return text_hash;
+}
+
+// A split that is not the one of its manifest: half of another build, or a file that was put there by hand.
+void check_split(const fs::path& corpus, const std::string& split, const std::string& expected, uint64_t text_hash) {
+  const std::string got = fmt::format("{:016x}", text_hash);
+  FB_CHECK(expected.empty() || expected == got,
+           "{}: expected the text that manifest.json beside it records ({}), got another ({}). Hint: run finback corpus build again",
+           (corpus / (split + ".jsonl.zst")).string(), expected, got);
 }
 
 // `to` becomes what `from` is: a file that is absent there goes here too.
@@ -90,10 +104,11 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
     if (!end) bytes_of_id[id] = uint32_t(tokenizer.token_bytes(int32_t(id)).size());
   }
   TokenWriter writer(out, info, std::move(bytes_of_id));
-  tokenize_split(corpus, "train", tokenizer, ends, writer);
-  tokenize_split(corpus, "validation", tokenizer, ends, writer);
+  const CorpusStamp stamp = read_corpus_stamp(corpus).value_or(CorpusStamp{});
+  check_split(corpus, "train", stamp.train, tokenize_split(corpus, "train", tokenizer, ends, writer));
+  check_split(corpus, "validation", stamp.validation, tokenize_split(corpus, "validation", tokenizer, ends, writer));
   TokenizeReport report;
-  report.fingerprint = writer.finish();
+  report.fingerprint = writer.finish(stamp.known() ? corpus_stamp_json(stamp, corpus, out) : Json());
   report.train = writer.count("train");
   report.validation = writer.count("validation");
   return report;

@@ -6,6 +6,30 @@
 #include "base/error.h"
 
 namespace finback {
+namespace {
+
+bool is_of_user(const ChatMessage& message) { return message.role == "user"; }
+int64_t turns_of(const std::vector<ChatMessage>& messages) { return std::count_if(messages.begin(), messages.end(), is_of_user); }
+
+// Without the first messages of the user and what was answered to them; what stands before the first one stays.
+std::vector<ChatMessage> without_oldest(std::vector<ChatMessage> messages, int64_t turns) {
+  const auto first = std::find_if(messages.begin(), messages.end(), is_of_user);
+  auto kept = first;
+  for (; turns > 0; --turns) kept = std::find_if(kept + 1, messages.end(), is_of_user);
+  messages.erase(first, kept);
+  return messages;
+}
+
+}  // namespace
+
+int64_t fewest_that_fit(int64_t most, const std::function<bool(int64_t)>& fits) {
+  int64_t low = 0, high = most;  // the answer is one of these
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    fits(middle) ? high = middle : low = middle + 1;
+  }
+  return low;
+}
 
 ChatSession::ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions options)
     : engine_(engine), tokenizer_(tokenizer), options_(std::move(options)) {
@@ -21,24 +45,20 @@ void ChatSession::reset() {
            options_.context_tokens, used_);
 }
 
-// The user's first message that is not the newest one, and what was answered.
-bool ChatSession::drop_oldest() {
-  std::vector<ChatMessage>& messages = conversation_.messages;
-  const auto is_user = [](const ChatMessage& message) { return message.role == "user"; };
-  const auto first = std::find_if(messages.begin(), messages.end(), is_user);
-  const auto second = first == messages.end() ? first : std::find_if(first + 1, messages.end(), is_user);
-  if (second == messages.end()) return false;
-  messages.erase(first, second);
-  return true;
-}
-
 std::vector<int32_t> ChatSession::fit(ChatTurn& turn) {
   // An answer should have a quarter of the context, or what it may have at most.
   const int64_t context = options_.context_tokens, room = std::max<int64_t>(1, std::min(options_.max_tokens, context / 4));
   std::vector<int32_t> prompt = conversation_.prompt(tokenizer_);
-  while (int64_t(prompt.size()) + room > context && drop_oldest()) {
-    ++turn.dropped;
-    prompt = conversation_.prompt(tokenizer_);
+  if (int64_t(prompt.size()) + room > context) {
+    // Each turn is tokens of its own, so fewer turns are fewer tokens.
+    const Conversation whole = conversation_;
+    const auto drop = [&](int64_t turns) {
+      conversation_.messages = without_oldest(whole.messages, turns);
+      prompt = conversation_.prompt(tokenizer_);
+      return int64_t(prompt.size()) + room <= context;
+    };
+    turn.dropped = fewest_that_fit(turns_of(whole.messages) - 1, [&](int64_t turns) { return turns > 0 && drop(turns); });
+    drop(turn.dropped);
   }
   FB_CHECK(int64_t(prompt.size()) < context, "the message takes {} tokens, the context has {}: it was not sent. Hint: a shorter one",
            prompt.size(), context);

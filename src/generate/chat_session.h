@@ -29,6 +29,9 @@ struct ChatTurn {
   bool context_full = false;  // the answer ended where the context does
 };
 
+// The least number of 0, ..., most for which fits() says yes; `most` when none does. Asks about log2(most) times. REQUIRES: once it fits, more fits too.
+int64_t fewest_that_fit(int64_t most, const std::function<bool(int64_t)>& fits);
+
 class ChatSession {
  public:
   // Both outlive the session.
@@ -46,7 +49,6 @@ class ChatSession {
 
  private:
   std::vector<int32_t> fit(ChatTurn& turn);
-  bool drop_oldest();
 
   Engine& engine_;
   const Tokenizer& tokenizer_;

@@ -56,6 +56,21 @@ TEST_F(ChatSessions, TheOldestTurnsGoAndTheSystemMessageStays) {
   EXPECT_EQ(int64_t(session.messages().size()), 1 + 2 * (8 - dropped));
 }
 
+// A conversation of a thousand turns is rendered ten times and not a thousand.
+TEST(FewestThatFit, IsFoundWithFewQuestions) {
+  for (const int64_t most : {0, 1, 2, 3, 10, 1000}) {
+    for (int64_t least = 0; least <= most + 1; least += most > 10 ? 37 : 1) {
+      int asked = 0;
+      const auto fits = [&](int64_t n) {
+        ++asked;
+        return n >= least;
+      };
+      EXPECT_EQ(fewest_that_fit(most, fits), std::min(least, most)) << most;
+      EXPECT_LE(asked, 10);
+    }
+  }
+}
+
 TEST_F(ChatSessions, AMessageThatNeverFitsIsRefusedAndChangesNothing) {
   ChatSession session(engine, deepseek(), options);
   session.say("hello", {}, never);

@@ -126,6 +126,7 @@ GenerationConfig load_generation_config(const fs::path& folder) {
   config.sampling.top_p = keys.number("top_p", config.sampling.top_p);
   config.sampling.top_k = keys.integer("top_k", config.sampling.top_k);
   config.sampling.min_p = keys.number("min_p", config.sampling.min_p);
+  config.do_sample_is_absent = !keys.find("do_sample");
   if (!keys.boolean("do_sample", true)) config.sampling.temperature = 0;
   return config;
 }

@@ -1,6 +1,6 @@
 // What a model folder says about sampling and about where an answer ends: generation_config.json beside config.json, read whole. Keys mean what
-// they mean to transformers, but for do_sample: without it answers are sampled. Defaults only: what a request asks for comes on top. Knows no
-// flags and no requests. Pure functions, any thread.
+// they mean to transformers, but for do_sample: without it answers are sampled here (DeepSeek's own files say true) and greedy there. Defaults
+// only: what a request asks for comes on top. Knows no flags and no requests. Pure functions, any thread.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -21,6 +21,7 @@ struct GenerationConfig {
   std::optional<int64_t> max_new_tokens;  // of an answer
   std::optional<int64_t> max_length;      // of prompt and answer together; max_new_tokens comes first
   std::vector<std::string> stop_strings;  // "stop_strings": a text or a list
+  bool do_sample_is_absent = false;       // of a file that is there
   std::vector<std::string> not_followed;  // keys that ask for what is not built: penalties, beams, ...
   // New tokens for a prompt of this length, when the request says nothing: `fallback` where the file says nothing, or a length that the prompt
   // already has.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/output_place.h"
 #include "base/pool.h"
 
 namespace finback {
@@ -47,7 +48,8 @@ ServeUsage begin_usage(const fs::path& model_folder, const fs::path& file) {
   const fs::path canonical = fs::weakly_canonical(model_folder);
   usage.model = (canonical.has_filename() ? canonical : canonical.parent_path()).string();  // "runs/x/" is runs/x
   usage.devices = std::min(threads(), available_cores());
-  if (file.empty() || !fs::is_regular_file(file)) return usage;  // a folder or a device is refused when it is written
+  if (!file.empty()) check_file_place(file);
+  if (file.empty() || !fs::is_regular_file(file)) return usage;
   ServeUsage before = read_usage(file);
   add_usage(before, usage);
   return before;

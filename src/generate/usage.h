@@ -28,7 +28,7 @@ Json receipt_json(const CacheReceipt& receipt);
 std::string miss_reason_name(MissReason reason);
 
 // Counters of a process that serves the model in this folder on this machine's cores: what `file` has counted so far, or none when it does not
-// exist or is empty. Throws Error for a file of another model or machine.
+// exist or is empty. Throws Error for a file of another model or machine, and for one that could not be written at the end.
 ServeUsage begin_usage(const std::filesystem::path& model_folder, const std::filesystem::path& file);
 // Adds one answer and the engine's seconds for it.
 void count_answer(ServeUsage& sum, const TokenUsage& answer, double prefill_seconds, double decode_seconds);

@@ -29,7 +29,8 @@ InheritedFiles inherited_files(const fs::path& folder) {
 
 std::string generation_config_text(const ModelConfig& config, const InheritedFiles& inherited) {
   const auto found = inherited.find(kGeneration);
-  Json json = found == inherited.end() ? Json::object() : parse_json(found->second, kGeneration);
+  // Without do_sample finback samples and transformers is greedy: said to those.
+  Json json = found == inherited.end() ? Json{{"do_sample", true}} : parse_json(found->second, kGeneration);
   if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
   Json ours = config.eos_token_id ? Json(*config.eos_token_id) : Json();
   if (config.other.contains("eos_token_id")) ours = config.other["eos_token_id"];  // a list

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -60,6 +61,11 @@ void count_words(std::string_view text, std::vector<ByteRange>& pieces, WordCoun
 }  // namespace
 
 int64_t minimum_vocab_size() { return kFirstMergeId + int64_t(chat_tokens().size()); }
+
+int64_t usual_vocab_size(int64_t text_bytes) {
+  const double power = std::round(std::log2(std::max(1.0, double(text_bytes))) / 2);
+  return int64_t(1) << std::clamp<int64_t>(int64_t(power), 10, 17);
+}
 
 std::unique_ptr<WordCounts> BpeTrainer::borrow() {
   std::lock_guard lock(mutex_);

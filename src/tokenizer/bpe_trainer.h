@@ -19,6 +19,9 @@ namespace finback {
 
 // The smallest vocabulary: special tokens, bytes, chat tokens.
 int64_t minimum_vocab_size();
+// What is usual for so many bytes of text: the power of two nearest to their square root, from 1024 to 131,072 (DeepSeek-V3's has 129,280 rows). A larger
+// one would have tokens that the text hardly has; it also makes embedding and head a large part of a small model.
+int64_t usual_vocab_size(int64_t text_bytes);
 
 class BpeTrainer {
  public:

@@ -217,6 +217,17 @@ TEST_F(BpeTrainerTest, FillsUpWithPlaceholdersWhenTheTextIsSmall) {
   for (int32_t id = 0; id < 300; ++id) EXPECT_FALSE(tokenizer.token_bytes(id).empty()) << id;
 }
 
+TEST(BpeTrainer, TheUsualVocabularyGrowsWithTheSquareRootOfTheText) {
+  const std::pair<int64_t, int64_t> cases[] = {{0, 1024},
+                                               {380'000, 1024},
+                                               {3'900'000, 2048},
+                                               {81'000'000, 8192},
+                                               {int64_t(1e9), 32768},
+                                               {int64_t(1e10), 131072},
+                                               {int64_t(1e14), 131072}};
+  for (const auto& [bytes, vocab_size] : cases) EXPECT_EQ(usual_vocab_size(bytes), vocab_size) << bytes;
+}
+
 TEST_F(BpeTrainerTest, RefusesAVocabularyWithoutRoom) { EXPECT_THROW(train(1, minimum_vocab_size() - 1), Error); }
 
 }  // namespace

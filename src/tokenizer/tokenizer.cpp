@@ -19,6 +19,8 @@ namespace {
 
 // A long text is cut about here, at places where every known pattern starts a new word. Never depends on the thread count.
 constexpr size_t kChunkBytes = 64 << 10;
+// So many chunks are shared among the threads before their ids are put together and progress is told: seconds of work at most.
+constexpr size_t kChunksAtATime = 256, kToldEvery = size_t(4) << 20;
 
 std::vector<std::string_view> cut_text(std::string_view text) {
   std::vector<std::string_view> chunks;
@@ -117,20 +119,83 @@ Tokenizer::Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const st
   for (int32_t id = 0; id <= highest; ++id) parts->append_token(id);
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+// One text on its way to ids.
+class Tokenizer::Encoding {
+ public:
+  Encoding(const Parts& parts, const EncodeOptions& options) : parts_(parts), options_(options) {}
+
+  std::vector<int32_t> run(std::string_view text) {
+    ids_.reserve(text.size() / 4 + 8);
+    const ControlText control = options_.control_tokens ? ControlText::kTokens : ControlText::kText;
+    std::string storage;
+    for (const TextPart& raw : parts_.added.split_raw(text, control)) {
+      if (raw.id >= 0) {
+        ids_.push_back(raw.id);
+        continue;
+      }
+      for (const TextPart& part : parts_.added.split_normalized(parts_.normalizer.apply(raw.text, storage), control)) {
+        if (part.id >= 0) {
+          ids_.push_back(part.id);
+        } else {
+          add_normalized(part.text);
+        }
+      }
+    }
+    return std::move(ids_);
+  }
+
+ private:
+  void add_normalized(std::string_view text) {
+    if (!parts_.pattern) {
+      return parts_.pre_tokenizer.for_each_word(text, [&](std::string_view word) {
+        parts_.model.encode_word(word, ids_);
+        advance(word.size());
+      });
+    }
+    if (text.size() <= kChunkBytes) {
+      encode_chunk(text, ids_);
+      return advance(text.size());
+    }
+    const std::vector<std::string_view> chunks = cut_text(text);
+    std::vector<std::vector<int32_t>> results(std::min(chunks.size(), kChunksAtATime));
+    for (size_t first = 0; first < chunks.size(); first += kChunksAtATime) {
+      const size_t count = std::min(kChunksAtATime, chunks.size() - first);
+      parallel_for(int64_t(count), [&](int64_t i) {
+        results[size_t(i)].clear();
+        encode_chunk(chunks[first + size_t(i)], results[size_t(i)]);
+      });
+      for (size_t i = 0; i < count; ++i) {
+        ids_.insert(ids_.end(), results[i].begin(), results[i].end());
+        advance(chunks[first + i].size());
+      }
+    }
+  }
+
+  void encode_chunk(std::string_view chunk, std::vector<int32_t>& out) const {
+    std::vector<ByteRange> pieces;
+    pieces.reserve(chunk.size() / 4 + 1);
+    split_known(*parts_.pattern, chunk, {0, uint32_t(chunk.size())}, pieces);
+    for (const ByteRange& piece : pieces) parts_.model.encode_word(chunk.substr(piece.begin, piece.end - piece.begin), out);
+  }
+
+  void advance(size_t bytes) {
+    done_ += bytes;
+    if (!options_.on_progress || done_ < told_ + kToldEvery) return;
+    told_ = done_;
+    options_.on_progress(done_);
+  }
+
+  const Parts& parts_;
+  const EncodeOptions& options_;
+  std::vector<int32_t> ids_;
+  size_t done_ = 0, told_ = 0;  // bytes
+};
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   FB_CHECK(text.size() < UINT32_MAX, "expected less than 4 GiB of text at a time, got {} bytes", text.size());
   std::string repaired;
   if (utf8_valid_prefix(text) != text.size()) text = repaired = utf8_lossy(text);
-  std::vector<int32_t> ids;
-  ids.reserve(text.size() / 4 + 8);
-  const ControlText control = options.control_tokens ? ControlText::kTokens : ControlText::kText;
-  for (const TextPart& part : parts_->added.split_raw(text, control)) {
-    if (part.id >= 0) {
-      ids.push_back(part.id);
-    } else {
-      encode_ordinary(part.text, control, ids);
-    }
-  }
+  std::vector<int32_t> ids = Encoding(*parts_, options).run(text);
   if (options.add_special) add_special_ids(ids);
   return ids;
 }
@@ -147,35 +212,6 @@ std::string Tokenizer::spelled_control_token(std::string_view text) const {
     }
   }
   return "";
-}
-
-void Tokenizer::encode_ordinary(std::string_view text, ControlText control, std::vector<int32_t>& ids) const {
-  std::string storage;
-  for (const TextPart& part : parts_->added.split_normalized(parts_->normalizer.apply(text, storage), control)) {
-    if (part.id >= 0) {
-      ids.push_back(part.id);
-    } else {
-      encode_normalized(part.text, ids);
-    }
-  }
-}
-
-void Tokenizer::encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
-  const BpeModel& model = parts_->model;
-  if (!parts_->pattern) {
-    return parts_->pre_tokenizer.for_each_word(text, [&](std::string_view word) { model.encode_word(word, ids); });
-  }
-  const auto encode_chunk = [&](std::string_view chunk, std::vector<int32_t>& out) {
-    std::vector<ByteRange> pieces;
-    pieces.reserve(chunk.size() / 4 + 1);
-    split_known(*parts_->pattern, chunk, {0, uint32_t(chunk.size())}, pieces);
-    for (const ByteRange& piece : pieces) model.encode_word(chunk.substr(piece.begin, piece.end - piece.begin), out);
-  };
-  if (text.size() <= kChunkBytes) return encode_chunk(text, ids);
-  const std::vector<std::string_view> chunks = cut_text(text);
-  std::vector<std::vector<int32_t>> results(chunks.size());
-  parallel_for(int64_t(chunks.size()), [&](int64_t i) { encode_chunk(chunks[size_t(i)], results[size_t(i)]); });
-  for (const std::vector<int32_t>& result : results) ids.insert(ids.end(), result.begin(), result.end());
 }
 
 void Tokenizer::add_special_ids(std::vector<int32_t>& ids) const {
@@ -223,9 +259,10 @@ std::optional<int32_t> Tokenizer::token_id(std::string_view content) const {
   return added ? added : parts_->model.id_of(token);
 }
 
-std::string StreamDecoder::push(int32_t id) {
-  if (skip_special_ && tokenizer_.is_special(id)) return "";
-  held_ += tokenizer_.bytes_of(id);
+std::string StreamDecoder::push(std::span<const int32_t> ids) {
+  for (const int32_t id : ids) {
+    if (!(skip_special_ && tokenizer_.is_special(id))) held_ += tokenizer_.bytes_of(id);
+  }
   std::string out;
   std::string_view left = held_;
   while (true) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,8 @@ struct EncodeOptions {
   // Text that spells a control token becomes the token. Only for text that a template or this program wrote: see Note [Control tokens] in
   // added_tokens.h.
   bool control_tokens = false;
+  // Called by the calling thread with the bytes that are done, every few megabytes of a long text.
+  std::function<void(size_t)> on_progress = {};
 };
 
 class Tokenizer {
@@ -34,7 +37,7 @@ class Tokenizer {
   Tokenizer(TokenizerSpec spec, const TokenizerConfig& config, const std::string& where);
 
   // Invalid UTF-8 is read as U+FFFD. REQUIRES: less than 4 GiB.
-  std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   // The first control token that the text spells; empty: none.
   std::string spelled_control_token(std::string_view text) const;
   // Valid UTF-8: bytes that are not become U+FFFD. Ids without a token stand for nothing: see has_token.
@@ -54,18 +57,18 @@ class Tokenizer {
   friend class StreamDecoder;
   struct Parts;
   std::string_view bytes_of(int32_t id) const;
-  void encode_ordinary(std::string_view text, ControlText control, std::vector<int32_t>& ids) const;
-  void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const;
+  class Encoding;
   void add_special_ids(std::vector<int32_t>& ids) const;
   std::shared_ptr<const Parts> parts_;
 };
 
-// decode() one id at a time: what push() returns, in a row, and then finish() is decode() of all ids. Never half a UTF-8 sequence.
+// decode() an id or some at a time: what push() returns, in a row, and then finish() is decode() of all ids. Never half a UTF-8 sequence.
 // One thread. REQUIRES: the tokenizer outlives it.
 class StreamDecoder {
  public:
   StreamDecoder(const Tokenizer& tokenizer, bool skip_special) : tokenizer_(tokenizer), skip_special_(skip_special) {}
-  std::string push(int32_t id);
+  std::string push(int32_t id) { return push(std::span(&id, 1)); }
+  std::string push(std::span<const int32_t> ids);
   std::string finish();  // what is left of a sequence that never became whole, as U+FFFD
 
  private:

@@ -97,6 +97,20 @@ TEST(Tokenizer, LongTextsEncodeAsShortOnes) {
   EXPECT_EQ(tokenizer.encode(text, {.control_tokens = true}), expected);
 }
 
+TEST(Tokenizer, SaysHowFarALongTextIs) {
+  const Tokenizer deepseek = golden("deepseek");
+  std::string text;
+  while (text.size() < size_t(20) << 20) text += "It was a truth, universally acknowledged. ";
+  std::vector<size_t> told;
+  const std::vector<int32_t> ids = deepseek.encode(text, {.on_progress = [&](size_t bytes) { told.push_back(bytes); }});
+  ASSERT_GE(told.size(), 4u);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_GT(told.front(), 0u);
+  EXPECT_LT(told.front(), text.size() / 4);
+  EXPECT_LE(told.back(), text.size());
+  EXPECT_EQ(deepseek.decode(ids), text);
+}
+
 TEST(Tokenizer, DecodesWhatItEncoded) {
   RandomText random(6);
   for (const char* name : {"deepseek", "llama3", "gpt2"}) {
@@ -125,8 +139,10 @@ TEST(StreamDecoder, IsDecodePieceByPieceAndNeverHalfACharacter) {
     const bool skip = random.below(2) == 0;
     StreamDecoder decoder(tokenizer, skip);
     std::string streamed;
-    for (const int32_t id : ids) {
-      const std::string piece = decoder.push(id);
+    for (size_t done = 0; done < ids.size();) {
+      const size_t count = std::min<size_t>(1 + random.below(3), ids.size() - done);
+      const std::string piece = count == 1 ? decoder.push(ids[done]) : decoder.push(std::span(ids).subspan(done, count));
+      done += count;
       ASSERT_EQ(utf8_valid_prefix(piece), piece.size());
       streamed += piece;
     }

@@ -67,9 +67,12 @@ std::vector<std::string> odd_settings(const TrainConfig& c, const ModelConfig& s
                  "checkpoint.keep_every = {} keeps nothing on the way: checkpoint.every = 0 saves at the end only", milestones);
   remarks.add_if(t.ramp_tokens >= length.tokens, "train.ramp_tokens = {} of {}: the batch never reaches train.batch_tokens", t.ramp_tokens,
                  length.tokens);
-  remarks.add_if(epoch_tokens > 0 && length.tokens > 20 * epoch_tokens,
-                 "the run reads its {} tokens of text {:.0f} times: it will know them by heart", human_count(double(epoch_tokens)),
-                 double(length.tokens) / double(epoch_tokens));
+  const double epochs = epoch_tokens > 0 ? double(length.tokens) / double(epoch_tokens) : 1;
+  remarks.add_if(epochs > 10,
+                 "the run reads its {} tokens of text {:.0f} times: it will know them by heart. Hint: more text, or fewer train.steps",
+                 human_count(double(epoch_tokens)), epochs);
+  remarks.add_if(epochs < 0.1, "the run reads {:.2g} % of its {} tokens of text. Hint: more train.steps", 100 * epochs,
+                 human_count(double(epoch_tokens)));
   const TrainSection usual;
   remarks.add_if(t.precision != "fp8" && (t.audit_every != usual.audit_every || t.snr_forward_db != usual.snr_forward_db ||
                                           t.snr_gradient_db != usual.snr_gradient_db),

@@ -55,6 +55,15 @@ TEST(OddSettings, DropoutThatNobodyReadsIsSaid) {
 
 TEST(OddSettings, TextThatIsReadManyTimesIsSaid) {
   EXPECT_NE(remarks(usual(), 1000).find("2048 times"), std::string::npos) << remarks(usual(), 1000);
+  const int64_t tokens = 1000 * usual().train.batch_tokens;
+  EXPECT_NE(remarks(usual(), tokens / 11).find(" 11 times"), std::string::npos);
+  EXPECT_EQ(remarks(usual(), tokens / 9), "");
+}
+
+TEST(OddSettings, TextOfWhichHardlyAnythingIsReadIsSaid) {
+  const int64_t tokens = 1000 * usual().train.batch_tokens;
+  EXPECT_NE(remarks(usual(), 20 * tokens).find("reads 5 % of its"), std::string::npos) << remarks(usual(), 20 * tokens);
+  EXPECT_EQ(remarks(usual(), 9 * tokens), "");
 }
 
 }  // namespace

@@ -42,11 +42,13 @@ OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const
 }
 
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
-                                           const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop) {
+                                           const RowFeed& feed, const MachineProbe& machine, const RunFolder& folder,
+                                           const StopSignal& stop) {
   if (options.mode == OpenMode::kResume && fs::exists(folder.plan())) {
     LocalPlan plan;
     load_fields(plan, read_json(folder.plan()), folder.plan().string());
-    return plan;
+    const LocalRun counted = counted_run(config, feed.validation_rows() * config.data.seq_len, bool(options.sample));
+    return counted.tokens == plan.measured.tokens ? plan : plan_other_length(plan, counted);
   }
   const std::optional<TrainerState> saved = options.mode == OpenMode::kResume ? newest_checkpoint(folder.root()) : std::nullopt;
   if (config.run.device != "cpu" || (saved && saved->step > 0)) return std::nullopt;

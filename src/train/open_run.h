@@ -21,9 +21,11 @@ struct OpenedRun {
 OpenedRun open_run(const TrainConfig& config, const TrainOptions& options, const RunFolder& folder, RowFeed& feed, Transformer& model,
                    Optimizer& optimizer);
 
-// The plan that an earlier attempt of a resumed run made, or a new one before the first step of a run that is worth it; none for short runs, and none
-// when the rehearsal is stopped: the next attempt makes it. A new one is written when the folder is the new run's (RunFolder::clear).
+// The plan that an earlier attempt of a resumed run made, with its seconds counted anew where the run has another length now; or a new one before
+// the first step of a run that is worth it. None for short runs, and none when the rehearsal is stopped: the next attempt makes it. A new one is
+// written when the folder is the new run's (RunFolder::clear).
 std::optional<LocalPlan> make_or_find_plan(const TrainConfig& config, const TrainOptions& options, const ModelConfig& shape,
-                                           const MachineProbe& machine, const RunFolder& folder, const StopSignal& stop);
+                                           const RowFeed& feed, const MachineProbe& machine, const RunFolder& folder,
+                                           const StopSignal& stop);
 
 }  // namespace finback

@@ -89,6 +89,12 @@ std::vector<MicroBatch> RowFeed::next_step(int64_t tokens) {
 int64_t RowFeed::cursor() const { return state_->loader.cursor(); }
 std::string RowFeed::fingerprint() const { return state_->loader.fingerprint(); }
 
+std::string RowFeed::why_older_than_corpus() const {
+  std::string why;
+  for (size_t i = 0; i < state_->corpora && why.empty(); ++i) why = state_->loader.corpus(i).why_older();
+  return why;
+}
+
 void RowFeed::restore(int64_t cursor, const std::string& fingerprint) {
   FB_CHECK(fingerprint == this->fingerprint(),
            "data: expected the tokens that the run was trained on ({}), got others ({}). Hint: tokenize the same "

@@ -37,6 +37,8 @@ class RowFeed {
   std::vector<MicroBatch> next_step(int64_t tokens);
   int64_t cursor() const;
   std::string fingerprint() const;
+  // What is wrong with the first tokens that are older than their corpus; empty: nothing.
+  std::string why_older_than_corpus() const;
   // Goes to a saved position; throws Error when the data is not the same.
   void restore(int64_t cursor, const std::string& fingerprint);
 

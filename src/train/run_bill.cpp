@@ -75,7 +75,7 @@ Bill unfinished_bill(const fs::path& root) {
   if (fs::exists(root / "plan.json")) {
     LocalPlan plan;
     load_fields(plan, read_json(root / "plan.json"), (root / "plan.json").string());
-    bill.planned = {plan.measured.tokens, plan.wall_hours, plan.device_hours, plan.tokens_per_s, plan.memory_bytes};
+    bill.planned = planned_of(plan);
   }
   const int64_t done = step.is_object() ? step.value("step", int64_t{0}) : 0;
   bill.status = unfinished_status(run_is_held(root) ? "running," : "not running,", done, recipe ? recipe->length.steps : 0);

@@ -53,7 +53,7 @@ Bill RunMeter::bill(const TrainConfig& config, const TrainerState& state, const 
     bill.energy_kwh = *joules / 3.6e6 * attempts_.device_seconds() / attempts_.own_device_seconds();
     bill.energy_how = "measured: processor packages by RAPL, whatever else ran there included";
   }
-  if (plan) bill.planned = {plan->measured.tokens, plan->wall_hours, plan->device_hours, plan->tokens_per_s, plan->memory_bytes};
+  if (plan) bill.planned = planned_of(*plan);
   bill.tokens = state.tokens;
   bill.flops = flops_per_token_ * double(state.tokens);
   bill.peak_flops_per_s = peak_flops_per_s_;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/pace.h"
 #include "base/progress.h"
+#include "base/status_line.h"
 #include "base/toml.h"
 #include "cost/memory_parts.h"
 #include "machine/free_memory.h"
@@ -220,6 +221,12 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const Json model_keys = resolve_model_keys(config, feed.vocab_size(), feed.bos_token_id(), feed.eos_token_id());
   check_before_start(config, shape, feed, bool(options.sample));
   const bool goes_on = options.mode == OpenMode::kResume && fs::exists(root) && newest_checkpoint(root).has_value();
+  if (const std::string why = feed.why_older_than_corpus(); !why.empty()) {
+    // A run that goes on goes on with what it was trained on.
+    FB_CHECK(goes_on || options.anyway,
+             "{}, and tokenizer train before it for a vocabulary of the new text; --anyway trains on the old one", why);
+    warn("warning: " + why);
+  }
   if (!goes_on) check_init(config.train.init, shape, root, feed.tokenizer_folder(), config.model.config);
   if (!options.anyway) {
     if (device.is_cpu()) check_training_memory(config, shape);
@@ -244,7 +251,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   EnergyCounter energy;
   const MachineProbe machine = probe_machine(device);
   forget_peak_memory();  // the probe reads up to a GiB of its own
-  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, machine, folder, stop);
+  const std::optional<LocalPlan> plan = make_or_find_plan(config, options, shape, feed, machine, folder, stop);
   if (stop.asked()) return stopped_before_a_step(goes_on ? newest_checkpoint(root)->step : 0);
   stop.announce(kOpening);
   Transformer model(shape, device, /*trainable=*/true);
@@ -256,9 +263,9 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   folder.clear();
   rows_log.open();
   if (!attempts) attempts.emplace(folder.attempts(), device_count(config), begun, false);
-  if (plan && !fs::exists(folder.plan())) {
-    LocalPlan copy = *plan;
-    write_file_atomic(folder.plan(), dump_json(dump_fields(copy)));
+  if (LocalPlan copy = plan.value_or(LocalPlan{}); plan) {  // the same again, but for a new run and one of another length
+    if (const std::string text = dump_json(dump_fields(copy)); !fs::exists(folder.plan()) || read_file(folder.plan()) != text)
+      write_file_atomic(folder.plan(), text);
   }
   log.open(folder.log());
   if (!config.remark.empty()) log.say(config.remark);
@@ -275,9 +282,11 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   state.machine = meter.label();
   try {
     RunJournal journal(folder, state.metrics_bytes, state.events_bytes, state.machine, log);
-    journal.note(fmt::format("{}: {} parameters, {} steps, {} tokens; {}{}", root.string(),
-                             human_count(double(model.parameters().values_P().numel())), length.steps, human_count(double(length.tokens)),
-                             state.machine, opened.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+    const double parameters = double(model.parameters().values_P().numel());
+    journal.note(fmt::format("{}: {} parameters, {} steps, {} tokens ({:.3g} a parameter, the text {:.3g} times); {}{}", root.string(),
+                             human_count(parameters), length.steps, human_count(double(length.tokens)), double(length.tokens) / parameters,
+                             double(length.tokens) / double(feed.epoch_tokens()), state.machine,
+                             opened.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (plan)
       journal.note(fmt::format("planned: {}, {:.0f} tokens/s, {}", human_duration(3600 * plan->wall_hours), plan->tokens_per_s,
                                human_bytes(plan->memory_bytes)));

@@ -114,7 +114,7 @@ struct TrainSection {
 };
 template <class V>
 void visit_fields(TrainSection& c, V& v) {
-  v("steps", c.steps, "optimizer steps (give this or tokens)");
+  v("steps", c.steps, "optimizer steps (give this or tokens); usual: about 20 tokens a parameter, and the text read at most some 4 times");
   v("tokens", c.tokens, "trained tokens (give this or steps)");
   v("batch_tokens", c.batch_tokens, "tokens per optimizer step");
   v("micro_batch_tokens", c.micro_batch_tokens, "tokens per forward pass; 0: the whole batch at once");

@@ -107,6 +107,46 @@ class OwnTextTest(small_run.ProgramTest):
         recipe = self.put("keep.toml", '[[sources]]\nname = "a"\npath = "texts/mark.txt"\ncrlf = "keep"\n')
         self.assertIn("open.\r\n", self.build(recipe)[1]["train"][0]["text"])
 
+    def test_utf16_without_a_mark_and_without_ascii_is_recognised_and_said(self):
+        chinese = "学而时习之不亦说乎有朋自远方来不亦乐乎人不知而不愠不亦君子乎其为人也孝弟而好犯上者鲜矣"
+        russian = "Всесчастливыесемьипохожидругнадругакаждаянесчастливаясемьянесчастливапосвоему"
+        for number, (text, encoding, name) in enumerate(((chinese, "utf-16-le", "UTF-16LE"), (russian, "utf-16-be", "UTF-16BE"))):
+            documents = self.both_verbs(self.put(f"{number}.txt", text.encode(encoding)), says=[f"read as {name}, now UTF-8", f"{number}.txt"])
+            self.assertEqual("".join(d["text"] for d in documents).strip(), text)
+        texts = os.path.dirname(self.put("short/a.txt", "有朋自远方来".encode("utf-16-be")))      # too short to be certain
+        self.put("short/b.txt", "Some text.\n" * 20)
+        manifest, _, said = self.build(texts)
+        self.assertIn("short/a.txt", said)
+        self.assertEqual((manifest["reading"]["files"], len(manifest["reading"]["left_out"])), (1, 1))
+        self.bad(1, "corpus", "build", os.path.join(texts, "a.txt"), "--out", os.path.join(self.folder, "x"), says=["a.txt", "iconv -f"])
+
+    def test_a_refused_input_leaves_no_folder(self):
+        place = os.path.join(self.folder, "new")
+        for text, says in (("", "without any text"), ("\0" * 200, "a.txt")):
+            self.bad(1, "corpus", "build", self.put("a.txt", text), "--out", os.path.join(place, "corpus"), says=says)
+            self.assertFalse(os.path.exists(place))
+        self.build(self.put("a.txt", "some text\n" * 50))
+        before = sorted(os.listdir(os.path.join(self.folder, "corpus")))
+        self.bad(1, "corpus", "build", self.put("b.txt", ""), "--out", os.path.join(self.folder, "corpus"), says="without any text")
+        self.assertEqual(sorted(os.listdir(os.path.join(self.folder, "corpus"))), before)
+
+    def test_a_split_that_is_not_its_manifests_is_refused(self):
+        self.build(self.put("a.txt", generated_text(1, 400)))
+        corpus, out = os.path.join(self.folder, "corpus"), os.path.join(self.folder, "tokens")
+        tokenize = ["tokenize", corpus, "--tokenizer", small_run.tokenizer(), "--out", out]
+        self.good(*tokenize)
+        with open(os.path.join(corpus, "train.jsonl.zst"), "wb") as f:
+            f.write(subprocess.run(["zstd", "-cq"], input=jsonl(records(9)).encode(), stdout=subprocess.PIPE, check=True).stdout)
+        self.bad(1, *tokenize, says=["train.jsonl.zst", "manifest.json", "corpus build again"])
+        self.assertFalse(os.path.exists(os.path.join(out, "tokens.json")))
+
+    def test_a_vocabulary_is_chosen_by_the_text_and_said(self):
+        path, out = self.put("a.txt", generated_text(1, 400)), os.path.join(self.folder, "tokenizer")
+        done = self.good("tokenizer", "train", path, "--out", out, "--json")
+        self.assertEqual(json.loads(done.stdout)["vocab_size"], 1024)
+        self.assertEqual(done.stderr.count("vocabulary 1024, as is usual for 0.0 MB of text. Hint: --vocab-size N"), 1, done.stderr)
+        self.assertNotIn("usual", self.good("tokenizer", "train", path, "--out", out, "--vocab-size", 300).stderr)
+
     def test_what_is_no_text_is_refused_by_name(self):
         rows = jsonl(records(30)).encode()
         for name, content, says in (("rows.parquet", b"PAR1" + bytes(600), "Parquet"), ("rows.txt", b"PAR1" + bytes(600), "Parquet"), ("rows.jsonl.xz", lzma.compress(rows), "xz"),

@@ -205,7 +205,14 @@ class CasesRunTest(small_run.ProgramTest):
         endless = ["--schedule.kind=constant", "--train.mtp_lambda_late=0.3", "--train.bias_update_stop=1", "--eval.sample_tokens=0"]
         self.good(*train_words("cases-long", *endless, "--train.steps=4"))
         self.good(*train_words("cases-grown", *endless, "--train.steps=2"))
+        plan = os.path.join(run_folder("cases-grown"), "plan.json")
+        with open(plan, "w", encoding="utf-8") as f:  # as if the first two steps had been rehearsed
+            json.dump({"measured": {"steps": 2, "tokens": 1024, "token_s": 1e-3, "update_s": 0.5, "start_s": 3}, "wall_hours": 5 / 3600}, f)
         self.good("train", run_folder("cases-grown"), "--resume", "--train.steps=4")
+        with open(plan, encoding="utf-8") as f:
+            grown = json.load(f)
+        self.assertEqual((grown["measured"]["tokens"], round(grown["train_s"], 3), grown["other_s"]), (2048, 2.048 + 4 * 0.5, 3))
+        self.assertEqual(json.loads(self.good("bill", run_folder("cases-grown"), "--json").stdout)["runs"][0]["planned"]["tokens"], 2048)
         self.assertEqual(difference(run_folder("cases-long"), run_folder("cases-grown")), "")
         self.bad(1, "train", run_folder("cases-grown"), "--resume", "--train.steps=3", says="at least the 4 steps")
         message = self.bad(1, "train", self.base, "--resume", "--train.steps=8", says="step 4")
@@ -225,6 +232,61 @@ class CasesRunTest(small_run.ProgramTest):
     def test_corpora_can_be_a_flag(self):
         for number, value in enumerate((small_run.tokens(), f'[{{path = "{small_run.tokens()}"}}]')):
             self.good(*train_words(f"cases-corpora-{number}", f"--data.corpora={value}", "--train.steps=1", *QUICK))
+
+    # --- one run, one bill
+
+    def test_a_run_named_twice_counts_once(self):
+        link = os.path.join(small_run.work_folder(), "cases-link")
+        if not os.path.lexists(link):
+            os.symlink(self.base, link)
+        detour = os.path.join(self.base, "..", os.path.basename(self.base)) + "/"
+        alone = json.loads(self.good("bill", self.base, "--json").stdout)
+        for again in (self.base, link, detour):
+            with self.subTest(again=again):
+                done = self.good("bill", self.base, again, "--final", again, "--json")
+                self.assertEqual(json.loads(done.stdout), alone)
+                self.assertEqual(done.stderr.count(f"{again}: named twice, counts once"), 1, done.stderr)
+                done = self.good("plot", self.base, again, "--json")
+                self.assertEqual(len(json.loads(done.stdout)["runs"]), 1)
+                self.assertEqual(done.stderr.count(f"{again}: named twice, counts once"), 1, done.stderr)
+        usage = os.path.join(small_run.work_folder(), "cases-usage.json")
+        self.good("generate", self.base, "--prompt", "Ba", "--max-tokens", 2, "--usage", usage)
+        alone = json.loads(self.good("bill", "--serve", usage, "--json").stdout)
+        self.assertEqual(json.loads(self.good("bill", "--serve", usage, os.path.join(os.path.dirname(usage), ".", "cases-usage.json"), "--json").stdout), alone)
+
+    def test_tokens_that_are_older_than_their_corpus_are_not_trained_on_in_silence(self):
+        place = os.path.join(small_run.work_folder(), "cases-older")
+        corpus, tokens = os.path.join(place, "corpus"), os.path.join(place, "corpus", "tokens")
+        def build(seed):
+            for i in range(4):
+                os.makedirs(place, exist_ok=True)
+                with open(os.path.join(place, f"{i}.txt"), "w", encoding="utf-8") as f:
+                    f.write(small_run.generated_text(seed + i, 1500))
+            self.good("corpus", "build", *(os.path.join(place, f"{i}.txt") for i in range(4)), "--out", corpus, "--validation-share", 0.2)
+        tokenize = ["tokenize", corpus, "--tokenizer", small_run.tokenizer(), "--out", tokens]
+        train = train_words("cases-older-run", f"--data.corpora={tokens}", "--train.steps=2", *QUICK)
+        build(1)
+        self.good(*tokenize)
+        self.assertNotIn("earlier build", self.good(*train).stderr)
+        build(1)  # the same text again
+        self.assertNotIn("earlier build", self.good(*train, "--overwrite").stderr)
+        build(7)
+        before = files_of(run_folder("cases-older-run"))
+        self.bad(1, *train, "--overwrite", says=[tokens, corpus, "earlier build", f"tokenize {corpus} --tokenizer {tokens} --out {tokens}", "--anyway"])
+        self.assertEqual(files_of(run_folder("cases-older-run")), before)
+        self.assertIn("warning: " + tokens, self.good(*train, "--overwrite", "--anyway").stderr)
+        resumed = self.good("train", run_folder("cases-older-run"), "--resume")  # with what it was trained on
+        self.assertIn("warning: " + tokens, resumed.stderr)
+        self.good("tokenize", corpus, "--tokenizer", tokens, "--out", tokens)
+        self.assertNotIn("earlier build", self.good(*train, "--overwrite").stderr)
+        moved = os.path.join(place, "moved")
+        os.rename(corpus, moved)
+        self.assertNotIn("earlier build", self.good(*train_words("cases-older-run", f"--data.corpora={moved}/tokens", "--train.steps=2", "--overwrite", *QUICK)).stderr)
+
+    def test_how_often_the_text_is_read_is_said(self):
+        done = self.good(*train_words("cases-epochs", "--train.steps=1", *QUICK))
+        self.assertRegex(done.stderr, r"parameters, 1 steps, 512 tokens \([0-9.e-]+ a parameter, the text [0-9.e-]+ times\)")
+        self.assertRegex(done.stderr, r"warning: the run reads [0-9.e-]+ % of its .* tokens of text")
 
     # --- warnings, memory, disk
 

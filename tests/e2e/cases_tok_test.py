@@ -257,11 +257,103 @@ class TokenizerCases(small_run.ProgramTest):
             self.assertEqual((done.returncode, done.stderr), (1, "finback: standard output: cannot write: No space left on device\n"))
 
     def test_output_files_that_cannot_be_written_are_errors(self):
-        self.bad_usage("/dev/full")
-        self.bad_usage(os.path.join(small_run.work_folder(), "no", "such", "folder.json"))
+        self.assertIn("abc", self.bad_usage("/dev/full").stdout)  # that it is full is seen when it is written
         self.assertFalse(os.path.exists("/dev/full.tmp"))
 
     def bad_usage(self, path):
         done = finback("generate", self.model("plain"), "--prompt", "", "--temperature", 0, "--usage", path)
         self.assertEqual(done.returncode, 1)
         self.assertIn(path, done.stderr)
+        return done
+
+    def test_places_of_output_are_looked_at_before_the_work(self):
+        work, model = small_run.work_folder(), self.model("plain")
+        nowhere, file = os.path.join(work, "no", "such", "file"), os.path.join(model, "config.json")
+        rows = os.path.join(small_run.ROOT, "configs", "cost", "runs.csv")
+        for path, says in ((nowhere, "No such file"), (work, "got a folder"), (os.path.join(file, "x"), "Not a directory")):
+            for words in (["generate", model, "--prompt", "", "--usage", path], ["chat", model, "--chat-format", "v3", "--usage", path],
+                          ["plot", os.path.join(work, "no-run"), "--svg", path], ["plan", "--rows", rows, "--out", path]):
+                with self.subTest(words=words):
+                    self.bad(1, *words, says=[path, says], input="hi\n")
+        under = os.path.join(file, "folder")
+        for words in (["tokenizer", "train", "no-text", "--out", under], ["tokenize", "no-corpus", "--tokenizer", model, "--out", under],
+                      ["chat", model, "--chat-format", "v3", "--history", os.path.join(under, "h")]):
+            with self.subTest(words=words):
+                self.bad(1, *words, says=[under, "config.json is a file"], input="hi\n")
+        self.assertEqual([name for name in os.listdir(work) + os.listdir(model) if name.startswith(".finback")], [])
+
+    def test_long_input_has_progress(self):
+        model, running = self.model("plain"), []
+        for words, text in ((["encode", model], "a b\n"), (["encode", model, "--jsonl"], '"a"\n'), (["decode", model], "3 4\n")):
+            process = subprocess.Popen([small_run.FINBACK, "tokenizer", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            self.addCleanup(process.kill)
+            process.stdin.write(text)
+            process.stdin.flush()
+            running.append((words, process))
+        for words, process in running:  # the input ends when something was said
+            self.assertRegex(process.stderr.readline(), r"^(reading the text|reading ids|encoding): .*MB.* s\n$", words)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0)
+
+    def test_json_has_the_prompt_too(self):
+        model = self.model("plain")
+        ids = [0, ID[ord("a")], ID[ord("b")]]
+        for words, text in ((["--ids", ",".join(map(str, ids))], BOS + "ab"), (["--prompt", "ab"], BOS + "ab")):
+            answer = json.loads(self.good("generate", model, *words, "--temperature", 0, "--json").stdout)
+            self.assertEqual((answer["prompt_ids"], answer["prompt"], answer["text"]), (ids, text, "cdef"))
+        answer = json.loads(self.good("generate", model, "--ids", "0,263", "--max-tokens", 1, "--json").stdout)
+        self.assertEqual(answer["prompt_ids"], [0, 263])
+        self.assertNotIn("prompt", answer, "263 is no token of the tokenizer")
+
+    def test_sampling_that_nothing_asks_for_is_said(self):
+        for settings, flags, said in (({"temperature": 0.6, "top_p": 0.9}, [], 1), ({}, [], 1), ({}, ["--temperature", 1], 0), ({"do_sample": True}, [], 0),
+                                      ({"do_sample": False}, [], 0), (None, [], 0)):
+            with self.subTest(settings=settings, flags=flags):
+                done = self.good("generate", self.model("unsaid", generation_config=settings), "--prompt", "", *flags)
+                line = f'no "do_sample" in it: answers are sampled at temperature {(settings or {}).get("temperature", 1)}, where transformers would take the best token'
+                self.assertEqual(done.stderr.count(line), said, done.stderr)
+
+    def test_the_chat_template_of_the_folder_counts(self):
+        closing = "{{ '" + USER + "' }}{{ '" + ASSISTANT
+        def named(template):
+            return {"bos_token": BOS, "eos_token": EOS, **({"chat_template": template} if template else {})}
+        prompts = {}
+        for name, template in (("none", None), ("v3", closing + "' }}"), ("r1", closing + "<think>\\n' }}")):
+            model = self.model("template-" + name, tokenizer_config=named(template))
+            prompts[name] = json.loads(self.good("generate", model, "--chat", "--prompt", "a", "--max-tokens", 1, "--json").stdout)["prompt"]
+        self.assertEqual(prompts, {"none": BOS + USER + "a" + ASSISTANT, "v3": BOS + USER + "a" + ASSISTANT, "r1": BOS + USER + "a" + ASSISTANT + "<think>\n"})
+        other = self.model("template-other", tokenizer_config=named("{{ '<|im_start|>' }}"))
+        for words in (["generate", other, "--chat", "--prompt", "a"], ["chat", other]):
+            says = self.bad(1, *words, input="a\n", says=["got another", "apply_chat_template", f"{small_run.FINBACK} generate {other} --ids", "--chat-format v3"])
+        # The command of the hint, as it stands, with a transformers that only says what it was given.
+        place = os.path.join(small_run.work_folder(), "stand-in")
+        os.makedirs(place, exist_ok=True)
+        with open(os.path.join(place, "transformers.py"), "w", encoding="utf-8") as f:
+            f.write("class AutoTokenizer:\n    def from_pretrained(folder):\n        return AutoTokenizer()\n"
+                    "    def apply_chat_template(self, messages, **options):\n"
+                    "        assert messages == [{'role': 'user', 'content': 'Hello'}], messages\n"
+                    "        assert options == {'add_generation_prompt': True, 'return_dict': False}, options\n        return [0, 67]\n")
+        command = says.split("generate: ")[1].split("; or --chat-format")[0]
+        done = subprocess.run(["bash", "-c", command + " --json"], capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": place}, cwd=small_run.ROOT)
+        self.assertEqual(json.loads(done.stdout or "{}").get("prompt_ids"), [0, 67], done.stderr)
+        self.good("generate", other, "--chat", "--chat-format", "v3", "--prompt", "a", "--max-tokens", 1)
+
+    def test_hints_name_the_program_as_it_was_started(self):
+        place = os.path.join(small_run.work_folder(), "started as")
+        os.makedirs(place, exist_ok=True)
+        for name in ("finback", "fb"):
+            if not os.path.lexists(os.path.join(place, name)):
+                os.symlink(small_run.FINBACK, os.path.join(place, name))
+        relative = os.path.relpath(small_run.FINBACK, small_run.ROOT)
+        for typed, shown, folder in ((relative, relative, small_run.ROOT), ("./fb", "./fb", place), (os.path.join(place, "fb"), f"'{place}/fb'", "/"), ("finback", "finback", "/")):
+            with self.subTest(typed=typed):
+                def said(*words):
+                    done = subprocess.run([typed, *words], cwd=folder, capture_output=True, encoding="utf-8",
+                                          env={**os.environ, "PATH": place + ":" + os.environ["PATH"]}, executable=small_run.FINBACK)
+                    return done.stdout + done.stderr
+                self.assertIn(f"finback: unknown verb \"trian\", did you mean train?. Hint: {shown} --help\n", said("trian"))
+                self.assertIn(f"Hint: flags have two dashes; {shown} bill --help\n", said("bill", "-x"))
+                self.assertIn(f"usage: {shown} bill RUN", said("bill", "--help"))
+                self.assertIn(f"example\n  {shown} bill runs", said("bill", "--help"))
+                self.assertIn(f"usage: {shown} VERB", said("--help"))
+                self.assertIn(f"Hint: {shown} tokenize CORPUS --tokenizer", said("train", small_run.recipe(), "--data.corpora=" + small_run.recipe()))
