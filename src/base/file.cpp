@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/output_place.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -119,20 +118,6 @@ void sync_directory(const fs::path& folder) {
 uint64_t xxhash64(std::span<const std::byte> bytes, uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
 uint64_t xxhash64(std::string_view bytes, uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
 uint64_t hash_file(const fs::path& path) { return xxhash64(MappedFile(path).bytes()); }
-
-void check_output(const fs::path& path, const std::vector<fs::path>& inputs, std::string_view own) {
-  std::error_code ignored;
-  check_file_place(path);
-  for (const fs::path& input : inputs)
-    FB_CHECK(!fs::equivalent(path, input, ignored), "{}: expected another file than the one that is read", path.string());
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const bool is_ours = fs::exists(folder / "config.json", ignored) || fs::exists(folder / "config.toml", ignored);
-  if (!is_ours || !fs::is_regular_file(path, ignored)) return;
-  std::string begin(own.size(), '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), std::streamsize(begin.size()));
-  FB_CHECK(!own.empty() && begin == own, "{}: expected a new file, got one of a model or run folder. Hint: another name or folder",
-           path.string());
-}
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   std::error_code link_error;

@@ -40,10 +40,6 @@ class AtomicFile {
   uint64_t size_ = 0;
 };
 
-// Before work begins: what a verb writes takes the place of no input, and of no file of a model or run folder, but for one that begins with
-// `own` (its own kind, written again). Throws Error.
-void check_output(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs, std::string_view own = {});
-
 // A read-only mapping; bytes() lives as long as the object. An empty file maps to an empty span.
 class MappedFile {
  public:

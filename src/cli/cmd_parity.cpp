@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/args.h"
+#include "cli/output_file.h"
 #include "cli/verbs.h"
 #include "model/checkpoint.h"
 #include "model/device.h"

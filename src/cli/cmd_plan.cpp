@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "cli/args.h"
+#include "cli/output_file.h"
 #include "cli/plan_here.h"
 #include "cli/verbs.h"
 #include "plan/cache_savings.h"

@@ -7,6 +7,7 @@
 #include "base/terminal.h"
 #include "cli/args.h"
 #include "cli/named_once.h"
+#include "cli/output_file.h"
 #include "cli/verbs.h"
 #include "train/curve_svg.h"
 #include "train/curve_text.h"

@@ -6,6 +6,7 @@
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/model_flags.h"
+#include "cli/output_file.h"
 #include "cli/typed_text.h"
 #include "cost/cache_bytes.h"
 #include "generate/offline_batch.h"

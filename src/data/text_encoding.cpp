@@ -82,7 +82,9 @@ TextEncoding recognise_encoding(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size(); ++i) zeros[i % 2] += bytes[i] == '\0';
   if (zeros_on_one_side(zeros[1], zeros[0], bytes.size() / 2)) return TextEncoding::kUtf16Le;
   if (zeros_on_one_side(zeros[0], zeros[1], bytes.size() / 2)) return TextEncoding::kUtf16Be;
-  return unmarked_utf16(bytes).value_or(TextEncoding::kUtf8);
+  const std::optional<std::endian> order = unmarked_utf16(bytes);
+  if (!order) return TextEncoding::kUtf8;
+  return *order == std::endian::little ? TextEncoding::kUtf16Le : TextEncoding::kUtf16Be;
 }
 
 bool reads_as_windows_1252(std::string_view bytes) {

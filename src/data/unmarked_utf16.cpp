@@ -84,7 +84,7 @@ size_t distinct_bytes(std::string_view bytes, size_t first) {
 
 }  // namespace
 
-std::optional<TextEncoding> unmarked_utf16(std::string_view bytes) {
+std::optional<std::endian> unmarked_utf16(std::string_view bytes) {
   if (bytes.size() / 2 < kLeastUnits) return std::nullopt;
   if (size_t(std::count_if(bytes.begin(), bytes.end(), is_control_byte)) * 50 < bytes.size()) return std::nullopt;
   bool little = is_text_of(bytes, true), big = is_text_of(bytes, false);
@@ -93,7 +93,7 @@ std::optional<TextEncoding> unmarked_utf16(std::string_view bytes) {
     little = odd * 3 <= even * 2, big = even * 3 <= odd * 2;
   }
   if (little == big) return std::nullopt;
-  return little ? TextEncoding::kUtf16Le : TextEncoding::kUtf16Be;
+  return little ? std::endian::little : std::endian::big;
 }
 
 }  // namespace finback

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/model_config.h"
 
 namespace finback {
 namespace {
