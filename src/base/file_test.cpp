@@ -165,7 +165,7 @@ TEST_F(Files, PointersToLargeFilesAreNamed) {
 }
 
 // A link stays a link: what it leads to is written.
-TEST(Files, AreWrittenThroughALink) {
+TEST(FileLinks, AreWrittenThrough) {
   const fs::path root = fs::temp_directory_path() / ("finback-links-" + std::to_string(::getpid()));
   fs::create_directories(root / "folder");
   write_file_atomic(root / "ids.json", "{}");

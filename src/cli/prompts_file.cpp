@@ -38,7 +38,7 @@ OfflineBatch read_batch(const Args& args, const fs::path& folder) {
   OfflineBatch batch;
   batch.prompts = *args.get("prompts"), batch.out = *args.get("out");
   check_output(batch.out, {batch.prompts}, "{\"id\":");
-  batch.generation = read_generation_config(folder);
+  batch.generation = read_generation_config(folder, args);
   AskedSampling& defaults = batch.defaults;
   defaults.request.sampling = sampling_of(args, batch.generation.sampling);
   defaults.request.key.seed = seed_of(args), batch.seed_given = args.has("seed");
@@ -50,7 +50,9 @@ OfflineBatch read_batch(const Args& args, const fs::path& folder) {
   }
   defaults.stop.insert(defaults.stop.end(), batch.generation.stop_strings.begin(), batch.generation.stop_strings.end());
   defaults.ignore_eos = args.has("ignore-eos");
-  batch.format = parse_chat_format(args.get_or("chat-format", "v3"));
+  const ChatTemplate found = read_chat_template(folder);
+  const bool another = !found.text.empty() && !found.format && !args.has("chat-format");  // an error of lines with messages alone
+  if (!another) batch.format = chat_format_of(args, found, folder);
   batch.weights = args.get_or("weights", "f32");
   return batch;
 }

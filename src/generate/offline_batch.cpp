@@ -84,7 +84,9 @@ Json settings_of(const OfflineBatch& batch, uint64_t seed) {
                    {"min_p", sampling.min_p},
                    {"stop", batch.defaults.stop},
                    {"ignore_eos", batch.defaults.ignore_eos},
-                   {"chat_format", batch.format == ChatFormat::kV3 ? "v3" : "r1"}};
+                   {"chat_format", !batch.format                     ? "none"
+                                   : batch.format == ChatFormat::kV3 ? "v3"
+                                                                     : "r1"}};
   return settings;
 }
 
@@ -196,7 +198,11 @@ class BatchRun {
     } else if (object.contains("prompt")) {
       request.prompt = text_prompt(*model_.tokenizer, json_string(object, "prompt", "the line"));
     } else {
-      const Conversation conversation = conversation_of(object["messages"], batch_.format);
+      FB_CHECK(
+          batch_.format,
+          "messages: expected a chat template of DeepSeek-V3 or R1 in the folder, got another. Hint: --chat-format v3 or r1, or \"ids\" "
+          "that transformers' apply_chat_template made");
+      const Conversation conversation = conversation_of(object["messages"], *batch_.format);
       request.prompt = conversation.prompt(*model_.tokenizer);
       text.in_reasoning = conversation.opens_reasoning();
     }

@@ -7,6 +7,7 @@
 //      cannot be answered. Without an id a line has its number, from 0.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "cost/serve_usage.h"
@@ -25,8 +26,8 @@ struct OfflineBatch {
   bool max_tokens_given = false;
   bool seed_given = false;  // else a run that goes on keeps its seed
   std::string weights = "f32";
-  ChatFormat format = ChatFormat::kV3;  // of messages
-  int64_t limit = 0;                    // lines in the engine at the same time; 0: twice max_sequences
+  std::optional<ChatFormat> format = ChatFormat::kV3;  // of messages; none: they are refused
+  int64_t limit = 0;                                   // lines in the engine at the same time; 0: twice max_sequences
 };
 
 struct OfflineCounts {

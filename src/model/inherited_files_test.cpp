@@ -47,7 +47,7 @@ TEST_F(InheritedFilesTest, SamplingGoesAlongAndEndsOfTextJoin) {
   config.other["eos_token_id"] = {9, 5};
   EXPECT_EQ(made(files)["eos_token_id"], Json({5, 1, 9}));
   EXPECT_EQ(made({{"generation_config.json", R"({"eos_token_id": null})"}})["eos_token_id"], Json({9, 5}));
-  EXPECT_EQ(made({}), parse_json(R"({"bos_token_id": 0, "eos_token_id": [9, 5]})", "expected"));
+  EXPECT_EQ(made({}), parse_json(R"({"do_sample": true, "bos_token_id": 0, "eos_token_id": [9, 5]})", "expected"));
   EXPECT_EQ(parse_json(generation_config_text(ModelConfig{}, files), "x")["eos_token_id"], Json({5, 1}));
 }
 

@@ -116,9 +116,13 @@ class CliErrorsTest(small_run.ProgramTest):
                            (changed(hidden_size=-1), "hidden_size"), (changed(hidden_size=2**62), "hidden_size"),
                            (changed(num_experts_per_tok=1000), "num_experts_per_tok"), (changed(model_type="llama"), "llama"),
                            (changed(vocab_size=0), "vocab_size"), (changed(qk_rope_head_dim=3), "qk_rope_head_dim"),
-                           (changed(scoring_func="tanh"), "tanh"), (changed(rope_scaling={"type": "magic"}), "magic")):
+                           (changed(scoring_func="tanh"), "tanh")):
             with self.subTest(config=text[:40], says=says):
                 self.bad(1, "inspect", self.write(folder, "config.json", text), says=says)
+        # What can be counted is counted, and what cannot be run is said.
+        magic = self.write(folder, "config.json", changed(rope_scaling={"type": "magic"}))
+        self.assertIn("magic", "".join([(done := self.good("inspect", magic)).stdout, done.stderr]))
+        self.bad(1, "generate", folder, "--ids", "1", says="magic")
 
     def test_damaged_models_are_one_line(self):
         model = self.folder("model")

@@ -19,7 +19,7 @@ full = False          # set by run_all --full
 
 def finback(*words, **options):
     """Runs the program; returns code, stdout and stderr."""
-    return subprocess.run([FINBACK, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
+    return subprocess.run(["finback", *map(str, words)], executable=FINBACK, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
                           cwd=options.pop("cwd", ROOT), timeout=options.pop("timeout", 300), stdin=None if "input" in options else subprocess.DEVNULL,
                           **options)
 
