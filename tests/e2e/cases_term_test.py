@@ -120,9 +120,9 @@ class TerminalTest(small_run.ProgramTest):
         self.assertNotRegex(run.text, r"step \d+/100000[^\r\n]*stopped at")
 
     def test_quiet_says_nothing_but_the_report(self):
-        done = self.good(*train_words("quiet", "--train.steps=8", "--quiet"))
+        done = self.good(*train_words("quiet", "--train.steps=12", "--quiet"))
         self.assertEqual(done.stderr, "")
-        self.assertIn("done: 8 steps", done.stdout)
+        self.assertIn("done: 12 steps", done.stdout)
         self.bad(1, "generate", "no/such", "--prompt", "x", "--quiet", says="no/such")
 
     def test_messages_that_cannot_be_written_change_nothing(self):

@@ -324,7 +324,7 @@ class TokenizerCases(small_run.ProgramTest):
         self.assertEqual(prompts, {"none": BOS + USER + "a" + ASSISTANT, "v3": BOS + USER + "a" + ASSISTANT, "r1": BOS + USER + "a" + ASSISTANT + "<think>\n"})
         other = self.model("template-other", tokenizer_config=named("{{ '<|im_start|>' }}"))
         for words in (["generate", other, "--chat", "--prompt", "a"], ["chat", other]):
-            says = self.bad(1, *words, input="a\n", says=["got another", "apply_chat_template", f"{small_run.FINBACK} generate {other} --ids", "--chat-format v3"])
+            says = self.bad(1, *words, input="a\n", says=["got another", "apply_chat_template", f"finback generate {other} --ids", "--chat-format v3"])
         # The command of the hint, as it stands, with a transformers that only says what it was given.
         place = os.path.join(small_run.work_folder(), "stand-in")
         os.makedirs(place, exist_ok=True)
@@ -334,7 +334,8 @@ class TokenizerCases(small_run.ProgramTest):
                     "        assert messages == [{'role': 'user', 'content': 'Hello'}], messages\n"
                     "        assert options == {'add_generation_prompt': True, 'return_dict': False}, options\n        return [0, 67]\n")
         command = says.split("generate: ")[1].split("; or --chat-format")[0]
-        done = subprocess.run(["bash", "-c", command + " --json"], capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": place}, cwd=small_run.ROOT)
+        done = subprocess.run(["bash", "-c", command + " --json"], capture_output=True, encoding="utf-8", cwd=small_run.ROOT,
+                              env={**os.environ, "PYTHONPATH": place, "PATH": os.path.dirname(small_run.FINBACK) + ":" + os.environ["PATH"]})
         self.assertEqual(json.loads(done.stdout or "{}").get("prompt_ids"), [0, 67], done.stderr)
         self.good("generate", other, "--chat", "--chat-format", "v3", "--prompt", "a", "--max-tokens", 1)
 
