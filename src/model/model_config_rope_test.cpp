@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "model/model_config.h"
 
 namespace finback {
 namespace {
