@@ -43,7 +43,7 @@ class NewOpTest(unittest.TestCase):
         self.copy_skeleton(kernels, "newcomer", PARTS + MORE, {"skeleton": "newcomer", "Skeleton": "Newcomer", "axpby": "newcome", "Axpby": "Newcome"})
         with open(os.path.join(ROOT, "build", "CMakeCache.txt"), encoding="utf-8") as f:
             torch = re.search(r"^Torch_DIR:\w+=(.*)$", f.read(), re.M)[1]
-        self.run_in(tree, "cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DFINBACK_WERROR=ON", f"-DTorch_DIR={torch}")
+        self.run_in(tree, "cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DFINBACK_WERROR=ON", "-DFINBACK_UNITY=OFF", f"-DTorch_DIR={torch}")
         objects = [f"CMakeFiles/{target}.dir/src/kernels/{name}.cpp.o" for target, names in
                    (("finback_kernels", ("fourfold", "fourfold_ref", "newcomer", "newcomer_ref", "newcomer_cpu")),
                     ("kernels_test", ("fourfold_test", "newcomer_test")), ("finback_benches", ("newcomer_bench",))) for name in names]
