@@ -21,6 +21,7 @@ template <class Work>
 Json median_rates(const char* what, double bytes, const Work& work) {
   const double megabytes = bytes / 1e6;
   Progress progress(what, (kBenchRepeats + 1) * megabytes, "MB");
+  progress.update(0);  // what comes before the first call is not part of the rate
   std::vector<double> wall, cpu;
   for (int i = 0; i <= kBenchRepeats; ++i) {
     Timer timer;

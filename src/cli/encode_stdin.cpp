@@ -83,6 +83,7 @@ std::vector<int32_t> parse_ids(const Json& list, const std::string& where) {
 void encode_text(const Tokenizer& tokenizer, EncodeOptions options) {
   const std::string text = typed_text(read_all("reading the text"), "standard input");
   Progress encoding("encoding", double(text.size()) / 1e6, "MB");
+  encoding.update(0);  // what comes before the first call is not part of the rate
   options.on_progress = [&](size_t bytes) { encoding.update(double(bytes) / 1e6); };
   const std::vector<int32_t> ids = tokenizer.encode(text, options);
   encoding.finish();

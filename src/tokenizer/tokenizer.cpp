@@ -20,7 +20,7 @@ namespace {
 // A long text is cut about here, at places where every known pattern starts a new word. Never depends on the thread count.
 constexpr size_t kChunkBytes = 64 << 10;
 // So many chunks are shared among the threads before their ids are put together and progress is told: seconds of work at most.
-constexpr size_t kChunksAtATime = 256, kToldEvery = size_t(4) << 20;
+constexpr size_t kChunksAtATime = 64, kToldEvery = size_t(4) << 20;
 
 std::vector<std::string_view> cut_text(std::string_view text) {
   std::vector<std::string_view> chunks;
@@ -164,10 +164,12 @@ class Tokenizer::Encoding {
         results[size_t(i)].clear();
         encode_chunk(chunks[first + size_t(i)], results[size_t(i)]);
       });
+      size_t bytes = 0;
       for (size_t i = 0; i < count; ++i) {
         ids_.insert(ids_.end(), results[i].begin(), results[i].end());
-        advance(chunks[first + i].size());
+        bytes += chunks[first + i].size();
       }
+      advance(bytes);  // once: several at one instant would be a rate that is none
     }
   }
 
