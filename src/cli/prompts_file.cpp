@@ -1,17 +1,13 @@
 #include "cli/prompts_file.h"
 
-#include <algorithm>
-
 #include "base/file.h"
 #include "base/status_line.h"
 #include "base/timer.h"
 #include "cli/model_flags.h"
 #include "cli/output_file.h"
 #include "cli/typed_text.h"
-#include "cost/cache_bytes.h"
 #include "generate/offline_batch.h"
 #include "generate/usage.h"
-#include "machine/free_memory.h"
 #include "model/model_folder.h"
 
 namespace finback {
@@ -23,15 +19,6 @@ void check_prompts_flags(const Args& args) {
   FB_CHECK(args.has("out"), "--prompts: expected --out FILE.jsonl with it, for the answers");
   for (const char* flag : {"prompt", "ids", "chat", "system", "control-tokens", "json"})
     FB_CHECK(!args.has(flag), "--{}: expected --prompt or a prompt on standard input with it, not --prompts", flag);
-}
-
-// Room for sixteen of the longest sequences, in a quarter of the memory that the model leaves. A sequence is no longer than that.
-int64_t batch_cache_bytes(const Transformer& model) {
-  const ModelConfig& config = model.config();
-  const double a_token = double(cache_bytes_per_token(shape_of(config), 4, /*with_mtp=*/true));
-  const double weights = 2 * double(model.parameters().values_P().nbytes());  // f32, and as they are packed or stored
-  const double room = (free_memory().bytes - weights) / 4, wanted = 16 * a_token * double(config.max_position_embeddings);
-  return int64_t(std::max(a_token * double(kPageTokens), std::min(room, wanted)));
 }
 
 OfflineBatch read_batch(const Args& args, const fs::path& folder) {
@@ -68,7 +55,7 @@ int run_prompts(const Args& args, const fs::path& folder) {
   options.tokenizer_optional = true;
   const TextModel model = load_text_model(folder, batch.generation, options);
   const Timer loaded;
-  Engine engine(*model.transformer, {.cache_bytes = batch_cache_bytes(*model.transformer)});
+  Engine engine(*model.transformer, {.cache_bytes = offline_cache_bytes(*model.transformer)});
   const OfflineCounts counts = run_offline_batch(batch, model, engine);
   inform(fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
                      counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed));

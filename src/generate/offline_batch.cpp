@@ -10,10 +10,12 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "cost/cache_bytes.h"
 #include "data/line_reader.h"
 #include "generate/answer_stream.h"
 #include "generate/conversation.h"
 #include "generate/offline_out.h"
+#include "machine/free_memory.h"
 
 namespace finback {
 namespace {
@@ -259,6 +261,14 @@ class BatchRun {
 };
 
 }  // namespace
+
+int64_t offline_cache_bytes(const Transformer& model) {
+  const ModelConfig& config = model.config();
+  const double a_token = double(cache_bytes_per_token(shape_of(config), 4, /*with_mtp=*/true));
+  const double weights = 2 * double(model.parameters().values_P().nbytes());  // f32, and as they are packed or stored
+  const double room = (free_memory().bytes - weights) / 4, wanted = 16 * a_token * double(config.max_position_embeddings);
+  return int64_t(std::max(a_token * double(kPageTokens), std::min(room, wanted)));
+}
 
 void check_offline_batch(const OfflineBatch& batch) {
   count_lines(batch.prompts);

@@ -113,7 +113,6 @@ void PrefixCache::insert(const std::string& cache_namespace, std::span<const int
       next->place = by_recency_.insert(by_recency_.end(), next);
       last->children.push_back(next);
       entries_.emplace(key, std::move(entry));
-      home.lost.erase(key);
       pages_.share(next->page);
     } else if (next->page != pages[i]) {
       pages_.share(next->page);
@@ -145,8 +144,8 @@ int64_t PrefixCache::evictable() const {
 void PrefixCache::drop(Entry& entry, MissReason reason) {
   FB_ASSERT(entry.children.empty(), "leaves go before their parents");
   Namespace& home = *entry.home;
-  home.lost[entry.key] = reason;
-  home.lost_first.push_back(entry.key);
+  // A key that is lost twice stands in the list once; while its page is here nobody asks.
+  if (home.lost.insert_or_assign(entry.key, reason).second) home.lost_first.push_back(entry.key);
   if (home.lost_first.size() > kMostLost) {
     home.lost.erase(home.lost_first.front());
     home.lost_first.pop_front();
