@@ -52,6 +52,19 @@ class Terminal:
         before, _, self.text = self.text.partition(part)
         return before + part
 
+    def wait_until_blocked(self, seconds=60):
+        """Waits, without reading, until the terminal is full and the program waits to write: it uses no processor any more."""
+        end, before = time.monotonic() + seconds, None
+        while True:
+            with open(f"/proc/{self.pid}/stat", encoding="utf-8") as f:
+                used = sum(map(int, f.read().rpartition(")")[2].split()[11:13]))
+            if used == before:
+                return
+            if time.monotonic() > end:
+                raise AssertionError("the program goes on though nobody reads")
+            before = used
+            time.sleep(0.5)
+
     def send(self, text):
         os.write(self.fd, text.encode())
 
@@ -171,6 +184,7 @@ class TerminalTest(small_run.ProgramTest):
         talk.until("\n")
         time.sleep(0.5)
         self.assertNotIn("context used", talk.text)
+        talk.wait_until_blocked()  # the signal interrupts a write
         begun = time.monotonic()
         talk.send("\x03")
         self.assertIn("stopped", talk.until("context used"))
