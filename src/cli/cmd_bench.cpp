@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
+#include "generate/text_model.h"
 #include "infer/bench_decode.h"
 #include "machine/bench.h"
 #include "model/model_folder.h"
@@ -71,13 +72,37 @@ int bench_step(CommandLine words) {
   return 0;
 }
 
+struct BenchModel {
+  std::unique_ptr<Transformer> transformer;
+  Precision weights;
+};
+
+BenchModel bench_model(const Args& args, int64_t cached_tokens) {
+  const std::filesystem::path given = find_model_or_config(*args.get("config"));
+  std::optional<Precision> weights;
+  if (args.has("weights")) weights = parse_precision(*args.get("weights"), "--weights");
+  if (has_weights(given)) {
+    TextModel model = load_text_model(
+        given, {}, {.weights = weights, .tokenizer_optional = true, .cached_tokens = cached_tokens, .anyway = args.has("anyway")});
+    return {std::move(model.transformer), model.weights};
+  }
+  FB_CHECK(!args.has("anyway"), "--anyway: expected a model folder with weights");
+  const ModelConfig config = load_model_config(given);
+  BenchModel model{std::make_unique<Transformer>(config, at::kCPU, /*trainable=*/false), weights.value_or(Precision::kF32)};
+  model.transformer->parameters().initialize(1, 0.02);
+  if (model.weights != Precision::kF32) model.transformer->store_weights(model.weights);
+  return model;
+}
+
 int bench_decode_verb(CommandLine words) {
-  Args args("bench decode --config FILE|FOLDER [--weights NAME] [--prompt N] [--new N] [--json]",
-            "The engine on random weights: reading a prompt, then greedy decoding behind it.",
-            "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
+  Args args(
+      "bench decode --config FILE|FOLDER [--weights NAME] [--prompt N] [--new N] [--json]",
+      "The engine: reading a prompt, then greedy decoding behind it. On a model folder's weights, or on random ones of a config.json.",
+      "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
   const DecodeBench defaults;
-  args.flag("config", "FILE|FOLDER", "config.json of a model")
-      .flag("weights", "NAME", "how they are stored: f32 (default), bf16, fp8 or int8")
+  args.flag("config", "FILE|FOLDER", "config.json of a model, or a model folder")
+      .flag("weights", "NAME", "how they are kept: f32, bf16, fp8 or int8 (default: as the folder stores them; random ones f32)")
+      .toggle("anyway", "load the model though the count of memory says that it does not fit")
       .flag("batch", "N", "1")
       .flag("prompt", "N", fmt::format("tokens of the prompt (default {})", defaults.prompt_tokens))
       .flag("new", "N", fmt::format("tokens to decode (default {})", defaults.new_tokens))
@@ -87,11 +112,11 @@ int bench_decode_verb(CommandLine words) {
   refuse_other_than(args, "batch", "1");
   DecodeBench options;
   options.prompt_tokens = args.integer("prompt", options.prompt_tokens, 1, kMany);
-  options.weights = parse_precision(args.get_or("weights", "f32"), "--weights");
   options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
-  const ModelConfig config = load_model_config(find_model_or_config(*args.get("config")));
-  print_report(args, timed("timing decoding", [&] { return bench_decode(config, options); }));
+  const BenchModel model = bench_model(args, options.prompt_tokens + options.new_tokens);
+  options.weights = model.weights;
+  print_report(args, timed("timing decoding", [&] { return bench_decode(*model.transformer, options); }));
   return 0;
 }
 

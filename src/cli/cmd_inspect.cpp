@@ -15,8 +15,7 @@ namespace {
 
 // Of a folder with weights: the carried one, or the computed one. A folder with a config.json alone has none.
 std::optional<std::string> fingerprint_of(const std::filesystem::path& model, bool compute) {
-  namespace fs = std::filesystem;
-  const bool weights = fs::exists(model / "model.safetensors") || fs::exists(model / "model.safetensors.index.json");
+  const bool weights = has_weights(model);
   const std::vector<std::string> others = weights ? std::vector<std::string>() : weight_file_names(model);
   FB_CHECK(weights || !compute, "--fingerprint: expected a model folder with weights that are read, got {}{}", model.string(),
            others.empty() ? "" : " with " + shortened_list(others));

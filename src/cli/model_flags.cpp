@@ -17,7 +17,7 @@ void declare_model_flags(Args& args) {
       .flag("top-k", "K", "keep the K best tokens, 0: all (default: the model's)")
       .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
       .flag("seed", "N", "same seed, same text (default: another each time)")
-      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default f32)")
+      .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default: as the folder stores them)")
       .flag("device", "cpu|cuda", "where to run (default cpu)")
       .toggle("anyway", "load the model though the count of memory says that it does not fit")
       .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
@@ -64,8 +64,10 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
 uint64_t seed_of(const Args& args) { return uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53)); }
 
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens) {
+  std::optional<Precision> weights;
+  if (args.has("weights")) weights = parse_precision(*args.get("weights"), "--weights");
   return {.device = parse_device(args.get_or("device", "cpu"), "--device"),
-          .weights = parse_precision(args.get_or("weights", "f32"), "--weights"),
+          .weights = weights,
           .cached_tokens = cached_tokens,
           .anyway = args.has("anyway")};
 }

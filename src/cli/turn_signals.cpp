@@ -23,8 +23,7 @@ TurnSignals::TurnSignals() {
   resize_came = 0;
   struct sigaction action {};
   action.sa_handler = note_signal;
-  action.sa_flags =
-      SA_RESTART;  // a write to a full terminal goes on; the keyboard is waited for by poll, which never starts again by itself
+  action.sa_flags = SA_RESTART;  // a write to a full terminal goes on; the keyboard is waited for by poll, which ends all the same
   for (const int number : kSignals) ::sigaction(number, &action, nullptr);
 }
 

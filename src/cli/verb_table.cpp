@@ -13,6 +13,7 @@ constexpr Verb kVerbs[] = {
     {"generate", cmd_generate, "continue a prompt, or answer one"},
     {"chat", cmd_chat, "talk with a model: line editor, history, /help"},
     {"inspect", cmd_inspect, "parameters, FLOPs, cache bytes and memory of a model or config.json"},
+    {"doctor", cmd_doctor, "will a model folder work here: files, memory, speed, flags"},
     {"parity", cmd_parity, "write logits, loss and gradients for comparison with other software"},
     {"convert", cmd_convert, "re-encode a model folder: f32, bf16, fp8"},
     {"plan", cmd_plan, "what a run will cost: step time, memory, hours, energy, dollars; tables of runs; comparisons"},

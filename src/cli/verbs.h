@@ -14,6 +14,7 @@ int cmd_tokenize(CommandLine words);
 int cmd_train(CommandLine words);
 int cmd_generate(CommandLine words);
 int cmd_inspect(CommandLine words);
+int cmd_doctor(CommandLine words);
 int cmd_parity(CommandLine words);
 int cmd_convert(CommandLine words);
 int cmd_plan(CommandLine words);

@@ -8,8 +8,28 @@
 #include "cost/panel_bytes.h"
 #include "cost/parameter_count.h"
 #include "cost/train_memory.h"
+#include "cost/weight_matrices.h"
+#include "kernels/stored_weight.h"
 
 namespace finback {
+namespace {
+
+// What a model keeps in f32 when its projections and head are stored otherwise.
+int64_t f32_beside_stored(const ParameterCount& count) {
+  const LayerParameters& layers = count.layers;
+  return count.embedding + layers.router + layers.norms + layers.latent_norms + layers.expert_bias;
+}
+
+// Rows of a matrix on their way into panels: as they lie in the file, in f32 and as codes, 8 bytes a number.
+double loading_bytes(const ModelShape& shape) {
+  int64_t largest = head_matrix(shape).n * head_matrix(shape).k;
+  for (const auto& matrices : {attention_matrices(shape), dense_ffn_matrices(shape), routed_expert_matrices(shape)}) {
+    for (const WeightMatrix& w : matrices) largest = std::max(largest, w.n * w.k);
+  }
+  return 8.0 * double(std::min(kCodesAtOnce, largest));
+}
+
+}  // namespace
 
 std::vector<MemoryPart> memory_parts(const ModelConfig& config, const MemoryUse& use) {
   if (use.trains) {
@@ -18,9 +38,11 @@ std::vector<MemoryPart> memory_parts(const ModelConfig& config, const MemoryUse&
             {"activations", m.activations}, {"working", m.working},     {"program", kProgramBytes}};
   }
   const ModelShape shape = shape_of(config);
-  return {{"weights", 4 * double(count_parameters(shape).total_with_mtp())},
+  const bool f32 = use.precision == Precision::kF32;  // else MTP modules are not loaded, and have no place in the cache
+  return {{"weights", 4 * double(f32 ? count_parameters(shape).total_with_mtp() : f32_beside_stored(count_parameters(shape)))},
           {"packed_weights", double(stored_weight_bytes(shape, use.precision))},
-          {"cache", double(use.tokens) * double(cache_bytes_per_token(shape, 4, /*with_mtp=*/true))},
+          {"cache", double(use.tokens) * double(cache_bytes_per_token(shape, 4, /*with_mtp=*/f32))},
+          {"loading", f32 ? 0 : loading_bytes(shape)},
           {"program", kProgramBytes}};
 }
 

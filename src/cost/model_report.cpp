@@ -111,7 +111,7 @@ std::string model_report_text(const ModelReport& r) {
   text += fmt::format("  decoding        {}FLOP (absorbed attention)\n", human_count(r.decode));
   text += fmt::format("\ncache             {} bytes per token in bf16, {} in f32\n", r.cache_bf16, r.cache_f32);
   text += fmt::format("\nmemory to train (one micro-batch of {} tokens)\n", r.seq_len) + memory_table(r.train);
-  text += fmt::format("\nmemory to serve (one context of {} tokens; the f32 weights stay)\n", r.seq_len) + memory_table(r.serve);
+  text += fmt::format("\nmemory to serve (one context of {} tokens)\n", r.seq_len) + memory_table(r.serve);
   if (r.weights_fingerprint) text += fmt::format("\nweights           {}\n", *r.weights_fingerprint);
   return text;
 }

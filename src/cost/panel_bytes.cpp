@@ -86,14 +86,11 @@ int64_t packed_weight_bytes(const ModelShape& s, Precision precision) {
 }
 
 int64_t stored_weight_bytes(const ModelShape& s, Precision storage) {
-  if (packs_nothing()) return 0;
-  const int64_t read = served_bytes(s, storage, stored_all);
-  if (storage == Precision::kF32) return read;  // packed when a pass first reads them
-  // Transformer::store_weights keeps every matrix: kv_b_proj beside its absorbed form, and the MTP modules.
-  const int64_t kv_b = s.is_mla() ? stored_all(kv_b_proj_matrix(s), storage) : 0;
-  const int64_t router = mtp_layers(s).moe * stored_all(router_matrix(s), Precision::kF32);  // f32, and MTP's does not run
-  const int64_t mtp = layer_bytes(s, absorbed_attention_matrices(s), mtp_layers(s), storage, stored_all) - router;
-  return read + (s.attention_layers + s.mtp) * kv_b + mtp + s.mtp * stored_all(eh_proj_matrix(s), storage);
+  const int64_t all = served_bytes(s, storage, stored_all);
+  if (!packs_nothing()) return all;
+  // f32 is packed when a pass first reads it; what is stored has the same panels under `ref`, and only the router has none.
+  if (storage == Precision::kF32) return 0;
+  return all - (s.is_moe() ? s.moe_layers() * stored_all(router_matrix(s), Precision::kF32) : 0);
 }
 
 int64_t decoded_weight_bytes(const ModelShape& s, Precision storage) {

@@ -8,8 +8,8 @@
 
 namespace finback {
 
-// The program, the f32 weights, which stay, the packed copies of those that a token multiplies as they are stored, and a latent cache of `cached_tokens` tokens in
-// f32.
+// The program; in f32 the weights and the packed copies of those that a token multiplies, in another storage these alone, as they are stored, and the rest of
+// the main model in f32; a latent cache of `cached_tokens` tokens in f32.
 double serve_memory(const ModelConfig& config, Precision storage, int64_t cached_tokens);
 
 }  // namespace finback

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cost/cache_bytes.h"
+#include "cost/memory_parts.h"
 #include "cost/parameter_count.h"
 #include "cost/program_memory.h"
 #include "gemm/panels.h"
@@ -24,26 +25,36 @@ TEST(ServeMemory, GrowsByTheLatentOfAToken) {
             kProgramBytes + 4.0 * double(count.total_with_mtp() + count.layers.matrices() + count.head));
 }
 
-// Narrower storage saves on the packed projections and head; the f32 weights stay, the router is packed in f32, fp8 keeps the head in bf16, and a stored
-// kv_b_proj stands beside its absorbed form. MTP's modules: train/weight_memory_test.cpp.
-TEST(ServeMemory, StoredWeightsStandBesideTheF32Ones) {
+// Of what is stored nothing stands in f32 beside it. The embedding does, norms and the router, which is packed too; fp8 keeps the head in bf16.
+TEST(ServeMemory, StoredWeightsStandAlone) {
   select_kernels("portable");
-  ModelConfig v3 = served_config("v3");
-  v3.num_nextn_predict_layers = 0;
+  const ModelConfig v3 = served_config("v3");
   const ParameterCount count = count_parameters(shape_of(v3));
-  const double head = double(count.head), projections = double(count.layers.matrices() - count.layers.router);
-  const double kv_b = 61.0 * 128 * (128 + 128) * 512, int8 = 1 + 1.0 / 16, fp8 = 1 + 4.0 / double(128 * panel_width());
-  const double f32 = serve_memory(v3, Precision::kF32, 0);
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kBf16, 0), 2 * (head + projections) - 2 * kv_b);
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kInt8, 0), (4 - int8) * (head + projections) - int8 * kv_b);
-  EXPECT_DOUBLE_EQ(f32 - serve_memory(v3, Precision::kFp8, 0), 2 * head + (4 - fp8) * projections - fp8 * kv_b);
+  const LayerParameters& l = count.layers;
+  const double head = double(count.head), projections = double(l.matrices() - l.router);
+  const double f32 = 4.0 * double(count.embedding + l.norms + l.latent_norms + l.expert_bias + 2 * l.router);
+  const double fp8 = 1 + 4.0 / double(128 * panel_width()), int8 = 1 + 1.0 / 16, loading = 8.0 * double(int64_t{1} << 22);
+  EXPECT_DOUBLE_EQ(serve_memory(v3, Precision::kBf16, 0), kProgramBytes + loading + f32 + 2 * (projections + head));
+  EXPECT_DOUBLE_EQ(serve_memory(v3, Precision::kInt8, 0), kProgramBytes + loading + f32 + int8 * (projections + head));
+  EXPECT_DOUBLE_EQ(serve_memory(v3, Precision::kFp8, 0), kProgramBytes + loading + f32 + fp8 * projections + 2 * head);
+  // A small model's largest matrix is less than is brought at once.
+  const ModelConfig nano = served_config("nano");
+  const auto parts = memory_parts(nano, {.trains = false, .precision = Precision::kInt8, .tokens = 0});
+  EXPECT_EQ(parts[3].name, "loading");
+  EXPECT_EQ(parts[3].bytes, 8.0 * double(nano.vocab_size * nano.hidden_size));
+  // Nothing drafts, so MTP layers have no place in the cache.
+  EXPECT_EQ(serve_memory(v3, Precision::kInt8, 1000) - serve_memory(v3, Precision::kInt8, 0),
+            1000.0 * double(cache_bytes_per_token(shape_of(v3), 4, false)));
 }
 
-// Plain ATen multiplies by the weights where they lie.
+// Plain ATen multiplies by f32 weights where they lie, and reads the same panels as any variant where they are stored.
 TEST(ServeMemory, ReferenceKernelsPackNothing) {
-  select_kernels("ref");
   const ModelConfig v3 = served_config("v3");
-  EXPECT_EQ(serve_memory(v3, Precision::kFp8, 0), kProgramBytes + 4.0 * double(count_parameters(shape_of(v3)).total_with_mtp()));
+  select_kernels("ref");
+  const double f32 = serve_memory(v3, Precision::kF32, 0), bf16 = serve_memory(v3, Precision::kBf16, 0);
+  EXPECT_EQ(f32, kProgramBytes + 4.0 * double(count_parameters(shape_of(v3)).total_with_mtp()));
+  select_kernels("portable");
+  EXPECT_EQ(serve_memory(v3, Precision::kBf16, 0) - bf16, 4.0 * double(count_parameters(shape_of(v3)).layers.router));
 }
 
 }  // namespace

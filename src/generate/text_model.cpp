@@ -3,43 +3,54 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/status_line.h"
 #include "cost/memory_parts.h"
 #include "machine/free_memory.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/stored_model.h"
 
 namespace finback {
-
 namespace {
 
-void check_room(const std::filesystem::path& folder, const TextModelOptions& options) {
+// From the nearest to f32 on; int8 is smaller than fp8, whose head is bf16.
+constexpr Precision kNarrower[] = {Precision::kBf16, Precision::kFp8, Precision::kInt8};
+
+void check_room(const ModelConfig& config, Precision weights, const TextModelOptions& options) {
   if (options.anyway || !options.device.is_cpu()) return;
-  const ModelConfig config = load_model_config(folder);
   const auto parts_of = [&](Precision precision, int64_t tokens) {
     return memory_parts(config, {.trains = false, .precision = precision, .tokens = std::min(tokens, config.max_position_embeddings)});
   };
   const FreeMemory free = free_memory();
   const auto fits = [&](Precision precision, int64_t tokens) { return total_bytes(parts_of(precision, tokens)) <= free.bytes; };
   std::string hint = "a smaller model";
-  if (fits(options.weights, 0)) {
+  if (fits(weights, 0)) {
     hint = "fewer tokens: --max-tokens, or --context of chat";
-  } else if (fits(Precision::kF32, options.cached_tokens)) {
-    hint = "--weights f32 fits, as narrower weights stand beside the f32 ones";
+  } else if (const auto narrower = std::ranges::find_if(kNarrower, [&](Precision p) { return fits(p, options.cached_tokens); });
+             narrower != std::end(kNarrower)) {
+    hint = fmt::format("--weights {} fits", precision_name(*narrower));
   }
-  check_memory(parts_of(options.weights, options.cached_tokens), free.bytes, free.limit, hint + "; --anyway loads it all the same");
+  check_memory(parts_of(weights, options.cached_tokens), free.bytes, free.limit, hint + "; --anyway loads it all the same");
 }
 
 }  // namespace
 
+Precision chosen_weights(const std::filesystem::path& folder, const TextModelOptions& options) {
+  if (options.weights) return *options.weights;
+  return options.device.is_cpu() && has_weights(folder) ? stored_form(folder) : Precision::kF32;
+}
+
 TextModel load_text_model(const std::filesystem::path& given, const GenerationConfig& generation, const TextModelOptions& options) {
-  const bool f32 = options.weights == Precision::kF32;
-  FB_CHECK(f32 || options.device.is_cpu(), "weights: expected f32 on a GPU, got {}", precision_name(options.weights));
   const std::filesystem::path folder = find_model_folder(given);
-  check_room(folder, options);
   TextModel model;
+  model.weights = chosen_weights(folder, options);
+  const bool f32 = model.weights == Precision::kF32;
+  FB_CHECK(f32 || options.device.is_cpu(), "weights: expected f32 on a GPU, got {}", precision_name(model.weights));
+  check_room(load_model_config(folder), model.weights, options);
   if (!options.tokenizer_optional || std::filesystem::exists(folder / "tokenizer.json")) model.tokenizer.emplace(Tokenizer::load(folder));
-  model.transformer = load_model(folder, options.device, /*trainable=*/false);
-  if (!f32) model.transformer->store_weights(options.weights);
+  model.transformer = f32 ? load_model(folder, options.device, /*trainable=*/false) : load_stored_model(folder, model.weights);
+  if (!f32 && !options.weights)
+    inform(fmt::format("weights: {}, as stored; --weights f32 reads them into f32", precision_name(model.weights)));
   model.stop_ids = stop_ids(model.transformer->config(), generation, model.tokenizer_or_null());
   return model;
 }

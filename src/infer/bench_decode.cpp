@@ -29,11 +29,9 @@ std::vector<std::span<const float>> weight_memory(Transformer& model) {
 
 }  // namespace
 
-Json bench_decode(const ModelConfig& config, const DecodeBench& options) {
+Json bench_decode(Transformer& model, const DecodeBench& options) {
   FB_CHECK(options.new_tokens >= 2, "expected at least 2 new tokens to time, got {}", options.new_tokens);
-  Transformer model(config, at::kCPU, /*trainable=*/false);
-  model.parameters().initialize(1, 0.02);
-  if (options.weights != Precision::kF32) model.store_weights(options.weights);
+  const ModelConfig& config = model.config();
   const MachineProbe probe = probe_machine();
   std::vector<double> prefill, decode, read;
   for (int64_t repeat = 0; repeat < options.repeats + 1; ++repeat) {

@@ -72,9 +72,10 @@ void to_int8_panels(const at::Tensor& rows_NI, const at::Tensor& panels) {
   });
 }
 
-// A panel's scale of each of its 128x128 blocks: a panel lies within one row of blocks.
-void to_panel_scales(const at::Tensor& scales, const at::Tensor& panels, int64_t width) {
-  for (int64_t panel = 0; panel < panels.size(0); ++panel) panels[panel].copy_(scales[panel * width / kFp8Block]);
+// A panel's scale of each of its blocks.
+void to_panel_scales(const StoredCodes& codes, const at::Tensor& panels, int64_t width) {
+  FB_ASSERT(codes.scale_rows % width == 0, "a panel lies within one row of blocks");
+  for (int64_t panel = 0; panel < panels.size(0); ++panel) panels[panel].copy_(codes.scales[panel * width / codes.scale_rows]);
 }
 
 // [panels][k][width] (or [panels][k], one a panel) as the rows that were packed: [rows, k].
@@ -104,31 +105,53 @@ StoredCodes encode_weight(const at::Tensor& weight, Precision precision, bool tr
 }
 
 StoredWeight::StoredWeight(const StoredCodes& codes, bool transposed)
-    : precision_(codes.precision),
-      transposed_(transposed),
-      stacked_(codes.values.dim() == 3),
-      rows_(codes.values.size(-2)),
-      k_(codes.values.size(-1)) {
-  const auto by_group = [&](const at::Tensor& t) { return stacked_ ? t : t.unsqueeze(0); };
-  const at::Tensor codes_EMK = by_group(codes.values).contiguous();
-  const int64_t groups = codes_EMK.size(0), width = panel_width(), panels = ceil_div(rows_, width);
-  FB_ASSERT(kFp8Block % width == 0, "a panel lies within one row of 128x128 blocks");
+    : StoredWeight({codes.values.dim() == 3 ? codes.values.size(0) : 0, codes.values.size(transposed ? -1 : -2),
+                    codes.values.size(transposed ? -2 : -1), codes.precision, transposed},
+                   [&](int64_t group, int64_t first_row, int64_t rows) {
+                     const auto part = [&](const at::Tensor& all, int64_t rows_a_scale) {
+                       if (!all.defined()) return all;
+                       const int64_t begin = first_row / rows_a_scale, end = ceil_div(first_row + rows, rows_a_scale);
+                       return (all.dim() == 3 ? all[group] : all).slice(0, begin, end);
+                     };
+                     const int64_t rows_a_scale = codes.precision == Precision::kFp8 ? codes.scale_rows : 1;
+                     return StoredCodes{codes.precision, part(codes.values, 1), part(codes.scales, rows_a_scale), codes.scale_rows};
+                   }) {}
+
+StoredWeight::StoredWeight(const StoredShape& shape, const CodesOf& codes_of)
+    : precision_(shape.precision),
+      transposed_(shape.transposed),
+      stacked_(shape.groups > 0),
+      rows_(shape.transposed ? shape.k : shape.n),
+      k_(shape.transposed ? shape.n : shape.k) {
+  const int64_t groups = std::max<int64_t>(1, shape.groups), width = panel_width(), panels = ceil_div(rows_, width);
+  FB_ASSERT(kFp8Block % width == 0, "128 rows are whole panels");
   const bool bf16 = precision_ == Precision::kBf16, int8 = precision_ == Precision::kInt8;
-  FB_ASSERT(codes_EMK.scalar_type() == (bf16 ? at::kBFloat16 : int8 ? at::kChar : at::kFloat8_e4m3fn), "codes of the storage's type");
   values_ = int8 ? at::zeros({groups, panels, ceil_div(k_, kInt8Step), width, kInt8Step}, at::kByte)
                  : at::zeros({groups, panels, k_, width}, bf16 ? at::kBFloat16 : at::kChar);
   if (int8) scales_ = at::zeros({groups, panels, ceil_div(k_, kInt8Block), width}, at::kBFloat16);
   if (precision_ == Precision::kFp8) scales_ = at::zeros({groups, panels, ceil_div(k_, kFp8Block)}, at::kFloat);
+  const int64_t some_rows = std::max<int64_t>(1, kCodesAtOnce / std::max<int64_t>(1, k_) / kFp8Block) * kFp8Block;
+  const int64_t rows_at_once = transposed_ ? rows_ : some_rows;  // columns of W lie apart
   for (int64_t e = 0; e < groups; ++e) {
-    if (bf16) to_panels<uint16_t>(codes_EMK[e], values_[e]);
-    if (precision_ == Precision::kFp8) {
-      to_panels<uint8_t>(codes_EMK[e], values_[e]);
-      to_panel_scales(by_group(codes.scales)[e], scales_[e], width);
-    }
-    if (int8) {
-      to_int8_panels(codes_EMK[e], values_[e]);
-      to_panels<uint16_t>(by_group(codes.scales)[e].contiguous(), scales_[e]);
-    }
+    for (int64_t row = 0; row < rows_; row += rows_at_once) put(e, row, codes_of(e, row, std::min(rows_at_once, rows_ - row)));
+  }
+}
+
+void StoredWeight::put(int64_t e, int64_t first_row, const StoredCodes& codes) {
+  const bool bf16 = precision_ == Precision::kBf16, int8 = precision_ == Precision::kInt8;
+  FB_ASSERT(codes.values.scalar_type() == (bf16 ? at::kBFloat16 : int8 ? at::kChar : at::kFloat8_e4m3fn), "codes of the storage's type");
+  FB_ASSERT(codes.values.size(1) == k_, "rows of the multiplication");
+  const at::Tensor codes_MK = codes.values.contiguous();
+  const int64_t width = panel_width(), panel = first_row / width, panels = ceil_div(codes_MK.size(0), width);
+  const at::Tensor values = values_[e].narrow(0, panel, panels), scales = scales_.defined() ? scales_[e].narrow(0, panel, panels) : scales_;
+  if (bf16) to_panels<uint16_t>(codes_MK, values);
+  if (precision_ == Precision::kFp8) {
+    to_panels<uint8_t>(codes_MK, values);
+    to_panel_scales(codes, scales, width);
+  }
+  if (int8) {
+    to_int8_panels(codes_MK, values);
+    to_panels<uint16_t>(codes.scales.contiguous(), scales);
   }
 }
 
@@ -158,7 +181,21 @@ at::Tensor StoredWeight::numbers() const {
 int64_t StoredWeight::bytes() const { return int64_t(values_.nbytes()) + (scales_.defined() ? int64_t(scales_.nbytes()) : 0); }
 
 StoredWeight store_weight(const at::Tensor& weight, Precision precision, bool transposed) {
-  return StoredWeight(encode_weight(weight, precision, transposed), transposed);
+  const bool stacked = weight.dim() == 3;
+  return StoredWeight({stacked ? weight.size(0) : 0, weight.size(-2), weight.size(-1), precision, transposed},
+                      [&](int64_t e, int64_t first_row, int64_t rows) {
+                        const at::Tensor w_NK = stacked ? weight[e] : weight;
+                        return encode_weight(w_NK.narrow(transposed ? 1 : 0, first_row, rows), precision, transposed);
+                      });
+}
+
+bool are_storable(const StoredCodes& codes) {
+  const bool bf16 = codes.precision == Precision::kBf16;
+  const at::Tensor numbers = bf16 ? codes.values : codes.scales;
+  // A block's largest number is at most 448 scales; E4M3 has NaN, and no infinity.
+  const float limit = bf16 ? largest(codes.precision) : largest(codes.precision) / 448;
+  const bool codes_are_numbers = bf16 || !codes.values.view(at::kByte).bitwise_and(0x7f).eq(0x7f).any().item<bool>();
+  return codes_are_numbers && numbers.abs().le(limit).all().item<bool>();  // false for NaN
 }
 
 Int8Rows int8_quantize_rows(const at::Tensor& w_NK) {

@@ -5,6 +5,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
 #include "gemm/panels.h"
 
 namespace finback {
@@ -13,17 +15,30 @@ namespace finback {
 struct StoredCodes {
   Precision precision = Precision::kBf16;
   at::Tensor values;  // bf16, E4M3 or i8
-  at::Tensor scales;  // fp8: f32 [.., ceil(M / 128), ceil(K / 128)]; int8: bf16 [.., M, ceil(K / kInt8Block)]; undefined for bf16
+  at::Tensor scales;  // fp8: f32 [.., ceil(M / scale_rows), ceil(K / 128)]; int8: bf16 [.., M, ceil(K / kInt8Block)]; undefined for bf16
+  int64_t scale_rows = 128;  // fp8: rows that share a scale, whole panels of them
 };
 // weight: [N, K] or [E, N, K], rows contiguous. Its rows, for y = x W^T; transposed: its columns, for y = x W.
 // Throws Error when a number is not finite or too large for the storage. REQUIRES: precision is not f32; a CPU tensor.
 StoredCodes encode_weight(const at::Tensor& weight, Precision precision, bool transposed = false);
+
+// What a stored weight is made for, before its codes are there.
+struct StoredShape {
+  int64_t groups = 0;  // of a stack [E, N, K]; 0: one matrix [N, K]
+  int64_t n = 0, k = 0;
+  Precision precision = Precision::kBf16;
+  bool transposed = false;  // the codes are those of W's columns, and products are x W
+};
 
 // Never changes, so any number of models and threads may read one. Made for the kernel variant that is chosen: its products read no other's panels.
 class StoredWeight {
  public:
   // transposed: the codes are those of W's columns, and products are x W.
   explicit StoredWeight(const StoredCodes& codes, bool transposed = false);
+  // codes_of gives rows of the multiplication of one matrix, some after the others, so never are the codes of a whole weight held twice: `rows` rows from
+  // `first_row` on, which is a multiple of 128; of a transposed one all.
+  using CodesOf = std::function<StoredCodes(int64_t group, int64_t first_row, int64_t rows)>;
+  StoredWeight(const StoredShape& shape, const CodesOf& codes_of);
   Precision precision() const { return precision_; }
   bool transposed() const { return transposed_; }
   int64_t groups() const { return values_.size(0); }
@@ -37,13 +52,18 @@ class StoredWeight {
   int64_t bytes() const;
 
  private:
+  void put(int64_t group, int64_t first_row, const StoredCodes& codes);
   Precision precision_;
   bool transposed_, stacked_;
-  int64_t rows_, k_;   // of the multiplication
-  at::Tensor values_;  // [groups][panels][k][width] codes; int8: as panels.h says
-  at::Tensor scales_;  // [groups][...] as panels.h says; undefined for bf16
+  int64_t rows_ = 0, k_ = 0;  // of the multiplication
+  at::Tensor values_;         // [groups][panels][k][width] codes; int8: as panels.h says
+  at::Tensor scales_;         // [groups][...] as panels.h says; undefined for bf16
 };
 StoredWeight store_weight(const at::Tensor& weight, Precision precision, bool transposed = false);
+// Numbers that a stored weight asks for at once, or 128 rows of them: enough for many threads, and little beside a model.
+constexpr int64_t kCodesAtOnce = int64_t{1} << 22;
+// Whether every number of bf16 codes, or every f32 scale of E4M3 ones, is finite and within the storage's range, as encode_weight checks f32 numbers.
+bool are_storable(const StoredCodes& codes);
 
 // The reference: the f32 numbers that a stored weight stands for, from the weight itself and in its shape, in plain ATen.
 at::Tensor stored_values_ref(const at::Tensor& weight, Precision precision, bool transposed);

@@ -23,8 +23,7 @@ void drop_absent_mtp(const fs::path& folder, ModelConfig& config) {
 
 }  // namespace
 
-std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device, bool trainable) {
-  const fs::path folder = find_model_folder(given);
+ModelConfig check_model(const fs::path& folder) {
   ModelConfig config = load_model_config(folder);
   check_stored_quantization(folder);
   if (const std::string note = transformers_note(config, (folder / "config.json").string()); !note.empty()) warn(note);
@@ -32,7 +31,13 @@ std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device
     notice_once(fmt::format("{}: attention_dropout {}: of training, so nothing is dropped here", (folder / "config.json").string(),
                             dump_json_line(dropout)));
   drop_absent_mtp(folder, config);
-  check_weights(folder, config);  // before the memory of a model that the folder may not hold
+  check_weights(folder, config);
+  return config;
+}
+
+std::unique_ptr<Transformer> load_model(const fs::path& given, at::Device device, bool trainable) {
+  const fs::path folder = find_model_folder(given);
+  const ModelConfig config = check_model(folder);  // before the memory of a model that the folder may not hold
   auto model = std::make_unique<Transformer>(config, device, trainable);
   load_parameters(folder, config, model->parameters());
   return model;

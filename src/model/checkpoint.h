@@ -18,6 +18,8 @@ namespace finback {
 // Loads config and weights. Missing, unknown or misshapen tensors are one Error that names the first and counts the rest. A folder whose config
 // counts MTP modules but which holds no tensor of theirs (transformers saves such) loads without them and says so on stderr.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, at::Device device, bool trainable);
+// All that load_model looks at and says on stderr before it takes memory; the config under which the folder is then read. `folder` is a model folder.
+ModelConfig check_model(const std::filesystem::path& folder);
 // The fingerprint (Parameters::fingerprint) of the weights in a folder that save_model wrote in f32, which keeps it in its files' metadata; none
 // in other folders: load those and ask their parameters. Reads headers.
 std::optional<std::string> stored_fingerprint(const std::filesystem::path& folder);
@@ -25,7 +27,7 @@ std::optional<std::string> stored_fingerprint(const std::filesystem::path& folde
 void check_weights(const std::filesystem::path& folder, const ModelConfig& config);
 // Weights of `folder` into an existing model (same shape).
 void load_weights(const std::filesystem::path& folder, Transformer& model);
-// The same, below the model: values and buffers of `parameters`, whose stamp moves. Nothing is written when the folder does not fit.
+// The same, below the model: values and buffers that `parameters` holds; its stamp moves. Nothing is written when the folder does not fit.
 void load_parameters(const std::filesystem::path& folder, const ModelConfig& config, Parameters& parameters);
 
 struct SaveOptions {

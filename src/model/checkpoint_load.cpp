@@ -39,6 +39,14 @@ Shapes expected_shapes(const SafetensorsFolder& folder, const ModelConfig& confi
   return expected;
 }
 
+bool is_held(const Parameters& parameters, const std::string& name) {
+  if (name.ends_with(kFusedGateUp) || name.ends_with(kFusedDown)) {
+    const std::string experts = name.substr(0, name.rfind('.') + 1);
+    return parameters.has(experts + "0.gate_proj.weight");
+  }
+  return parameters.has(name) || parameters.has_buffer(name);
+}
+
 // Where an expected tensor goes: a view of the flat buffers.
 at::Tensor destination(const Parameters& parameters, const std::string& name) {
   const auto prefix = [&](const std::string& fused) { return name.substr(0, name.size() - fused.size()); };
@@ -186,10 +194,11 @@ void load_parameters(const fs::path& folder, const ModelConfig& config, Paramete
   say_lost_precision(folder, files);
   const auto megabytes = [&](const std::string& name) { return double(files.entry(name).end - files.entry(name).begin) / 1e6; };
   double total = 0, done = 0;
-  for (const std::string& name : files.names()) total += expected.contains(name) ? megabytes(name) : 0;
+  const auto is_read = [&](const std::string& name) { return expected.contains(name) && is_held(parameters, name); };
+  for (const std::string& name : files.names()) total += is_read(name) ? megabytes(name) : 0;
   Progress progress("reading weights of " + folder.string(), total, "MB");
   for (const std::string& name : files.names()) {
-    if (!expected.contains(name)) continue;
+    if (!is_read(name)) continue;
     destination(parameters, name).copy_(read_tensor(files, name, layout));
     progress.update(done += megabytes(name));
   }

@@ -3,13 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "model/checkpoint_files.h"
+#include "model/conversion_folder.h"
 #include "model/model_folder.h"
 #include "model/safetensors_header.h"
 #include "model/stored_mtp.h"
@@ -21,10 +20,6 @@ namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-// In `to` while it is not whole: which files become what. A second conversion that would write the same goes on.
-constexpr const char* kPlanFile = "conversion.json";
-const std::map<std::string, std::string> kMetadata = {{"format", "pt"}};
-
 using Shards = std::vector<std::vector<TensorChange>>;
 
 Json plan_of(const fs::path& from, const std::vector<std::string>& shards, const std::string& weights) {
@@ -35,49 +30,6 @@ Json plan_of(const fs::path& from, const std::vector<std::string>& shards, const
     plan["files"].push_back({name, fs::file_size(file), fs::last_write_time(file).time_since_epoch().count()});
   }
   return plan;
-}
-
-std::string first_name_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& item : fs::directory_iterator(folder, ignored)) {
-    if (item.path().extension() != ".tmp") names.push_back(item.path().filename().string());  // what a kill may leave
-  }
-  return names.empty() ? "" : *std::min_element(names.begin(), names.end());
-}
-
-// Whether the conversion goes on where an earlier one stopped. Writes nothing.
-bool check_target(const fs::path& to, const Json& plan, bool overwrite) {
-  FB_CHECK(!fs::exists(to) || fs::is_directory(to), "{}: expected a folder to write, got a file", to.string());
-  for (const char* name : {"trainer.json", "config.toml"}) {
-    FB_CHECK(!fs::exists(to / name), "{}: expected a folder of its own for the converted model, got a run's ({} is in it)", to.string(),
-             name);
-  }
-  const std::string first = first_name_in(to);
-  if (first.empty() || overwrite) return false;
-  FB_CHECK(fs::exists(to / kPlanFile), "{}: expected a new folder, got one with {} in it. Hint: --overwrite replaces the model there",
-           to.string(), first);
-  FB_CHECK(
-      read_json(to / kPlanFile) == plan,
-      "{}: expected to go on with the conversion that was begun there, got other files or another format. Hint: --overwrite begins anew",
-      to.string());
-  return true;
-}
-
-void begin_target(const fs::path& to, const Json& plan, bool goes_on) {
-  begin_model_folder(to);
-  if (goes_on) return;
-  remove_model_files(to);
-  write_file_atomic(to / kPlanFile, dump_json(plan));
-}
-
-// Files appear whole, so one that begins with the very header that would be written and has its length is the one that would be written.
-bool is_written(const fs::path& path, const std::vector<TensorEntry>& entries) {
-  if (!fs::exists(path)) return false;
-  const std::string header = write_safetensors_header(entries, kMetadata);
-  const MappedFile file(path);
-  const uint64_t data = entries.empty() ? 0 : entries.back().end;
-  return file.bytes().size() == header.size() + data && std::memcmp(file.bytes().data(), header.data(), header.size()) == 0;
 }
 
 Shards changes_by_shard(const SafetensorsFolder& folder, const ConversionTarget& target, const Fp8Layout& layout, Conversion& done) {
@@ -113,7 +65,7 @@ void write_shards(const SafetensorsFolder& folder, const Shards& changes, const 
       written += double(entries[i].back().end) / 1e6;
       continue;
     }
-    SafetensorsWriter writer(path, entries[i], kMetadata);
+    SafetensorsWriter writer(path, entries[i], conversion_metadata());
     for (const TensorChange& change : changes[i]) {
       write_change(writer, folder, change, layout);
       written += double(tensor_bytes(change.from.shape, change.to, change.from.name)) / 1e6;
@@ -133,24 +85,6 @@ std::string fp8_remark(const Shards& changes, const ConversionTarget& target, co
   for (const auto& shard : changes) wide += linears_kept_wide(shard);
   return fmt::format("FP8 in blocks of {} x {} is copied as it is{}", layout.block_rows, layout.block_columns,
                      wide == 0 ? "" : fmt::format("; {} linears in more bits stay BF16, as only blocks of 128 x 128 are made", wide));
-}
-
-// Every key as it was, but for those that say how weights are stored, and those without which transformers builds another model.
-Json converted_config(Json config, const ModelConfig& shape, const ConversionTarget& target) {
-  const char* dtype = target.dtype == at::kFloat ? "float32" : "bfloat16";
-  const bool newer_name = config.contains("dtype");
-  if (newer_name) config["dtype"] = dtype;
-  if (!newer_name || config.contains("torch_dtype")) config["torch_dtype"] = dtype;
-  const Json ours = dump_model_config(shape);
-  for (const char* key : {"architectures", "model_type", "first_k_dense_replace"}) config[key] = ours.at(key);
-  const auto found = config.find("quantization_config");
-  if (!target.fp8) {
-    config.erase("quantization_config");
-  } else if (found == config.end() || found->is_null()) {
-    config["quantization_config"] = {
-        {"quant_method", "fp8"}, {"fmt", "e4m3"}, {"activation_scheme", "dynamic"}, {"weight_block_size", {kFp8Block, kFp8Block}}};
-  }
-  return config;
 }
 
 }  // namespace
@@ -181,9 +115,7 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   write_shards(folder, changes, to, goes_on, layout, done);
   copy_companions(from, to, companions);
   if (options.card) write_file_atomic(to / "README.md", card);
-  const Json config = converted_config(read_json(from / "config.json"), done.config, target);
-  write_file_atomic(to / "config.json", dump_json(config));
-  fs::remove(to / kPlanFile);
+  end_target(to, converted_config(read_json(from / "config.json"), done.config, target));
   return done;
 }
 

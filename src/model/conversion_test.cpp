@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "model/checkpoint.h"
+#include "model/random_model.h"
 #include "model/safetensors.h"
 #include "model/test_models.h"
 
@@ -153,6 +154,40 @@ TEST_F(ConversionTest, TheCardIsMadeBeforeAShardIsWritten) {
   write_file_atomic(root_ / "m" / "README.md", "an older card");
   convert_model(root_ / "m", root_ / "x", "bf16", options);
   EXPECT_EQ(read_file(root_ / "x" / "README.md"), "a card");
+}
+
+// Written tensor by tensor, the numbers are those of a model that is initialized at once, whatever the shards; what was cut short goes on.
+TEST_F(ConversionTest, ARandomModelIsTheInitializedOne) {
+  const ModelConfig config = test::small_config(R"({"hidden_size": 136, "num_nextn_predict_layers": 2})");
+  Transformer initialized(config, at::kCPU, false);
+  initialized.parameters().initialize(7, config.initializer_range);
+  save_model(root_ / "whole", initialized, {});
+  const RandomModel random{root_ / "whole", 7, 30'000};
+  const auto tensors = [](const fs::path& folder) {
+    std::map<std::string, at::Tensor> all;
+    const SafetensorsFolder files(folder);
+    for (const std::string& name : files.names()) all[name] = files.tensor(name).clone();
+    return all;
+  };
+  for (const std::string weights : {"f32", "bf16", "fp8"}) {
+    SCOPED_TRACE(weights);
+    const fs::path expected = root_ / ("whole-" + weights), to = root_ / ("random-" + weights);
+    convert_model(root_ / "whole", expected, weights);
+    arm_failpoint("write:30:full");
+    EXPECT_THROW(write_random_model(random, to, weights), Error);
+    EXPECT_FALSE(fs::exists(to / "config.json"));
+    const Conversion done = write_random_model(random, to, weights);
+    EXPECT_GT(done.kept_shards, 0u);
+    EXPECT_LT(done.kept_shards, done.shards);
+    EXPECT_EQ(read_json(to / "config.json"), read_json(expected / "config.json"));
+    const auto a = tensors(to), b = tensors(expected);
+    ASSERT_EQ(a.size(), b.size());
+    for (const auto& [name, tensor] : a) {
+      ASSERT_TRUE(b.contains(name)) << name;
+      EXPECT_TRUE(tensor.scalar_type() == b.at(name).scalar_type() && tensor.contiguous().view(at::kByte).equal(b.at(name).view(at::kByte)))
+          << name;
+    }
+  }
 }
 
 }  // namespace

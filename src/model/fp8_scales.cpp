@@ -69,12 +69,26 @@ std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string&
                      unsaid ? ". Hint: scale_fmt = ue8m0 in config.json would say that these are exponents" : "");
 }
 
-at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout) {
-  const at::Tensor values = files.tensor(weight), stored = files.tensor(weight + kScaleSuffix);
+at::Tensor read_fp8_scales(const SafetensorsFolder& files, const std::string& weight) {
+  const at::Tensor stored = files.tensor(weight + kScaleSuffix);
   const bool exponents = stored.scalar_type() == at::kFloat8_e8m0fnu || stored.scalar_type() == at::kByte;
-  const at::Tensor scales = exponents ? exponents_to_f32(stored) : stored.to(at::kFloat);
-  if (layout.is_deepseeks()) return fp8_dequantize_weight(values, scales);
-  return values.to(at::kFloat).mul_(spread(scales, layout, values.sizes()));
+  return exponents ? exponents_to_f32(stored) : stored.to(at::kFloat);
+}
+
+at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout) {
+  return read_fp8_weight(files, weight, layout, 0, files.entry(weight).shape[0]);
+}
+
+at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row,
+                           int64_t rows) {
+  // Whole blocks of rows, then those asked for.
+  const int64_t first_block = first_row / layout.block_rows, skipped = first_row - first_block * layout.block_rows;
+  const at::Tensor values = files.tensor(weight).narrow(0, first_row - skipped, skipped + rows);
+  const at::Tensor scales =
+      read_fp8_scales(files, weight).slice(0, first_block, (first_row + rows + layout.block_rows - 1) / layout.block_rows);
+  const at::Tensor numbers =
+      layout.is_deepseeks() ? fp8_dequantize_weight(values, scales) : values.to(at::kFloat).mul_(spread(scales, layout, values.sizes()));
+  return numbers.narrow(0, skipped, rows);
 }
 
 }  // namespace finback

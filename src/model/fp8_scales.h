@@ -27,7 +27,11 @@ std::vector<int64_t> fp8_scale_shape(const std::vector<int64_t>& weight, const F
 // What is wrong with the scales of an FP8 weight of this shape, in one line; empty: nothing.
 std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string& weight, const std::vector<int64_t>& shape,
                               const Fp8Layout& layout);
-// The weight in f32. REQUIRES: fp8_scale_problem() is empty.
+// The scales of an FP8 weight in f32, a number a block. REQUIRES: fp8_scale_problem() is empty.
+at::Tensor read_fp8_scales(const SafetensorsFolder& files, const std::string& weight);
+// The weight in f32, or `rows` of its rows from `first_row` on. REQUIRES: fp8_scale_problem() is empty.
 at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout);
+at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row,
+                           int64_t rows);
 
 }  // namespace finback

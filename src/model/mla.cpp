@@ -53,8 +53,8 @@ Mla::Mla(const ModelConfig& config, const Parameters& parameters, const std::str
   // kv_b_proj's rows: a head's N key rows, then its V value rows.
   const auto by_head = [&](const at::Tensor& w) { return w.view({heads_, nope_ + v_, c_}); };
   const at::Tensor& w = kv_b_.values();
-  w_uk_HNC_ = {PackedWeight(by_head(w).slice(1, 0, nope_), parameters.stamp()), /*transposed=*/true, {}};
-  w_uv_HVC_ = {PackedWeight(by_head(w).slice(1, nope_), parameters.stamp()), /*transposed=*/false, {}};
+  w_uk_HNC_ = {prefix + "w_uk", PackedWeight(by_head(w).slice(1, 0, nope_), parameters.stamp()), /*transposed=*/true, {}};
+  w_uv_HVC_ = {prefix + "w_uv", PackedWeight(by_head(w).slice(1, nope_), parameters.stamp()), /*transposed=*/false, {}};
   if (kv_b_.grad.defined()) d_uk_HNC_ = by_head(kv_b_.grad).slice(1, 0, nope_), d_uv_HVC_ = by_head(kv_b_.grad).slice(1, nope_);
 }
 

@@ -40,6 +40,11 @@ fs::path newest_checkpoint_of(const fs::path& run) {
 
 }  // namespace
 
+bool has_weights(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "model.safetensors", ignored) || fs::exists(folder / "model.safetensors.index.json", ignored);
+}
+
 fs::path find_model_folder(const fs::path& given) {
   std::error_code ignored;
   const fs::file_status status = fs::status(given, ignored);

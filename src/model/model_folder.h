@@ -4,6 +4,9 @@
 
 namespace finback {
 
+// Whether a model folder holds weights, or an index of some; another one may be a config.json alone.
+bool has_weights(const std::filesystem::path& folder);
+
 // The model folder that `given` names: itself when it holds a config.json; of a run folder the newest finished checkpoint, which is said on
 // stderr. Throws Error for anything else (a file, a folder without a model, a run without a checkpoint) and names what was probably meant.
 std::filesystem::path find_model_folder(const std::filesystem::path& given);

@@ -80,6 +80,10 @@ SpecList list_buffers(const ModelConfig& c) {
 
 }  // namespace
 
+bool ParameterSpec::is_stored() const {
+  return shape.size() >= 2 && name != "model.embed_tokens.weight" && !name.ends_with(".mlp.gate.weight");
+}
+
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& config) { return list_parameters(config).specs; }
 std::vector<ParameterSpec> buffer_specs(const ModelConfig& config) { return list_buffers(config).specs; }
 int64_t numbers_of(const std::vector<ParameterSpec>& specs) { return specs.empty() ? 0 : specs.back().offset + specs.back().numel; }

@@ -14,6 +14,8 @@ struct ParameterSpec {
   int64_t offset = 0;  // in the flat buffer, floats
   int64_t numel = 0;
   bool decays() const { return shape.size() >= 2; }  // matrices decay, norm weights do not
+  // Projections and head, which serving may keep as stored weights; embedding, router and norms stay f32.
+  bool is_stored() const;
 };
 
 // Trained tensors in checkpoint order: embedding, layers 0..L-1, final norm, head (unless tied), then MTP layers L, L+1, ...

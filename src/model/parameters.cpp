@@ -37,14 +37,16 @@ std::vector<ParameterSpec> held_specs(std::vector<ParameterSpec> specs, const Pa
 
 }  // namespace
 
-Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds) : config_(config) {
+Parameters::Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds, bool shapes_of_others)
+    : config_(config) {
+  if (shapes_of_others) shapes_ = std::make_unique<Parameters>(config, at::kMeta, /*gradients=*/false);
   specs_ = held_specs(parameter_specs(config), holds);
   buffer_specs_ = held_specs(buffer_specs(config), holds);
   const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
   values_P_ = at::zeros({numbers_of(specs_)}, options);  // ATen's CPU allocations are 64-byte aligned
   if (gradients) grads_P_ = at::zeros({numbers_of(specs_)}, options);
   buffers_ = at::zeros({numbers_of(buffer_specs_)}, options);
-  pieces_ = tensor_pieces(specs_);
+  if (device != at::kMeta) pieces_ = tensor_pieces(specs_);
   index_ = index_of(specs_);
   buffer_index_ = index_of(buffer_specs_);
 }
@@ -57,7 +59,10 @@ int64_t Parameters::numel_with_mtp(int64_t modules) const {
   return values_P_.numel();
 }
 
-at::Tensor Parameters::value(const std::string& name) const { return view_of(values_P_, specs_, index_, name); }
+at::Tensor Parameters::value(const std::string& name) const {
+  if (shapes_ != nullptr && !has(name)) return shapes_->value(name);
+  return view_of(values_P_, specs_, index_, name);
+}
 
 at::Tensor Parameters::grad(const std::string& name) const {
   return has_gradients() ? view_of(grads_P_, specs_, index_, name) : at::Tensor();
@@ -89,6 +94,7 @@ at::Tensor Parameters::stacked(const std::string& prefix, const char* matrix, in
   for (int64_t e = 0; e < config_.n_routed_experts; ++e) {
     if (has(name(e, matrix))) held.push_back(e);
   }
+  if (shapes_ != nullptr && held.empty()) return shapes_->stacked(prefix, matrix, rows, columns, gradient);
   FB_ASSERT(!held.empty(), "no expert of {} is held", prefix);
   const int64_t count = int64_t(held.size());
   const at::Tensor begin = value(name(held.front(), "gate_proj")), end = value(name(held.back(), "down_proj"));

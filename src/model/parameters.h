@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,7 +23,9 @@ class Parameters {
   using Holds = std::function<bool(const ParameterSpec&)>;
   // Zero-filled. gradients = false (inference) allocates no gradient buffer. Held tensors lie in checkpoint order without gaps: offsets are those
   // of this buffer, names and initial values those of the whole model.
-  Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds = {});
+  // shapes_of_others: value() and the stacks give the tensors that are not held as shapes without memory (torch's meta device), for a model whose
+  // matrices are stored elsewhere.
+  Parameters(const ModelConfig& config, at::Device device, bool gradients, const Holds& holds = {}, bool shapes_of_others = false);
   Parameters(const Parameters&) = delete;  // packed weights point at stamp(), and a copy would share the buffers
   Parameters& operator=(const Parameters&) = delete;
 
@@ -38,6 +41,7 @@ class Parameters {
   at::Tensor value(const std::string& name) const;   // view with its shape; FB_ASSERT on an unknown name
   at::Tensor grad(const std::string& name) const;    // undefined without gradients
   at::Tensor buffer(const std::string& name) const;  // f32 [E]
+  bool has_buffer(const std::string& name) const { return buffer_index_.contains(name); }
 
   // A tensor that several places use (the embedding: input, MTP inputs, a tied head; the head: main, MTP) gets its gradient in as many
   // contributions, each one chain of additions over the step's tokens: contribution 0 is grad(name) itself, the others are buffers of their
@@ -68,6 +72,7 @@ class Parameters {
   at::Tensor values_P_, grads_P_, buffers_;
   std::map<std::string, std::map<int64_t, at::Tensor>> shared_grads_;
   uint64_t stamp_ = 1;
+  std::unique_ptr<const Parameters> shapes_;  // on the meta device
 };
 
 }  // namespace finback

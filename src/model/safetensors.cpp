@@ -1,11 +1,22 @@
 #include "model/safetensors.h"
 
 #include <ATen/ATen.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "model/safetensors_header.h"
 
 namespace finback {
+namespace {
+
+// Pages of a mapped file that nobody looks at any more leave this process; those that another tensor shares are read again when it is.
+void drop_pages(const std::byte* begin, uint64_t bytes) {
+  const uintptr_t page = uintptr_t(::sysconf(_SC_PAGESIZE)), first = uintptr_t(begin) / page * page;
+  ::madvise(reinterpret_cast<void*>(first), uintptr_t(begin) + bytes - first, MADV_DONTNEED);
+}
+
+}  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path), file_(std::make_shared<MappedFile>(path)) {
   SafetensorsHeader header = parse_safetensors_header(file_->bytes(), path.string());
@@ -29,7 +40,7 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
     std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
     return copy;
   }
-  const auto keep_mapped = [file = file_](void*) {};
+  const auto keep_mapped = [file = file_, data, bytes = entry.end - entry.begin](void*) { drop_pages(data, bytes); };
   return at::from_blob(const_cast<std::byte*>(data), entry.shape, keep_mapped, options);
 }
 

@@ -21,8 +21,8 @@ class SafetensorsFile {
   const std::map<std::string, TensorEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
-  // Read-only view into the mapping (valid while any tensor or this object lives). Throws Error for a missing name and for a dtype that is
-  // not read.
+  // Read-only view into the mapping (valid while any tensor or this object lives); with its last owner its pages leave the process's memory. Throws
+  // Error for a missing name and for a dtype that is not read.
   at::Tensor tensor(const std::string& name) const;
 
  private:

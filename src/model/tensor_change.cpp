@@ -11,12 +11,6 @@
 namespace finback {
 namespace {
 
-// V3 section 3.3.1: the linears of the blocks. Embedding, head, norms, router and eh_proj stay.
-bool is_fp8_linear(const std::string& name) {
-  return name.starts_with("model.layers.") && !name.ends_with(".eh_proj.weight") &&
-         (name.ends_with("_proj.weight") || name.ends_with(".kv_a_proj_with_mqa.weight"));
-}
-
 // Into what a stored tensor turns; nullopt: it is dropped (the scales of a weight that leaves FP8).
 std::optional<at::ScalarType> new_dtype(const SafetensorsFolder& folder, const TensorEntry& entry, const ConversionTarget& target,
                                         const Fp8Layout& layout) {
@@ -44,6 +38,11 @@ std::optional<at::ScalarType> new_dtype(const SafetensorsFolder& folder, const T
 }
 
 }  // namespace
+
+bool is_fp8_linear(const std::string& name) {
+  return name.starts_with("model.layers.") && !name.ends_with(".eh_proj.weight") &&
+         (name.ends_with("_proj.weight") || name.ends_with(".kv_a_proj_with_mqa.weight"));
+}
 
 std::vector<TensorChange> changes_of(const SafetensorsFolder& folder, std::vector<TensorEntry> stored, const ConversionTarget& target,
                                      const Fp8Layout& layout) {
@@ -76,16 +75,19 @@ std::vector<TensorEntry> entries_after(const std::vector<TensorChange>& changes)
   return entries;
 }
 
+void write_numbers(SafetensorsWriter& writer, const TensorChange& change, const at::Tensor& numbers, bool power_of_two) {
+  const at::Tensor rounded = numbers.to(at::kFloat);
+  if (!change.adds_scales()) return writer.write(rounded.to(change.to));
+  const Fp8Blocks blocks = fp8_quantize_weight(rounded, power_of_two);
+  writer.write(blocks.values);
+  writer.write(blocks.scales);
+}
+
 void write_change(SafetensorsWriter& writer, const SafetensorsFolder& folder, const TensorChange& change, const Fp8Layout& layout) {
   const at::Tensor stored = folder.tensor(change.from.name);
   if (change.from.dtype == change.to) return writer.write(stored);
-  if (change.adds_scales()) {
-    const Fp8Blocks blocks = fp8_quantize_weight(stored.to(at::kFloat), /*power_of_two_scales=*/layout.ue8m0);
-    writer.write(blocks.values);
-    return writer.write(blocks.scales);
-  }
-  if (change.from.dtype != at::kFloat8_e4m3fn) return writer.write(stored.to(at::kFloat).to(change.to));
-  writer.write(read_fp8_weight(folder, change.from.name, layout).to(change.to));
+  if (change.from.dtype != at::kFloat8_e4m3fn) return write_numbers(writer, change, stored, layout.ue8m0);
+  write_numbers(writer, change, read_fp8_weight(folder, change.from.name, layout));
 }
 
 ConversionTarget conversion_target(const std::string& word) {

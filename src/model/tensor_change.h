@@ -16,6 +16,9 @@ struct ConversionTarget {
 // "f32", "bf16" or "fp8"; throws Error for any other word.
 ConversionTarget conversion_target(const std::string& word);
 
+// V3 section 3.3.1: the linears of the blocks. Embedding, head, norms, router and eh_proj stay.
+bool is_fp8_linear(const std::string& name);
+
 struct TensorChange {
   TensorEntry from;
   at::ScalarType to;
@@ -29,6 +32,8 @@ std::vector<TensorChange> changes_of(const SafetensorsFolder& folder, std::vecto
 int64_t linears_kept_wide(const std::vector<TensorChange>& changes);
 // Entries of the new shard: each tensor in its old order, followed by the scales that it gains.
 std::vector<TensorEntry> entries_after(const std::vector<TensorChange>& changes);
+// Writes a tensor of these numbers (and its new scales) as entries_after() lists it. power_of_two: of the new scales.
+void write_numbers(SafetensorsWriter& writer, const TensorChange& change, const at::Tensor& numbers, bool power_of_two = false);
 // Writes the tensor (and its new scales) as entries_after() lists them.
 void write_change(SafetensorsWriter& writer, const SafetensorsFolder& folder, const TensorChange& change, const Fp8Layout& layout);
 

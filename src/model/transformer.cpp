@@ -25,11 +25,17 @@ struct Transformer::Layers {
   LayerMatrix head;
   std::vector<std::unique_ptr<MtpModule>> mtp;
 
-  Layers(const ModelConfig& model_config, at::Device on, bool trainable)
-      : config(model_config), device(on), parameters(config, device, trainable), cos_sin_SR(rope_table(config, device)) {
+  Layers(const ModelConfig& model_config, at::Device on, bool trainable, bool holds_matrices)
+      : config(model_config),
+        device(on),
+        parameters(
+            config, device, trainable, holds_matrices ? Parameters::Holds() : [](const ParameterSpec& spec) { return !spec.is_stored(); },
+            /*shapes_of_others=*/!holds_matrices),
+        cos_sin_SR(rope_table(config, device)) {
     embedding_WD = parameters.value("model.embed_tokens.weight");
     for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks.push_back(std::make_unique<Block>(config, parameters, layer));
     final_norm = Norm(parameters, "model.norm", config.rms_norm_eps);
+    head.name = "lm_head";
     head.packed =
         PackedWeight(parameters.value(config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"), parameters.stamp());
     for (int64_t layer = config.num_hidden_layers; layer < config.total_layers(); ++layer) {
@@ -56,8 +62,8 @@ struct Transformer::Layers {
   }
 };
 
-Transformer::Transformer(const ModelConfig& config, at::Device device, bool trainable)
-    : layers_(std::make_unique<Layers>(config, device, trainable)) {}
+Transformer::Transformer(const ModelConfig& config, at::Device device, bool trainable, bool holds_matrices)
+    : layers_(std::make_unique<Layers>(config, device, trainable, holds_matrices)) {}
 Transformer::~Transformer() = default;
 
 const ModelConfig& Transformer::config() const { return layers_->config; }
@@ -94,8 +100,8 @@ std::shared_ptr<const StoredWeights> Transformer::store_weights(Precision storag
   const auto weights = std::make_shared<StoredWeights>();
   for_each_weight([&](LayerMatrix& matrix) {
     const bool is_head = &matrix == &layers_->head;
-    weights->push_back(
-        store_weight(matrix.packed.weight(), is_head && storage == Precision::kFp8 ? Precision::kBf16 : storage, matrix.transposed));
+    weights->emplace(matrix.name, store_weight(matrix.packed.weight(), is_head && storage == Precision::kFp8 ? Precision::kBf16 : storage,
+                                               matrix.transposed));
   });
   read_stored(weights);
   return weights;
@@ -103,16 +109,18 @@ std::shared_ptr<const StoredWeights> Transformer::store_weights(Precision storag
 
 void Transformer::read_stored(const std::shared_ptr<const StoredWeights>& weights) {
   FB_ASSERT(!layers_->parameters.has_gradients(), "stored weights have no gradients");
-  size_t next = 0;
+  size_t found = 0;
   for_each_weight([&](LayerMatrix& matrix) {
-    FB_ASSERT(next < weights->size(), "a stored weight for every matrix");
-    const StoredWeight& stored = (*weights)[next++];
+    const auto of_matrix = weights->find(matrix.name);
+    if (of_matrix == weights->end()) return matrix.stored.reset();
+    const StoredWeight& stored = of_matrix->second;
     FB_ASSERT(stored.groups() == matrix.packed.groups() && stored.n() == matrix.packed.n() && stored.k() == matrix.packed.k() &&
                   stored.transposed() == matrix.transposed,
               "the stored weights of a model of this shape");
     matrix.stored = {weights, &stored};
+    ++found;
   });
-  FB_ASSERT(next == weights->size(), "a matrix for every stored weight");
+  FB_ASSERT(found == weights->size(), "a matrix for every stored weight");
 }
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,13 +28,14 @@ struct PrecisionPlan {
 class StoredWeight;
 struct LayerMatrix;
 class WeightOperand;
-// In the order of Transformer::for_each_weight.
-using StoredWeights = std::vector<StoredWeight>;
+// By LayerMatrix::name. A matrix that is not there keeps its f32 values; in a model without them it does not run.
+using StoredWeights = std::map<std::string, StoredWeight>;
 
 class Transformer {
  public:
-  // trainable allocates the gradient buffer. Parameters are zero until initialize() or a checkpoint is loaded.
-  Transformer(const ModelConfig& config, at::Device device, bool trainable);
+  // trainable allocates the gradient buffer. Parameters are zero until initialize() or a checkpoint is loaded. Without holds_matrices (a model that
+  // serves, not trainable) parameters() are embedding, norms, router and expert biases alone: read_stored() brings the matrices.
+  Transformer(const ModelConfig& config, at::Device device, bool trainable, bool holds_matrices = true);
   ~Transformer();
   Transformer(const Transformer&) = delete;
 
@@ -52,7 +54,7 @@ class Transformer {
   // embedding stay f32. With fp8 the head is bf16, as V3 section 3.3 keeps it out of FP8. The f32 values of parameters() stay where they are.
   // REQUIRES: not trainable; storage is not f32.
   std::shared_ptr<const StoredWeights> store_weights(Precision storage);
-  // Serving from weights that another model of this shape stored. REQUIRES: not trainable.
+  // Serving from weights that another model of this shape stored, or that were loaded so (model/stored_model.h). REQUIRES: not trainable.
   void read_stored(const std::shared_ptr<const StoredWeights>& weights);
   // Every projection, those of MTP too, then the head: the matrices that are stored.
   void for_each_weight(const std::function<void(LayerMatrix&)>& visit);

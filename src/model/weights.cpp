@@ -18,20 +18,21 @@ at::Tensor joined(const at::Tensor& first, const at::Tensor& second) {
   return first.as_strided({2 * first.size(0), first.size(1)}, {first.size(1), 1}, first.storage_offset());
 }
 
-AuditedLinear audited_linear(const Linear& linear) { return {linear.name, linear.values(), linear.precision(), linear.wgrad}; }
+AuditedLinear audited_linear(const Linear& linear) { return {linear.name(), linear.values(), linear.precision(), linear.wgrad}; }
 
 }  // namespace
 
 void LayerMatrix::prepare(bool backward) {
-  if (stored == nullptr) packed.prepare({.forward = !transposed || backward, .backward = transposed || backward});
+  if (stored != nullptr) return;
+  FB_ASSERT(!packed.weight().is_meta(), "{} is neither held nor stored: a model that serves runs the absorbed algebra alone", name);
+  packed.prepare({.forward = !transposed || backward, .backward = transposed || backward});
 }
 
 Linear::Linear(const Parameters& parameters, const std::string& linear_name)
     : Linear(linear_name, parameters.value(linear_name + ".weight"), parameters.grad(linear_name + ".weight"), parameters) {}
 
 Linear::Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters)
-    : name(std::move(linear_name)),
-      weight{PackedWeight(std::move(values), parameters.stamp()), /*transposed=*/false, {}},
+    : weight{std::move(linear_name), PackedWeight(std::move(values), parameters.stamp()), /*transposed=*/false, {}},
       grad(std::move(gradients)) {}
 
 void Linear::set_numerics(const Numerics& numerics) {

@@ -19,6 +19,9 @@ namespace finback {
 
 // A matrix as the products of a layer read it.
 struct LayerMatrix {
+  // The tensor's without ".weight"; of several joined "model.layers.0.mlp.gate_up_proj", "model.layers.3.mlp.experts.down_proj"; of kv_b_proj's rows by head
+  // "model.layers.0.self_attn.w_uk" and "w_uv".
+  std::string name;
   PackedWeight packed;
   bool transposed = false;                     // the forward pass multiplies by W, not by W^T
   std::shared_ptr<const StoredWeight> stored;  // serving: read instead of `packed` when set
@@ -37,7 +40,6 @@ class PrecisionAudit;
 
 // One matrix for all rows, or one per expert for its permuted rows (weight [E, N, K]).
 struct Linear {
-  std::string name;  // without ".weight"
   LayerMatrix weight;
   at::Tensor grad;  // same shape; undefined when the model is not trainable
   Precision wgrad = Precision::kF32;
@@ -46,6 +48,7 @@ struct Linear {
   Linear(const Parameters& parameters, const std::string& linear_name);
   Linear(std::string linear_name, at::Tensor values, at::Tensor gradients, const Parameters& parameters);
   void set_numerics(const Numerics& numerics);
+  const std::string& name() const { return weight.name; }
   void prepare(bool backward) { weight.prepare(backward); }
   Precision precision() const { return weight.packed.precision(); }
   const at::Tensor& values() const { return weight.packed.weight(); }

@@ -159,9 +159,8 @@ std::string use_text(const CardModel& model, bool has_tokenizer) {
   text += "```\n\n";
   if (model.weights == "fp8")
     text +=
-        "FP8 weights: transformers needs the package `accelerate` to load them. It multiplies them on a GPU, and widens them on other "
-        "devices "
-        "where its version can.\n\n";
+        "FP8 weights: transformers needs the package `accelerate` to load them. It multiplies them on a GPU, and widens them on "
+        "other devices where its version can.\n\n";
   if (model.mtp_modules > 0) {
     text += fmt::format(
         "transformers reports the tensors of layer {} and on as unexpected: they are the MTP modules, which plain generation does not "
@@ -172,6 +171,17 @@ std::string use_text(const CardModel& model, bool has_tokenizer) {
 }
 
 }  // namespace
+
+std::string random_model_card(const CardModel& model, uint64_t seed) {
+  return kMark +
+         fmt::format("# Random weights in the shape of a {} of {} parameters\n\n", model.config.model_type,
+                     human_count(double(count_parameters(shape_of(model.config)).total()))) +
+         fmt::format(
+             "Every matrix is N(0, {}) of seed {}, written by `finback convert --random` for measurements. It was never trained: "
+             "what it answers is noise.\n\n",
+             model.config.initializer_range, seed) +
+         what_text(model, /*has_tokenizer=*/false);
+}
 
 std::string model_card(const fs::path& from, const CardModel& model) {
   const bool has_tokenizer = fs::exists(from / "tokenizer.json");

@@ -18,5 +18,7 @@ struct CardModel {
 // `from`: the folder that was converted. The card of such a folder passes its account of the training on, and any other README.md of it follows
 // under a heading of its own.
 std::string model_card(const std::filesystem::path& from, const CardModel& model);
+// Of a model of random weights (model/random_model.h).
+std::string random_model_card(const CardModel& model, uint64_t seed);
 
 }  // namespace finback

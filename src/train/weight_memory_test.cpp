@@ -1,14 +1,18 @@
-// The counted bytes of weights, gradients and packed copies (cost/train_memory.h, cost/serve_memory.h) against what the allocator hands out, for every kernel
+// The counted bytes of weights, gradients and packed copies (cost/train_memory.h, cost/memory_parts.h) against what the allocator hands out, for every kernel
 // variant of this machine.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include "cost/program_memory.h"
-#include "cost/serve_memory.h"
+#include <filesystem>
+
+#include "cost/memory_parts.h"
 #include "cost/train_memory.h"
 #include "kernels/op_check.h"
+#include "model/checkpoint.h"
 #include "model/rope_table.h"
+#include "model/stored_model.h"
 #include "model/test_models.h"
 #include "train/live_bytes.h"
 
@@ -42,17 +46,15 @@ int64_t bytes_after_a_step(const ModelConfig& config, Precision precision) {
   return live_tensor_bytes() - before;
 }
 
-int64_t bytes_after_serving(const ModelConfig& config, Precision storage) {
+int64_t bytes_after_serving(const std::filesystem::path& folder, Precision storage) {
   const at::NoGradGuard no_grad;
   const int64_t before = live_tensor_bytes();
-  Transformer model(config, at::kCPU, /*trainable=*/false);
-  test::make_lively(model.parameters(), 5);
-  if (storage != Precision::kF32) model.store_weights(storage);
+  const auto model = storage == Precision::kF32 ? load_model(folder, at::kCPU, /*trainable=*/false) : load_stored_model(folder, storage);
   {
-    const test::PackedDocuments rows = documents({20, 13}, config.vocab_size);
+    const test::PackedDocuments rows = documents({20, 13}, model->config().vocab_size);
     ForwardOptions options;
     options.algebra = MlaAlgebra::kAbsorbed;
-    model.logits(model.forward(rows.batch, options));
+    model->logits(model->forward(rows.batch, options));
   }
   return live_tensor_bytes() - before;
 }
@@ -76,12 +78,17 @@ TEST(WeightMemory, ServingStoresWhatIsCounted) {
   count_tensor_bytes();
   for (const ModelConfig& config : configs()) {
     SCOPED_TRACE(dump_json_line(dump_model_config(config)));
+    const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("finback_weight_memory_test_{}", getpid());
+    save_model(folder, *test::lively_model(config, false), {});
     for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8}) {
       SCOPED_TRACE(precision_name(storage));
       for_each_variant([&] {
-        EXPECT_EQ(double(bytes_after_serving(config, storage) - rope_bytes(config)), serve_memory(config, storage, 0) - kProgramBytes);
+        const std::vector<MemoryPart> parts = memory_parts(config, {.trains = false, .precision = storage, .tokens = 0});
+        ASSERT_TRUE(parts[0].name == "weights" && parts[1].name == "packed_weights");
+        EXPECT_EQ(double(bytes_after_serving(folder, storage) - rope_bytes(config)), parts[0].bytes + parts[1].bytes);
       });
     }
+    std::filesystem::remove_all(folder);
   }
 }
 

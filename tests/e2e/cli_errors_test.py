@@ -6,7 +6,7 @@ import shutil
 import small_run
 from small_run import finback, train_words
 
-VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "parity", "convert", "plan", "bill", "bench", "chat", "plot", "version", "completion"]
+VERBS = ["corpus", "tokenizer", "tokenize", "train", "generate", "inspect", "doctor", "parity", "convert", "plan", "bill", "bench", "chat", "plot", "version", "completion"]
 
 
 class CliErrorsTest(small_run.ProgramTest):
