@@ -20,7 +20,7 @@ std::string weights_of(const Args& args) {
   if (args.has("weights") && args.has("dtype"))
     throw UsageError("convert expects one of --weights and --dtype: they are two names of one flag");
   if (!args.has("weights") && !args.has("dtype"))
-    throw UsageError("convert expects --weights f32, bf16 or fp8. Hint: finback convert --help");
+    throw UsageError("convert expects --weights f32, bf16, fp8 or int8. Hint: finback convert --help");
   return args.has("weights") ? *args.get("weights") : *args.get("dtype");
 }
 
@@ -60,16 +60,18 @@ void write_random(const Args& args, const std::string& weights, const std::strin
 
 int cmd_convert(CommandLine words) {
   Args args(
-      "convert MODEL|--random CONFIG --weights f32|bf16|fp8 --out DIR [--overwrite] [--json]",
+      "convert MODEL|--random CONFIG --weights f32|bf16|fp8|int8 --out DIR [--overwrite] [--json]",
       "Re-encodes a model folder (or a run's newest checkpoint), shard by shard, into another folder: weights, tokenizer, every other file "
       "of a model,\n"
       "and a model card (README.md); no optimizer state. fp8 is DeepSeek's layout: E4M3 projections with one f32 scale per 128x128 block\n"
       "(weight_scale_inv), the rest bf16; transformers needs the package accelerate to load it. Memory stays at one shard and one tensor. "
       "A\n"
       "conversion that was stopped goes on when the same command is given again. --random writes a model of random weights instead,\n"
-      "N(0, initializer_range), for measurements: no tokenizer.",
+      "N(0, initializer_range), for measurements: no tokenizer. int8 (32 values along K share a scale) is for serving alone: the folder "
+      "is\n"
+      "mapped as it lies, so generate and chat are ready at once, and several of them share its memory.",
       "finback convert runs/quickstart/latest --weights bf16 --out runs/quickstart/bf16");
-  args.flag("weights", "NAME", "f32, bf16 or fp8")
+  args.flag("weights", "NAME", "f32, bf16, fp8 or int8")
       .flag("dtype", "NAME", "the same: an older name of --weights")
       .flag("out", "DIR", "the folder to write")
       .flag("random", "FILE|FOLDER", "config.json of a model of random weights")

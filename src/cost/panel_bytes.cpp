@@ -25,7 +25,7 @@ int64_t quantized_panels(int64_t k, int64_t n, Precision precision) {
 
 int64_t stored_panels(int64_t k, int64_t n, Precision storage) {
   constexpr int64_t kFp8ScaleBlock = 128;
-  const int64_t width = panel_width(), panels = ceil_div(n, width);
+  const int64_t width = panel_width(storage), panels = ceil_div(n, width);
   switch (storage) {
     case Precision::kF32:
       return f32_panels(k, n);

@@ -32,8 +32,8 @@ float bf16_value(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 
 void multiply_portable(const Int8Product& x) {
   const int64_t blocks = blocks_of(x.k);
   for (int64_t column = 0; column < x.columns; ++column) {
-    const Panels panel = panel_at(x.panels, column / x.width, x.k, x.width);
-    const int64_t lane = column % x.width;
+    const Panels panel = panel_at(x.panels, column / kInt8Width, x.k, kInt8Width);
+    const int64_t lane = column % kInt8Width;
     const auto* codes = static_cast<const uint8_t*>(panel.values);
     const auto* scales = static_cast<const uint16_t*>(panel.scales);
     for (int64_t r = 0; r < x.rows; ++r) {
@@ -44,9 +44,9 @@ void multiply_portable(const Int8Product& x) {
         int32_t dot = a.offset;
         for (int64_t i = 0; i < steps_of(x.k, b) * kInt8Step; ++i) {
           const int64_t step = (b * kInt8Block + i) / kInt8Step;
-          dot += int32_t{a.q[size_t(i)]} * codes[(step * x.width + lane) * kInt8Step + i % kInt8Step];
+          dot += int32_t{a.q[size_t(i)]} * codes[(step * kInt8Width + lane) * kInt8Step + i % kInt8Step];
         }
-        sum += float(dot) * (a.scale * bf16_value(scales[b * x.width + lane]));
+        sum += float(dot) * (a.scale * bf16_value(scales[b * kInt8Width + lane]));
       }
       c = sum;
     }
@@ -92,11 +92,11 @@ FINBACK_AVX2_TARGET __m256 dot_8_columns(const Int8Block& a, int64_t steps, cons
 }
 
 FINBACK_AVX2_TARGET void multiply_avx2(const Int8Product& x) {
-  const int64_t blocks = blocks_of(x.k), stride = x.width * kInt8Step;
+  const int64_t blocks = blocks_of(x.k), stride = kInt8Width * kInt8Step;
   alignas(32) float edge[8];
   for (int64_t column = 0; column < x.columns; column += 8) {
-    const Panels panel = panel_at(x.panels, column / x.width, x.k, x.width);
-    const int64_t lane = column % x.width, left = std::min<int64_t>(8, x.columns - column);
+    const Panels panel = panel_at(x.panels, column / kInt8Width, x.k, kInt8Width);
+    const int64_t lane = column % kInt8Width, left = std::min<int64_t>(8, x.columns - column);
     const uint8_t* codes = static_cast<const uint8_t*>(panel.values) + lane * kInt8Step;
     const uint16_t* scales = static_cast<const uint16_t*>(panel.scales) + lane;
     for (int64_t r = 0; r < x.rows; ++r) {
@@ -106,7 +106,7 @@ FINBACK_AVX2_TARGET void multiply_avx2(const Int8Product& x) {
       __m256 sum = _mm256_load_ps(edge);
       for (int64_t b = 0; b < blocks; ++b) {
         const Int8Block& a = x.a[r * blocks + b];
-        const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + b * x.width));
+        const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + b * kInt8Width));
         const __m256 scale = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
         const __m256 dot = dot_8_columns(a, steps_of(x.k, b), codes + b * kInt8Block / kInt8Step * stride, stride);
         sum = _mm256_fmadd_ps(dot, _mm256_mul_ps(_mm256_set1_ps(a.scale), scale), sum);
@@ -123,7 +123,7 @@ FINBACK_VNNI_TARGET inline __m512i step_of(const std::array<int8_t, kInt8Block>&
   return _mm512_set1_epi32(four);
 }
 
-constexpr int kVectors = 2;  // of 16 columns: a panel
+constexpr int kVectors = int(kInt8Width / 16);  // of 16 columns: a panel
 
 // R rows of one panel.
 template <int R>
@@ -184,8 +184,8 @@ FINBACK_VNNI_TARGET void vnni_tile(const Int8Product& x, int64_t row, int64_t co
 
 // One panel after the other: a single run of addresses is read faster than two. Up to 8 rows read it from memory once.
 FINBACK_VNNI_TARGET void multiply_vnni(const Int8Product& x) {
-  for (int64_t column = 0; column < x.columns; column += x.width) {
-    const Panels panel = panel_at(x.panels, column / x.width, x.k, x.width);
+  for (int64_t column = 0; column < x.columns; column += kInt8Width) {
+    const Panels panel = panel_at(x.panels, column / kInt8Width, x.k, kInt8Width);
     int64_t row = 0;
     for (; row + 4 <= x.rows; row += 4) vnni_tile<4>(x, row, column, panel);
     for (; row + 2 <= x.rows; row += 2) vnni_tile<2>(x, row, column, panel);

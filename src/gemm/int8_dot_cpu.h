@@ -23,7 +23,6 @@ struct Int8Product {
   int64_t rows, k, columns;
   const Int8Block* a;  // [rows][ceil(k / 32)]
   Panels panels;
-  int64_t width;  // of a panel
   float* c;
   int64_t ldc;
   bool accumulate;

@@ -19,9 +19,9 @@ void round_rows(const GemmJob& job, int64_t first, int64_t end, Int8Block* block
 }
 
 void multiply_tile(const GemmJob& job, const Int8Block* a, const OutputTile& out, bool accumulate) {
-  const int64_t width = panel_width();
-  int8_multiply({out.rows, job.k, out.columns, a + out.row * blocks_of(job), panel_at(job.packed_b, out.column / width, job.k, width),
-                 width, job.c_MN + out.row * job.ldc + out.column, job.ldc, accumulate});
+  int8_multiply({out.rows, job.k, out.columns, a + out.row * blocks_of(job),
+                 panel_at(job.packed_b, out.column / kInt8Width, job.k, kInt8Width), job.c_MN + out.row * job.ldc + out.column, job.ldc,
+                 accumulate});
 }
 
 }  // namespace

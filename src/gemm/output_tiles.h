@@ -29,7 +29,7 @@ struct OutputTile {
 
 // Whole panels, an even number of them: some walk two at once.
 inline int64_t few_columns(const GemmJob& job, int64_t numbers) {
-  const int64_t two = 2 * panel_width();
+  const int64_t two = 2 * panel_width(job.packed_b.precision);
   return two * ceil_div(numbers, two * std::max<int64_t>(job.k, 1));
 }
 

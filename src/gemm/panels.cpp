@@ -23,7 +23,7 @@ Panels panel_at(const Panels& panels, int64_t index, int64_t k, int64_t width) {
   return {values, panels.precision, static_cast<const uint8_t*>(panels.scales) + index * scale_bytes};
 }
 
-int64_t panel_width() { return f32_tile().columns; }
+int64_t panel_width(Precision precision) { return precision == Precision::kInt8 ? kInt8Width : f32_tile().columns; }
 
 int64_t packed_floats(int64_t k, int64_t n) { return ceil_div(n, panel_width()) * panel_width() * k; }
 

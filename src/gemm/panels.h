@@ -16,8 +16,9 @@ struct Operand {
 
 constexpr int64_t kInt8Block = 32;  // values of a column along K that share an int8 scale
 constexpr int64_t kInt8Step = 4;    // of which so many lie together
+constexpr int64_t kInt8Width = 32;  // columns of a panel, in every kernel variant: a file holds panels that each of them reads
 
-// B packed once for many calls: panels of panel_width() columns, [ceil(N / width)][K][width], the last panel padded with zeros.
+// B packed once for many calls: panels of panel_width(precision) columns, [ceil(N / width)][K][width], the last panel padded with zeros.
 struct Panels {
   const void* values = nullptr;
   Precision precision = Precision::kF32;
@@ -31,10 +32,10 @@ struct Panels {
 };
 // Bytes of one stored number.
 constexpr int64_t value_bytes(Precision p) { return p == Precision::kF32 ? 4 : p == Precision::kBf16 ? 2 : 1; }
-// Panel `index` and those behind it; width: panel_width().
+// Panel `index` and those behind it; width: panel_width(panels.precision).
 Panels panel_at(const Panels& panels, int64_t index, int64_t k, int64_t width);
-// Columns of a panel: of the register tile of the kernel variant.
-int64_t panel_width();
+// Columns of a panel: of the register tile of the kernel variant; of int8 kInt8Width.
+int64_t panel_width(Precision precision = Precision::kF32);
 int64_t packed_floats(int64_t k, int64_t n);
 struct PanelJob {
   int64_t k, n;

@@ -12,6 +12,7 @@
 #include "machine/machine_probe.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/panel_folder.h"
 #include "model/safetensors.h"
 #include "model/stored_model.h"
 #include "model/stored_quantization.h"
@@ -44,7 +45,10 @@ class FolderCheck {
     if (!passes([&] { shards = SafetensorsFolder(folder_).shards(); })) return false;
     bool whole = true;
     for (const std::string& shard : shards) whole &= passes([&] { SafetensorsFile file(folder_ / shard); });
-    return whole && passes([&] { check_stored_quantization(folder_), check_weights(folder_, config); });
+    return whole && passes([&] {
+             if (is_panel_folder(folder_)) return check_panel_folder(folder_, config), check_panel_checksums(folder_);
+             check_stored_quantization(folder_), check_weights(folder_, config);
+           });
   }
 
   // Whether finback chat works, and the flags that it needs.

@@ -9,6 +9,7 @@
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
 #include "model/stored_model.h"
+#include "model/stored_quantization.h"
 
 namespace finback {
 namespace {
@@ -46,11 +47,13 @@ TextModel load_text_model(const std::filesystem::path& given, const GenerationCo
   model.weights = chosen_weights(folder, options);
   const bool f32 = model.weights == Precision::kF32;
   FB_CHECK(f32 || options.device.is_cpu(), "weights: expected f32 on a GPU, got {}", precision_name(model.weights));
+  FB_CHECK(!f32 || !is_panel_folder(folder), "weights: expected int8, as {} stores them in panels, got f32", folder.string());
   check_room(load_model_config(folder), model.weights, options);
   if (!options.tokenizer_optional || std::filesystem::exists(folder / "tokenizer.json")) model.tokenizer.emplace(Tokenizer::load(folder));
   model.transformer = f32 ? load_model(folder, options.device, /*trainable=*/false) : load_stored_model(folder, model.weights);
   if (!f32 && !options.weights)
-    inform(fmt::format("weights: {}, as stored; --weights f32 reads them into f32", precision_name(model.weights)));
+    inform(fmt::format("weights: {}, as stored{}", precision_name(model.weights),
+                       is_panel_folder(folder) ? "" : "; --weights f32 reads them into f32"));
   model.stop_ids = stop_ids(model.transformer->config(), generation, model.tokenizer_or_null());
   return model;
 }

@@ -117,18 +117,34 @@ StoredWeight::StoredWeight(const StoredCodes& codes, bool transposed)
                      return StoredCodes{codes.precision, part(codes.values, 1), part(codes.scales, rows_a_scale), codes.scale_rows};
                    }) {}
 
-StoredWeight::StoredWeight(const StoredShape& shape, const CodesOf& codes_of)
+PanelSizes panel_sizes(const StoredShape& shape) {
+  FB_ASSERT(shape.precision == Precision::kInt8, "panels that every variant reads");
+  const int64_t rows = shape.transposed ? shape.k : shape.n, k = shape.transposed ? shape.n : shape.k;
+  const int64_t groups = std::max<int64_t>(1, shape.groups), panels = ceil_div(rows, kInt8Width);
+  return {{groups, panels, ceil_div(k, kInt8Step), kInt8Width, kInt8Step}, {groups, panels, ceil_div(k, kInt8Block), kInt8Width}};
+}
+
+StoredWeight::StoredWeight(const StoredShape& shape)
     : precision_(shape.precision),
       transposed_(shape.transposed),
       stacked_(shape.groups > 0),
       rows_(shape.transposed ? shape.k : shape.n),
-      k_(shape.transposed ? shape.n : shape.k) {
-  const int64_t groups = std::max<int64_t>(1, shape.groups), width = panel_width(), panels = ceil_div(rows_, width);
+      k_(shape.transposed ? shape.n : shape.k) {}
+
+StoredWeight::StoredWeight(const StoredShape& shape, const at::Tensor& values, const at::Tensor& scales) : StoredWeight(shape) {
+  const PanelSizes sizes = panel_sizes(shape);
+  FB_ASSERT(values.scalar_type() == at::kByte && values.sizes() == sizes.values && values.is_contiguous(), "int8 panels");
+  FB_ASSERT(scales.scalar_type() == at::kBFloat16 && scales.sizes() == sizes.scales && scales.is_contiguous(), "their scales");
+  values_ = values, scales_ = scales;
+}
+
+StoredWeight::StoredWeight(const StoredShape& shape, const CodesOf& codes_of) : StoredWeight(shape) {
+  const int64_t groups = std::max<int64_t>(1, shape.groups), width = panel_width(precision_), panels = ceil_div(rows_, width);
   FB_ASSERT(kFp8Block % width == 0, "128 rows are whole panels");
   const bool bf16 = precision_ == Precision::kBf16, int8 = precision_ == Precision::kInt8;
-  values_ = int8 ? at::zeros({groups, panels, ceil_div(k_, kInt8Step), width, kInt8Step}, at::kByte)
-                 : at::zeros({groups, panels, k_, width}, bf16 ? at::kBFloat16 : at::kChar);
-  if (int8) scales_ = at::zeros({groups, panels, ceil_div(k_, kInt8Block), width}, at::kBFloat16);
+  values_ =
+      int8 ? at::zeros(panel_sizes(shape).values, at::kByte) : at::zeros({groups, panels, k_, width}, bf16 ? at::kBFloat16 : at::kChar);
+  if (int8) scales_ = at::zeros(panel_sizes(shape).scales, at::kBFloat16);
   if (precision_ == Precision::kFp8) scales_ = at::zeros({groups, panels, ceil_div(k_, kFp8Block)}, at::kFloat);
   const int64_t some_rows = std::max<int64_t>(1, kCodesAtOnce / std::max<int64_t>(1, k_) / kFp8Block) * kFp8Block;
   const int64_t rows_at_once = transposed_ ? rows_ : some_rows;  // columns of W lie apart
@@ -142,7 +158,7 @@ void StoredWeight::put(int64_t e, int64_t first_row, const StoredCodes& codes) {
   FB_ASSERT(codes.values.scalar_type() == (bf16 ? at::kBFloat16 : int8 ? at::kChar : at::kFloat8_e4m3fn), "codes of the storage's type");
   FB_ASSERT(codes.values.size(1) == k_, "rows of the multiplication");
   const at::Tensor codes_MK = codes.values.contiguous();
-  const int64_t width = panel_width(), panel = first_row / width, panels = ceil_div(codes_MK.size(0), width);
+  const int64_t width = panel_width(precision_), panel = first_row / width, panels = ceil_div(codes_MK.size(0), width);
   const at::Tensor values = values_[e].narrow(0, panel, panels), scales = scales_.defined() ? scales_[e].narrow(0, panel, panels) : scales_;
   if (bf16) to_panels<uint16_t>(codes_MK, values);
   if (precision_ == Precision::kFp8) {
@@ -156,7 +172,7 @@ void StoredWeight::put(int64_t e, int64_t first_row, const StoredCodes& codes) {
 }
 
 Panels StoredWeight::panels(int64_t group) const {
-  FB_ASSERT(values_.size(3) == panel_width(), "a stored weight is read under the kernel variant that it was made for");
+  FB_ASSERT(values_.size(3) == panel_width(precision_), "a stored weight is read under the kernel variant that it was made for");
   const auto start = [&](const at::Tensor& t) {
     return t.defined() ? static_cast<const uint8_t*>(t.const_data_ptr()) + group * t.stride(0) * t.element_size() : nullptr;
   };

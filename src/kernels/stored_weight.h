@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <vector>
 
 #include "gemm/panels.h"
 
@@ -39,6 +40,9 @@ class StoredWeight {
   // `first_row` on, which is a multiple of 128; of a transposed one all.
   using CodesOf = std::function<StoredCodes(int64_t group, int64_t first_row, int64_t rows)>;
   StoredWeight(const StoredShape& shape, const CodesOf& codes_of);
+  // int8 panels that are there, in a mapped file for example: memory() and scales() of another one of this shape. REQUIRES: their dtypes and sizes,
+  // as panel_sizes() says.
+  StoredWeight(const StoredShape& shape, const at::Tensor& values, const at::Tensor& scales);
   Precision precision() const { return precision_; }
   bool transposed() const { return transposed_; }
   int64_t groups() const { return values_.size(0); }
@@ -49,9 +53,11 @@ class StoredWeight {
   // The f32 numbers that the codes stand for, in the weight's shape.
   at::Tensor numbers() const;
   const at::Tensor& memory() const { return values_; }  // the codes, without their scales
+  const at::Tensor& scales() const { return scales_; }  // undefined for bf16
   int64_t bytes() const;
 
  private:
+  explicit StoredWeight(const StoredShape& shape);
   void put(int64_t group, int64_t first_row, const StoredCodes& codes);
   Precision precision_;
   bool transposed_, stacked_;
@@ -59,6 +65,12 @@ class StoredWeight {
   at::Tensor values_;         // [groups][panels][k][width] codes; int8: as panels.h says
   at::Tensor scales_;         // [groups][...] as panels.h says; undefined for bf16
 };
+// Sizes of memory() and scales() of an int8 weight, the same in every kernel variant: u8 [groups, panels, ceil(K / 4), 32, 4] of code + 128 and bf16
+// [groups, panels, ceil(K / 32), 32]; groups: at least 1.
+struct PanelSizes {
+  std::vector<int64_t> values, scales;
+};
+PanelSizes panel_sizes(const StoredShape& shape);
 StoredWeight store_weight(const at::Tensor& weight, Precision precision, bool transposed = false);
 // Numbers that a stored weight asks for at once, or 128 rows of them: enough for many threads, and little beside a model.
 constexpr int64_t kCodesAtOnce = int64_t{1} << 22;

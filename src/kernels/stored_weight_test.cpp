@@ -63,6 +63,24 @@ TEST(StoredWeight, Int8IsTheProductOfTheRoundedNumbers) {
   }
 }
 
+// A file of panels is read by every processor: the panels of one variant are those of all, and each multiplies by them as they lie.
+TEST(StoredWeight, Int8PanelsAreThoseOfEveryVariant) {
+  const at::Tensor w_NK = normal({70, 61}, 2), x_TK = normal({19, 61}, 1);
+  for (const bool transposed : {false, true}) {
+    const StoredShape shape = {0, 70, 61, Precision::kInt8, transposed};
+    select_kernels("portable");
+    const StoredWeight portable = store_weight(w_NK, Precision::kInt8, transposed);
+    const at::Tensor dy_TN = normal({19, 70}, 3);
+    for_each_variant([&] {
+      const StoredWeight own = store_weight(w_NK, Precision::kInt8, transposed), read(shape, portable.memory(), portable.scales());
+      EXPECT_TRUE(same_bits(own.memory(), portable.memory()) && same_bits(own.scales(), portable.scales()));
+      const auto product = [&](const StoredWeight& w) { return transposed ? linear_dgrad(dy_TN, w) : linear(x_TK, w); };
+      EXPECT_TRUE(same_bits(product(read), product(own)));
+    });
+  }
+  select_kernels("auto");
+}
+
 // The largest and smallest digits, whole tensors of them: sums of a block stay below 2^31.
 TEST(StoredWeight, Int8SumsDoNotOverflow) {
   const at::Tensor w_NK = at::full({40, 96}, -3.0f), x_TK = at::full({9, 96}, 5.0f);

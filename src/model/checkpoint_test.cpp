@@ -303,7 +303,7 @@ TEST_F(CheckpointTest, ConversionChainsAgree) {
 TEST_F(CheckpointTest, ConvertRefusesWhatItCannotDo) {
   const ModelConfig config = small_config();
   save_parameters(root_ / "m", config, Lively(config), {});
-  EXPECT_THROW(convert_model(root_ / "m", root_ / "x", "int8"), Error);
+  EXPECT_THROW(convert_model(root_ / "m", root_ / "x", "int4"), Error);
   EXPECT_THROW(convert_model(root_ / "m", root_ / "m", "bf16"), Error);
   EXPECT_FALSE(fs::exists(root_ / "x"));
   rewrite(root_ / "m", {{"model.layers.1.mlp.experts.down_proj", at::ones({4, 2, 2})}});

@@ -3,13 +3,16 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "model/checkpoint.h"
 #include "model/checkpoint_files.h"
 #include "model/conversion_folder.h"
 #include "model/model_folder.h"
+#include "model/panel_folder.h"
 #include "model/safetensors_header.h"
 #include "model/stored_mtp.h"
 #include "model/stored_precision.h"
@@ -104,15 +107,31 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   const Fp8Layout layout = read_fp8_layout(from);
   const Json plan = plan_of(from, folder.shards(), weights);
   const bool goes_on = check_target(to, plan, options.overwrite);
-  const Shards changes = changes_by_shard(folder, target, layout, done);
   done.mtp_modules = stored_mtp_modules(folder, done.config);
+  std::optional<PanelWriter> panels;
+  Shards changes;
+  if (target.panels) {
+    ModelConfig stored = done.config;
+    stored.num_nextn_predict_layers = done.mtp_modules;
+    check_weights(from, stored);
+    panels.emplace(folder, layout, stored);
+    for (const std::string& name : folder.names()) done.bytes_before += folder.entry(name).end - folder.entry(name).begin;
+    done.bytes_after = panels->bytes();
+  } else {
+    changes = changes_by_shard(folder, target, layout, done);
+  }
   done.fp8_remark = fp8_remark(changes, target, layout);
   const Companions companions = find_companions(from, folder.shards());
   done.left_out = companions.left_out;
   const std::string card = options.card ? options.card(done) : "";
   say_lost_precision(from, folder);
   begin_target(to, plan, goes_on);  // behind every check: a refusal leaves what was there
-  write_shards(folder, changes, to, goes_on, layout, done);
+  if (panels) {
+    done.kept_shards = panels->write(to, goes_on);
+    done.shards = panels->shards();
+  } else {
+    write_shards(folder, changes, to, goes_on, layout, done);
+  }
   copy_companions(from, to, companions);
   if (options.card) write_file_atomic(to / "README.md", card);
   end_target(to, converted_config(read_json(from / "config.json"), done.config, target));

@@ -14,7 +14,7 @@ namespace finback {
 // What a conversion did.
 struct Conversion {
   ModelConfig config;
-  std::string weights;                         // f32 | bf16 | fp8
+  std::string weights;                         // f32 | bf16 | fp8 | int8
   int64_t mtp_modules = 0;                     // in the weights; config may count others
   uint64_t bytes_before = 0, bytes_after = 0;  // of the tensors, scales included
   std::string fp8_remark;                      // what was done with FP8 in blocks other than 128 x 128; empty: there is none
@@ -28,7 +28,7 @@ struct ConvertOptions {
       card;  // text of README.md, made before a shard is written; without it the one of `from` comes along
 };
 
-// Re-encodes `from` (a run folder means its newest checkpoint) into `to`: weights f32 | bf16 | fp8 (DeepSeek's layout: the projections of attention,
+// Re-encodes `from` (a run folder means its newest checkpoint) into `to`: weights f32 | bf16 | int8 (model/panel_folder.h) | fp8 (DeepSeek's layout: the projections of attention,
 // experts and dense FFNs as E4M3 with weight_scale_inv; embedding, head, norms, router and eh_proj bf16; expert biases f32). Tensors that need
 // no change are copied byte for byte, and so is every other file of the folder but weights that are not read, a trainer's state, hidden files and
 // folders. config.json keeps all its keys but those that the conversion changes, and is written last. Throws Error, with `to` as it was, for tensors

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "model/checkpoint_files.h"
 #include "model/safetensors_header.h"
+#include "model/stored_quantization.h"
 
 namespace finback {
 namespace fs = std::filesystem;
@@ -70,6 +71,7 @@ void end_target(const fs::path& to, const Json& config) {
 }
 
 Json converted_config(Json config, const ModelConfig& shape, const ConversionTarget& target) {
+  config.erase("compression_config");  // the same under another name
   const char* dtype = target.dtype == at::kFloat ? "float32" : "bfloat16";
   const bool newer_name = config.contains("dtype");
   if (newer_name) config["dtype"] = dtype;
@@ -77,7 +79,9 @@ Json converted_config(Json config, const ModelConfig& shape, const ConversionTar
   const Json ours = dump_model_config(shape);
   for (const char* key : {"architectures", "model_type", "first_k_dense_replace"}) config[key] = ours.at(key);
   const auto found = config.find("quantization_config");
-  if (!target.fp8) {
+  if (target.panels) {
+    config["quantization_config"] = panel_quantization();
+  } else if (!target.fp8) {
     config.erase("quantization_config");
   } else if (found == config.end() || found->is_null()) {
     config["quantization_config"] = {

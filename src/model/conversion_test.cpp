@@ -169,7 +169,7 @@ TEST_F(ConversionTest, ARandomModelIsTheInitializedOne) {
     for (const std::string& name : files.names()) all[name] = files.tensor(name).clone();
     return all;
   };
-  for (const std::string weights : {"f32", "bf16", "fp8"}) {
+  for (const std::string weights : {"f32", "bf16", "fp8", "int8"}) {
     SCOPED_TRACE(weights);
     const fs::path expected = root_ / ("whole-" + weights), to = root_ / ("random-" + weights);
     convert_model(root_ / "whole", expected, weights);

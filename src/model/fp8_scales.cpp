@@ -55,7 +55,7 @@ std::vector<int64_t> fp8_scale_shape(const std::vector<int64_t>& weight, const F
   return {(weight[0] + layout.block_rows - 1) / layout.block_rows, (weight[1] + layout.block_columns - 1) / layout.block_columns};
 }
 
-std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string& weight, const std::vector<int64_t>& shape,
+std::string fp8_scale_problem(const TensorSource& files, const std::string& weight, const std::vector<int64_t>& shape,
                               const Fp8Layout& layout) {
   const std::string name = weight + kScaleSuffix;
   if (shape.size() != 2) return fmt::format("{}: expected a matrix for F8_E4M3", quoted_name(weight));
@@ -69,18 +69,17 @@ std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string&
                      unsaid ? ". Hint: scale_fmt = ue8m0 in config.json would say that these are exponents" : "");
 }
 
-at::Tensor read_fp8_scales(const SafetensorsFolder& files, const std::string& weight) {
+at::Tensor read_fp8_scales(const TensorSource& files, const std::string& weight) {
   const at::Tensor stored = files.tensor(weight + kScaleSuffix);
   const bool exponents = stored.scalar_type() == at::kFloat8_e8m0fnu || stored.scalar_type() == at::kByte;
   return exponents ? exponents_to_f32(stored) : stored.to(at::kFloat);
 }
 
-at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout) {
+at::Tensor read_fp8_weight(const TensorSource& files, const std::string& weight, const Fp8Layout& layout) {
   return read_fp8_weight(files, weight, layout, 0, files.entry(weight).shape[0]);
 }
 
-at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row,
-                           int64_t rows) {
+at::Tensor read_fp8_weight(const TensorSource& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row, int64_t rows) {
   // Whole blocks of rows, then those asked for.
   const int64_t first_block = first_row / layout.block_rows, skipped = first_row - first_block * layout.block_rows;
   const at::Tensor values = files.tensor(weight).narrow(0, first_row - skipped, skipped + rows);

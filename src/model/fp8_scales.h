@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/fp8_block.h"
-#include "model/safetensors.h"
+#include "model/tensor_source.h"
 
 namespace finback {
 
@@ -25,13 +25,12 @@ Fp8Layout read_fp8_layout(const std::filesystem::path& folder);
 std::vector<int64_t> fp8_scale_shape(const std::vector<int64_t>& weight, const Fp8Layout& layout = {});
 
 // What is wrong with the scales of an FP8 weight of this shape, in one line; empty: nothing.
-std::string fp8_scale_problem(const SafetensorsFolder& files, const std::string& weight, const std::vector<int64_t>& shape,
+std::string fp8_scale_problem(const TensorSource& files, const std::string& weight, const std::vector<int64_t>& shape,
                               const Fp8Layout& layout);
 // The scales of an FP8 weight in f32, a number a block. REQUIRES: fp8_scale_problem() is empty.
-at::Tensor read_fp8_scales(const SafetensorsFolder& files, const std::string& weight);
+at::Tensor read_fp8_scales(const TensorSource& files, const std::string& weight);
 // The weight in f32, or `rows` of its rows from `first_row` on. REQUIRES: fp8_scale_problem() is empty.
-at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout);
-at::Tensor read_fp8_weight(const SafetensorsFolder& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row,
-                           int64_t rows);
+at::Tensor read_fp8_weight(const TensorSource& files, const std::string& weight, const Fp8Layout& layout);
+at::Tensor read_fp8_weight(const TensorSource& files, const std::string& weight, const Fp8Layout& layout, int64_t first_row, int64_t rows);
 
 }  // namespace finback

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/safetensors.h"
 
 namespace finback {
 namespace {

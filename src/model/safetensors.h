@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "model/safetensors_header.h"
+#include "model/tensor_source.h"
 
 namespace finback {
 
@@ -35,18 +36,18 @@ class SafetensorsFile {
 
 // model.safetensors, or model.safetensors.index.json and its shards. One shard is mapped at a time (the last one asked for), so memory stays
 // bounded by a shard; tensors that were handed out keep theirs. What else the folder holds in the way of weights is said on stderr. Not thread-safe.
-class SafetensorsFolder {
+class SafetensorsFolder : public TensorSource {
  public:
   // Throws Error for an index that names a tensor twice, or a file which is not there or is not a plain name in this folder.
   explicit SafetensorsFolder(const std::filesystem::path& folder);
-  bool has(const std::string& name) const;
+  bool has(const std::string& name) const override;
   // All tensors, shard by shard: the order in which reading them opens every shard once.
   std::vector<std::string> names() const;
   // File names, sorted.
   std::vector<std::string> shards() const;
   const std::string& shard_name(const std::string& name) const { return file_of_.at(name); }
-  TensorEntry entry(const std::string& name) const;
-  at::Tensor tensor(const std::string& name) const;
+  TensorEntry entry(const std::string& name) const override;
+  at::Tensor tensor(const std::string& name) const override;
 
  private:
   const SafetensorsFile& shard_of(const std::string& name) const;

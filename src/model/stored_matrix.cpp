@@ -29,7 +29,7 @@ at::Tensor joined_rows(const std::vector<at::Tensor>& rows) {
 
 }  // namespace
 
-StoredMatrices::StoredMatrices(const SafetensorsFolder& files, const Fp8Layout& layout, const ModelConfig& config)
+StoredMatrices::StoredMatrices(const TensorSource& files, const Fp8Layout& layout, const ModelConfig& config)
     : files_(files), layout_(layout), config_(config) {}
 
 int64_t StoredMatrices::groups(const std::string& name) const {

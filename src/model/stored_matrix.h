@@ -8,14 +8,14 @@
 #include "kernels/stored_weight.h"
 #include "model/fp8_scales.h"
 #include "model/model_config.h"
-#include "model/safetensors.h"
+#include "model/tensor_source.h"
 
 namespace finback {
 
 class StoredMatrices {
  public:
   // REQUIRES: the folder's tensors fit the config (check_weights). `files` outlives this object.
-  StoredMatrices(const SafetensorsFolder& files, const Fp8Layout& layout, const ModelConfig& config);
+  StoredMatrices(const TensorSource& files, const Fp8Layout& layout, const ModelConfig& config);
   // How many matrices the stack of this name has; 0: it is one matrix.
   int64_t groups(const std::string& name) const;
   // Of matrix `group` of it `rows` rows from `first_row` on, a multiple of 128; for products x W (transposed) all of its columns. Throws Error, with the
@@ -39,7 +39,7 @@ class StoredMatrices {
   StoredCodes encoded(const std::vector<Part>& parts, Precision storage, bool transposed) const;
   StoredCodes fp8_codes(const std::vector<Part>& parts, bool transposed) const;
 
-  const SafetensorsFolder& files_;
+  const TensorSource& files_;
   Fp8Layout layout_;
   ModelConfig config_;
   std::set<std::string> requantized_;  // by name

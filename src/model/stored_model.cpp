@@ -8,7 +8,10 @@
 #include "base/progress.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/panel_folder.h"
+#include "model/safetensors.h"
 #include "model/stored_matrix.h"
+#include "model/stored_quantization.h"
 #include "model/weights.h"
 
 namespace finback {
@@ -30,7 +33,9 @@ std::vector<const LayerMatrix*> served_matrices(Transformer& model) {
 }  // namespace
 
 Precision stored_form(const fs::path& given) {
-  const SafetensorsFolder files(find_model_folder(given));
+  const fs::path folder = find_model_folder(given);
+  if (is_panel_folder(folder)) return Precision::kInt8;
+  const SafetensorsFolder files(folder);
   std::map<at::ScalarType, uint64_t> bytes;
   uint64_t all = 0;
   for (const std::string& name : files.names()) {
@@ -45,6 +50,11 @@ Precision stored_form(const fs::path& given) {
 std::unique_ptr<Transformer> load_stored_model(const fs::path& given, Precision storage) {
   FB_ASSERT(storage != Precision::kF32, "f32 weights are packed from the model's own");
   const fs::path folder = find_model_folder(given);
+  if (is_panel_folder(folder)) {
+    FB_CHECK(storage == Precision::kInt8, "weights: expected int8, as {} stores them in panels, got {}", folder.string(),
+             precision_name(storage));
+    return load_panel_model(folder);
+  }
   const ModelConfig config = check_model(folder);
   ModelConfig served = config;
   served.num_nextn_predict_layers = 0;

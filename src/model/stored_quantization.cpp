@@ -61,10 +61,22 @@ const Json& fp8_quantization(const Json& config) {
   return *asking;
 }
 
+Json panel_quantization() { return {{"quant_method", "finback"}, {"weights", "int8"}, {"format", 1}}; }
+
+bool is_panel_folder(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "config.json")) return false;
+  const Json config = read_config_json(folder);
+  const auto found = config.find("quantization_config");
+  return found != config.end() && found->is_object() && found->value("quant_method", Json()) == "finback";
+}
+
 void check_stored_quantization(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / "config.json")) return;
   const std::string what = (folder / "config.json").string();
   const std::string fault = quantization_fault(read_config_json(folder), what).value_or("");
+  FB_CHECK(!is_panel_folder(folder),
+           "{}: int8 panels are for serving: generate, chat, doctor, bench decode. Hint: use the folder that they were converted from",
+           what);
   FB_CHECK(fault.empty(), "{}: {}. Hint: finback inspect counts such a model; its weights are not read", what, fault);
 }
 

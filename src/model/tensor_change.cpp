@@ -91,13 +91,10 @@ void write_change(SafetensorsWriter& writer, const SafetensorsFolder& folder, co
 }
 
 ConversionTarget conversion_target(const std::string& word) {
-  if (word == "f32") return {at::kFloat, false};
-  if (word == "bf16") return {at::kBFloat16, false};
-  FB_CHECK(word == "fp8", "--weights: expected f32, bf16 or fp8, got \"{}\"{}", word,
-           word.starts_with("int")
-               ? ". Hint: no folder holds integer weights; they are made when a model is loaded (finback generate MODEL "
-                 "--weights int8), and fp8 has the size of int8"
-               : "");
+  if (word == "f32") return {at::kFloat};
+  if (word == "bf16") return {at::kBFloat16};
+  if (word == "int8") return {at::kFloat, /*fp8=*/false, /*panels=*/true};
+  FB_CHECK(word == "fp8", "--weights: expected f32, bf16, fp8 or int8, got \"{}\"", word);
   return {at::kBFloat16, true};
 }
 

@@ -8,12 +8,12 @@
 
 namespace finback {
 
-// What most floating tensors become, and whether projections become FP8.
+// What most floating tensors become, and whether projections become FP8, or int8 panels (model/panel_folder.h).
 struct ConversionTarget {
   at::ScalarType dtype;
-  bool fp8;
+  bool fp8 = false, panels = false;
 };
-// "f32", "bf16" or "fp8"; throws Error for any other word.
+// "f32", "bf16", "fp8" or "int8"; throws Error for any other word.
 ConversionTarget conversion_target(const std::string& word);
 
 // V3 section 3.3.1: the linears of the blocks. Embedding, head, norms, router and eh_proj stay.

@@ -149,6 +149,8 @@ std::string what_text(const CardModel& model, bool has_tokenizer) {
 std::string use_text(const CardModel& model, bool has_tokenizer) {
   std::string text = "With finback:\n\n```\n";
   text += has_tokenizer ? "finback generate THIS_FOLDER --prompt \"It was\"\n" : "finback generate THIS_FOLDER --ids 1,2,3 --json\n";
+  if (model.weights == "int8")
+    return text + "```\n\nThe matrices are int8 panels as finback multiplies them, for serving: other programs do not read them.\n\n";
   text += "```\n\nWith transformers:\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n";
   text += "model = AutoModelForCausalLM.from_pretrained(\"THIS_FOLDER\", dtype=\"auto\")\n";
   if (has_tokenizer) {
@@ -187,7 +189,8 @@ std::string model_card(const fs::path& from, const CardModel& model) {
   const bool has_tokenizer = fs::exists(from / "tokenizer.json");
   const std::string earlier = fs::exists(from / "README.md") ? read_file(from / "README.md") : "";
   const std::string account = passed_on(earlier);
-  std::string card = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- finback\n---\n" + kMark;
+  const std::string library = model.weights == "int8" ? "finback" : "transformers";
+  std::string card = "---\nlibrary_name: " + library + "\npipeline_tag: text-generation\ntags:\n- finback\n---\n" + kMark;
   card += fmt::format("# A {} model of {} parameters\n\n", model.config.model_type,
                       human_count(double(count_parameters(shape_of(model.config)).total())));
   card += "Written by `finback convert`.\n\n## What it is\n\n" + what_text(model, has_tokenizer);

@@ -56,6 +56,25 @@ class StoredTest(small_run.ProgramTest):
         bench = json.loads(self.good("bench", "decode", "--config", self.models["bf16"], "--prompt", 4, "--new", 4, "--json").stdout)
         self.assertEqual(bench["weights"], "bf16")
 
+    def test_int8_panels_are_mapped_and_checked(self):
+        panels = self.path("stored-panels")
+        self.good("convert", self.models["bf16"], "--weights", "int8", "--out", panels)
+        ids, logprobs, said = self.ids(panels)
+        self.assertIn("weights: int8, as stored", said)
+        self.assertEqual((ids, logprobs), self.ids(self.models["bf16"], "--weights", "int8")[:2])
+        self.good("doctor", panels)
+        self.bad(1, "generate", panels, "--ids", "1,2", "--weights", "bf16", says="expected int8")
+        self.bad(1, "convert", panels, "--weights", "f32", "--out", self.path("stored-back"), says="int8 panels are for serving")
+        self.bad(1, "inspect", panels, "--fingerprint", says="int8 panels are for serving")
+        with open(os.path.join(panels, "model.safetensors"), "r+b") as f:
+            f.seek(-9, os.SEEK_END)
+            byte = f.read(1)[0]
+            f.seek(-9, os.SEEK_END)
+            f.write(bytes([byte ^ 1]))
+        done = finback("doctor", panels)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expected checksum", done.stdout + done.stderr)
+
     def test_memory_is_what_is_counted(self):
         model = self.path("stored-small")
         self.good("convert", "--random", "configs/models/small", "--weights", "bf16", "--out", model)
