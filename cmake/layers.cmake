@@ -15,6 +15,7 @@ set(extra_gemm PkgConfig::HWY)
 set(extra_machine PkgConfig::HWY)
 set(extra_tokenizer PkgConfig::PCRE2 PkgConfig::UTF8PROC)
 set(extra_data PkgConfig::ZSTD ZLIB::ZLIB)
+set(extra_infer PkgConfig::CRYPTO)
 set(extra_cli PkgConfig::EDIT)
 
 # Tables of configs/ that a folder's library carries: pattern=symbol.
@@ -224,8 +225,11 @@ function(finback_add_tests)
     add_test(NAME ${folder} COMMAND ${folder}_test --gtest_brief=1)
     set_tests_properties(${folder} PROPERTIES WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TIMEOUT 900)
   endforeach()
-  # What ThreadSanitizer sees whole: no torch in it.
-  add_custom_target(thread_tests DEPENDS base_test tokenizer_test)
+  # What ThreadSanitizer sees whole: no torch in it. Of infer, the disk tier's writer with those who give it pages.
+  add_executable(disk_threads_test EXCLUDE_FROM_ALL src/infer/disk_cache_test.cpp src/infer/disk_cache.cpp src/infer/disk_block.cpp src/infer/cache_folder.cpp
+                 src/infer/cache_key.cpp)
+  target_link_libraries(disk_threads_test PRIVATE finback_base PkgConfig::CRYPTO GTest::gtest_main)
+  add_custom_target(thread_tests DEPENDS base_test tokenizer_test disk_threads_test)
 endfunction()
 
 # Every src/<folder>/<name>_fuzz.cpp defines LLVMFuzzerTestOneInput. Preset cpu-fuzz makes <name>_fuzz of it (target "fuzzers");

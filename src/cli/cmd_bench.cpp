@@ -3,9 +3,11 @@
 #include <functional>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
+#include "generate/bench_cache.h"
 #include "generate/text_model.h"
 #include "infer/bench_decode.h"
 #include "machine/bench.h"
@@ -120,20 +122,53 @@ int bench_decode_verb(CommandLine words) {
   return 0;
 }
 
+int bench_cache_verb(CommandLine words) {
+  Args args("bench cache TRACE.jsonl --config FILE|FOLDER [--scale N] [--memory-blocks N] [--disk-blocks N] [--json]",
+            "Replays a trace of prompts (as plan --trace reads it) through the engine and both tiers of its prefix cache, beside what the "
+            "planner\n"
+            "predicts for caches of these sizes. Random weights, made-up tokens; the folder is a temporary one.",
+            "finback bench cache bench/small_trace.jsonl --config configs/models/nano/config.json");
+  args.flag("config", "FILE|FOLDER", "config.json of a model")
+      .flag("scale", "N", "blocks are cut to 1/N of their tokens, to whole pages of 64 (default 8: 512 tokens become 64)")
+      .flag("memory-blocks", "N", "of the trace, that the KV cache holds (default: a quarter of the different ones)")
+      .flag("disk-blocks", "N", "of the trace, that the folder holds (default: half of them)")
+      .toggle("json", "one JSON document");
+  if (!args.parse(words)) return 0;
+  const std::string file = args.required(0, "a trace");
+  args.at_most(1);
+  CacheBench options;
+  options.scale = args.integer("scale", options.scale, 1, 512);
+  options.memory_blocks = args.integer("memory-blocks", 0, 1, kMany);
+  options.disk_blocks = args.integer("disk-blocks", 0, 1, kMany);
+  FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/nano/config.json");
+  const ModelConfig config = load_model_config(find_model_or_config(*args.get("config")));
+  const Json json = bench_cache(config, parse_cache_trace(read_file(file), file), options);
+  if (args.has("json")) {
+    print_report(args, json);
+    return 0;
+  }
+  for (const Json& tier : json["tiers"]) {
+    fmt::print("{:<16} {:>6} blocks of {} tokens: {:5.1f} % found, {:5.1f} % predicted\n", tier["tier"].get<std::string>(),
+               tier["blocks"].get<int64_t>(), json["block_tokens"].get<int64_t>(), 100 * tier["hit"].get<double>(),
+               100 * tier["predicted_hit"].get<double>());
+  }
+  return 0;
+}
+
 int bench_ops(CommandLine words) {
-  std::vector<std::string> known = {"step", "decode"};
+  std::vector<std::string> known = {"step", "decode", "cache"};
   for (const BenchEntry& entry : bench_list()) known.push_back(entry.op);
   Args args(
-      "bench [step|decode|OP...] [--json]",
+      "bench [step|decode|cache|OP...] [--json]",
       fmt::format("Times kernels (all, or those named): time | rate (% of the measured peak) | x reference, then one JSON line.\nOps: {}.\n"
-                  "`bench step` and `bench decode` time whole models and have a --help of their own.",
-                  fmt::join(known.begin() + 2, known.end(), ", ")),
+                  "`bench step`, `bench decode` and `bench cache` run whole models and have a --help of their own.",
+                  fmt::join(known.begin() + 3, known.end(), ", ")),
       "finback bench gemm rms_norm");
   args.toggle("json", "only the JSON document");
   if (!args.parse(words)) return 0;
   const std::vector<std::string>& names = args.positional();
   for (const std::string& name : names) {
-    if (std::find(known.begin() + 2, known.end(), name) == known.end()) fail_unknown_key(name, "finback bench", known);
+    if (std::find(known.begin() + 3, known.end(), name) == known.end()) fail_unknown_key(name, "finback bench", known);
   }
   Progress progress("measuring this machine");
   const MachineProbe probe = probe_machine();
@@ -162,9 +197,10 @@ int bench_ops(CommandLine words) {
 int cmd_bench(CommandLine words) {
   // Flags of every verb may stand before the name of what is timed.
   const size_t at = Args("bench", "", "").leading_flags(words);
-  if (at == words.size() || (words[at] != "step" && words[at] != "decode")) return bench_ops(words);
+  if (at == words.size() || (words[at] != "step" && words[at] != "decode" && words[at] != "cache")) return bench_ops(words);
   std::vector<std::string> rest(words.begin(), words.end());
   rest.erase(rest.begin() + ptrdiff_t(at));
+  if (words[at] == "cache") return bench_cache_verb(rest);
   return words[at] == "step" ? bench_step(rest) : bench_decode_verb(rest);
 }
 

@@ -46,6 +46,7 @@ Args chat_args() {
       .flag("system", "TEXT", "system message")
       .flag("context", "N", "tokens of conversation and answer together (default: the model's limit)")
       .flag("max-tokens", "N", "tokens of an answer at most (default: the model's, else a quarter of the context)")
+      .flag("load", "FILE", "go on with a conversation that /save wrote")
       .flag("history", "FILE", "what was typed, for the arrow keys (default: finback/chat_history in XDG_STATE_HOME or ~/.local/state)")
       .toggle("no-history", "keep nothing of what is typed");
   declare_model_flags(args);
@@ -77,6 +78,20 @@ void save_conversation(const ChatSession& session, const std::string& file) {
   for (const ChatMessage& message : session.messages()) messages.push_back({{"role", message.role}, {"content", message.content}});
   write_file_atomic(file, dump_json_line({{"messages", messages}}) + "\n");
   note(fmt::format("{} messages in {}", messages.size(), file));
+}
+
+// The messages of a file that /save wrote.
+std::vector<ChatMessage> saved_conversation(const fs::path& file) {
+  const Json json = read_json(file);
+  FB_CHECK(json.is_object() && json.contains("messages") && json["messages"].is_array(),
+           "{}: expected {{\"messages\": [...]}}, as /save of finback chat writes", file.string());
+  std::vector<ChatMessage> messages;
+  for (const Json& message : json["messages"]) {
+    FB_CHECK(message.is_object(), "{}: messages: expected {{\"role\", \"content\"}}, got {}", file.string(),
+             dump_json_line(message).substr(0, 60));
+    messages.push_back({json_string(message, "role", file.string()), json_string(message, "content", file.string())});
+  }
+  return messages;
 }
 
 // One conversation and what is shown of it.
@@ -171,6 +186,9 @@ class ChatLoop {
     const Answer& answer = turn.timed.answer;
     count_answer(usage_, answer.usage, turn.timed.prefill_seconds, turn.timed.decode_seconds);
     std::string end = fmt::format("{} tokens, {:.1f} tokens/s", answer.ids.size(), double(answer.ids.size()) / timer.seconds());
+    if (answer.usage.prompt_cache_hit_tokens > 0) {
+      end += fmt::format(", {} of {} read before", answer.usage.prompt_cache_hit_tokens, answer.usage.prompt_tokens);
+    }
     if (turn.stopped) end += answer.text.empty() ? ", stopped: the message was taken back" : ", stopped";
     if (turn.context_full) end += ", cut where the context ends";
     if (answer.finish == FinishReason::kLength && !turn.context_full) end += ", cut at --max-tokens";
@@ -203,6 +221,9 @@ int run_chat(const Args& args) {
            "{}: expected a chat template in its tokenizer_config.json, got none. Hint: --chat-format v3 (DeepSeek-V3 of December 2024) or "
            "--chat-format r1 (DeepSeek-R1)",
            folder.string());
+  FB_CHECK(!(args.has("load") && args.has("system")), "--system: the conversation of --load has its own, or none");
+  std::vector<ChatMessage> loaded_messages;
+  if (args.has("load")) loaded_messages = saved_conversation(*args.get("load"));
   options.system = typed_text(args.get_or("system", ""), "--system");
   const GenerationConfig defaults = read_generation_config(folder, args);
   options.sampling = sampling_of(args, defaults.sampling);
@@ -212,11 +233,25 @@ int run_chat(const Args& args) {
   options.max_tokens = args.integer("max-tokens", defaults.new_tokens(0, std::max<int64_t>(1, options.context_tokens / 4)), 1, 1 << 30);
   options.stop = defaults.stop_strings;
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
-  const TextModel model = load_text_model(folder, defaults, text_model_options(args, options.context_tokens));
+  const std::optional<DiskCacheOptions> cached = disk_cache_options(args);
+  TextModelOptions loading = text_model_options(args, options.context_tokens);
+  loading.fingerprint = cached.has_value();
+  const TextModel model = load_text_model(folder, defaults, loading);
   options.stop_ids = model.stop_ids;
   const Timer loaded;
-  Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens});
-  ChatSession session(engine, *model.tokenizer, options);
+  std::optional<DiskCache> disk;
+  if (cached) disk.emplace(*cached);
+  Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens,
+                                     .disk_cache = disk ? &*disk : nullptr,
+                                     .weights_fingerprint = model.weights_fingerprint});
+  AnswerMemory memory;
+  const fs::path remembered = cached ? cached->folder / "answers.json" : fs::path();
+  if (disk && disk->on()) memory.read(remembered);
+  ChatSession session(engine, *model.tokenizer, options, &memory);
+  if (args.has("load")) {
+    session.load(std::move(loaded_messages));
+    note(fmt::format("{} messages of {}", session.messages().size(), *args.get("load")));
+  }
 
   const bool typed = is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO);
   std::optional<TurnSignals> signals;
@@ -232,6 +267,7 @@ int run_chat(const Args& args) {
   if (found.of_finback || fs::exists(folder / "trainer.json"))
     warn("This model has had no chat training: finback trains on documents. It continues text, it does not answer.");
   const int code = ChatLoop(session, editor, signals ? &*signals : nullptr, usage).run();
+  if (disk && disk->on() && memory.size() > 0) memory.write(remembered);
   usage.wall_seconds += loaded.seconds();
   if (args.has("usage")) write_usage(*args.get("usage"), usage);
   return code;

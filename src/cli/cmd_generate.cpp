@@ -46,7 +46,8 @@ Args generate_args() {
       .flag("system", "TEXT", "system message of --chat")
       .toggle(
           "json",
-          "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens, {\"prompt_ids\", \"prompt\"} before them");
+          "{\"ids\", \"logprobs\", \"text\", \"finish_reason\", \"usage\"} of the new tokens, {\"prompt_ids\", \"prompt\"} before them, "
+          "{\"finback\": {\"cache\"}}: what was found and why no more");
   declare_model_flags(args);
   return args;
 }
@@ -84,6 +85,7 @@ struct Asked {
   Request request;            // all but the prompt
   TextOptions options;
   TextModel model;
+  std::optional<DiskCacheOptions> cached;  // none: nothing on the disk
 };
 
 // Flags and small files first, so that a mistake in them is said before a model is loaded.
@@ -108,6 +110,8 @@ Asked read_flags(const Args& args, const fs::path& folder) {
   asked.options = {.stop = stop, .in_reasoning = asked.chat && asked.conversation.opens_reasoning()};
   TextModelOptions options = text_model_options(args, asked.request.max_tokens);
   options.tokenizer_optional = args.has("ids") && !args.has("stop");
+  asked.cached = disk_cache_options(args);
+  options.fingerprint = asked.cached.has_value();
   asked.model = load_text_model(folder, asked.defaults, options);
   if (!args.has("ignore-eos")) asked.request.stop_ids = asked.model.stop_ids;
   return asked;
@@ -162,6 +166,7 @@ void print_end(const Asked& asked, const std::vector<int32_t>& prompt, const Ans
   if (asked.json) {
     Json json = answer_json(answer);
     json["prompt_ids"] = prompt;
+    json["finback"] = {{"cache", receipt_json(answer.cache)}};
     if (const auto text = readable_prompt(asked, prompt)) json["prompt"] = *text;
     fmt::print("{}", dump_json(json));
     if (!facts.empty()) inform(fmt::format("[{} tokens{}]", answer.ids.size(), facts));
@@ -201,8 +206,12 @@ int cmd_generate(CommandLine words) {
   check_prompt(asked.request.prompt, asked.model.transformer->config());
   if (!args.has("max-tokens")) asked.request.max_tokens = asked.defaults.new_tokens(int64_t(asked.request.prompt.size()), 256);
   const int64_t limit = asked.model.transformer->config().max_position_embeddings;
+  std::optional<DiskCache> disk;
+  if (asked.cached) disk.emplace(*asked.cached);
   Engine engine(*asked.model.transformer,
-                {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens)});
+                {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens),
+                 .disk_cache = disk ? &*disk : nullptr,
+                 .weights_fingerprint = asked.model.weights_fingerprint});
   const Timer timer;
   bool echoed = asked.json || asked.chat;
   const auto echo = [&] {

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "base/notice.h"
@@ -19,6 +20,9 @@ void declare_model_flags(Args& args) {
       .flag("seed", "N", "same seed, same text (default: another each time)")
       .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default: as the folder stores them)")
       .flag("device", "cpu|cuda", "where to run (default cpu)")
+      .flag("cache-dir", "DIR",
+            "what was read once is kept here and found by the next run (default: finback in XDG_CACHE_HOME or ~/.cache)")
+      .flag("cache-gb", "N", "gigabytes of it at most; 0 keeps nothing on the disk (default 4)")
       .toggle("anyway", "load the model though the count of memory says that it does not fit")
       .flag("usage", "FILE.json", "add tokens and seconds to a usage file, for finback bill --serve");
 }
@@ -62,6 +66,24 @@ SamplingParams sampling_of(const Args& args, SamplingParams params) {
 }
 
 uint64_t seed_of(const Args& args) { return uint64_t(args.integer("seed", int64_t(std::random_device()()), 0, int64_t{1} << 53)); }
+
+std::optional<DiskCacheOptions> disk_cache_options(const Args& args) {
+  const double gigabytes = args.number("cache-gb", 4, 0, 1e6);
+  FB_CHECK(gigabytes > 0 || !args.has("cache-dir"), "--cache-dir: expected --cache-gb above 0 with it, got 0");
+  if (gigabytes == 0) return std::nullopt;
+  const auto folder_of = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::filesystem::path(value && std::filesystem::path(value).is_absolute() ? value : "");
+  };
+  std::filesystem::path caches = folder_of("XDG_CACHE_HOME");
+  if (caches.empty() && !folder_of("HOME").empty()) caches = folder_of("HOME") / ".cache";
+  if (args.has("cache-dir")) {
+    FB_CHECK(!args.get("cache-dir")->empty(), "--cache-dir: expected a folder, got \"\"");
+    return DiskCacheOptions{std::filesystem::path(*args.get("cache-dir")) / "prefix_cache", int64_t(gigabytes * 1e9)};
+  }
+  if (caches.empty()) return std::nullopt;
+  return DiskCacheOptions{caches / "finback" / "prefix_cache", int64_t(gigabytes * 1e9)};
+}
 
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens) {
   std::optional<Precision> weights;

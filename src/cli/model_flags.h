@@ -1,10 +1,12 @@
 // Flags of the verbs that answer with a model: how it is loaded and how tokens are drawn.
 #pragma once
 #include <filesystem>
+#include <optional>
 
 #include "cli/args.h"
 #include "generate/generation_config.h"
 #include "generate/text_model.h"
+#include "infer/disk_cache.h"
 #include "tokenizer/chat_template.h"
 
 namespace finback {
@@ -21,6 +23,9 @@ ChatFormat chat_format_of(const Args& args, const ChatTemplate& found, const std
 SamplingParams sampling_of(const Args& args, SamplingParams defaults);
 // --seed; without it another one each time.
 uint64_t seed_of(const Args& args);
+// --cache-dir and --cache-gb: where the prefix cache has its disk tier; none with --cache-gb 0, and where neither XDG_CACHE_HOME nor HOME says where
+// caches lie. Throws Error for a folder that would not be used.
+std::optional<DiskCacheOptions> disk_cache_options(const Args& args);
 // cached_tokens: that the verb will cache at most, for the count of memory.
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens);
 

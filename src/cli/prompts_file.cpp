@@ -51,11 +51,16 @@ int run_prompts(const Args& args, const fs::path& folder) {
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
   const OfflineBatch batch = read_batch(args, folder);
   check_offline_batch(batch);
+  const std::optional<DiskCacheOptions> cached = disk_cache_options(args);
   TextModelOptions options = text_model_options(args, load_model_config(folder).max_position_embeddings);
-  options.tokenizer_optional = true;
+  options.tokenizer_optional = options.fingerprint = true;
   const TextModel model = load_text_model(folder, batch.generation, options);
   const Timer loaded;
-  Engine engine(*model.transformer, {.cache_bytes = offline_cache_bytes(*model.transformer)});
+  std::optional<DiskCache> disk;
+  if (cached) disk.emplace(*cached);
+  Engine engine(*model.transformer, {.cache_bytes = offline_cache_bytes(*model.transformer),
+                                     .disk_cache = disk ? &*disk : nullptr,
+                                     .weights_fingerprint = model.weights_fingerprint});
   const OfflineCounts counts = run_offline_batch(batch, model, engine);
   inform(fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
                      counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed));

@@ -18,7 +18,7 @@ constexpr Verb kVerbs[] = {
     {"convert", cmd_convert, "re-encode a model folder: f32, bf16, fp8"},
     {"plan", cmd_plan, "what a run will cost: step time, memory, hours, energy, dollars; tables of runs; comparisons"},
     {"bill", cmd_bill, "add up what runs cost"},
-    {"bench", cmd_bench, "time kernels, a training step, decoding; beside this machine's measured limits", "step decode"},
+    {"bench", cmd_bench, "time kernels, a training step, decoding; beside this machine's measured limits", "step decode cache"},
     {"version", cmd_version, "version, commit, torch, kernel variant"},
     {"completion", cmd_completion, "completion for a shell, made from the tables of --help", "bash zsh fish"},
 };

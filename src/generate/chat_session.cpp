@@ -31,8 +31,8 @@ int64_t fewest_that_fit(int64_t most, const std::function<bool(int64_t)>& fits) 
   return low;
 }
 
-ChatSession::ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions options)
-    : engine_(engine), tokenizer_(tokenizer), options_(std::move(options)) {
+ChatSession::ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions options, AnswerMemory* memory)
+    : engine_(engine), tokenizer_(tokenizer), options_(std::move(options)), memory_(memory) {
   conversation_.format = options_.format;
   reset();
 }
@@ -40,29 +40,45 @@ ChatSession::ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions
 void ChatSession::reset() {
   conversation_.messages.clear();
   if (!options_.system.empty()) conversation_.add("system", options_.system);
-  used_ = int64_t(conversation_.prompt(tokenizer_).size());
+  used_ = int64_t(prompt().size());
   FB_CHECK(used_ < options_.context_tokens, "system message: expected fewer than the {} tokens of the context, got {}",
            options_.context_tokens, used_);
+}
+
+std::vector<int32_t> ChatSession::prompt() {
+  return memory_ ? memory_->encode(tokenizer_, conversation_.messages, conversation_.format) : conversation_.prompt(tokenizer_);
+}
+
+void ChatSession::load(std::vector<ChatMessage> messages) {
+  FB_CHECK(messages.empty() || !is_of_user(messages.back()),
+           "expected a conversation that ends with an answer, got one that ends with a message of the user");
+  std::vector<ChatMessage> before = std::exchange(conversation_.messages, std::move(messages));
+  try {
+    used_ = int64_t(prompt().size());
+  } catch (...) {
+    conversation_.messages = std::move(before);
+    throw;
+  }
 }
 
 std::vector<int32_t> ChatSession::fit(ChatTurn& turn) {
   // An answer should have a quarter of the context, or what it may have at most.
   const int64_t context = options_.context_tokens, room = std::max<int64_t>(1, std::min(options_.max_tokens, context / 4));
-  std::vector<int32_t> prompt = conversation_.prompt(tokenizer_);
-  if (int64_t(prompt.size()) + room > context) {
+  std::vector<int32_t> ids = prompt();
+  if (int64_t(ids.size()) + room > context) {
     // Each turn is tokens of its own, so fewer turns are fewer tokens.
     const Conversation whole = conversation_;
     const auto drop = [&](int64_t turns) {
       conversation_.messages = without_oldest(whole.messages, turns);
-      prompt = conversation_.prompt(tokenizer_);
-      return int64_t(prompt.size()) + room <= context;
+      ids = prompt();
+      return int64_t(ids.size()) + room <= context;
     };
     turn.dropped = fewest_that_fit(turns_of(whole.messages) - 1, [&](int64_t turns) { return turns > 0 && drop(turns); });
     drop(turn.dropped);
   }
-  FB_CHECK(int64_t(prompt.size()) < context, "the message takes {} tokens, the context has {}: it was not sent. Hint: a shorter one",
-           prompt.size(), context);
-  return prompt;
+  FB_CHECK(int64_t(ids.size()) < context, "the message takes {} tokens, the context has {}: it was not sent. Hint: a shorter one",
+           ids.size(), context);
+  return ids;
 }
 
 ChatTurn ChatSession::say(const std::string& text, const std::function<void(std::string_view)>& on_text, const std::function<bool()>& stop,
@@ -87,6 +103,7 @@ ChatTurn ChatSession::say(const std::string& text, const std::function<void(std:
     return turn;
   }
   conversation_.add("assistant", answer.text);
+  if (memory_) memory_->remember(tokenizer_, answer.text, answer.ids);
   used_ = answer.usage.total_tokens();
   turn.context_full = answer.finish == FinishReason::kLength && used_ >= options_.context_tokens;
   return turn;

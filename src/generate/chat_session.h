@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "generate/answer_memory.h"
 #include "generate/conversation.h"
 #include "generate/generate_text.h"
 
@@ -34,12 +35,14 @@ int64_t fewest_that_fit(int64_t most, const std::function<bool(int64_t)>& fits);
 
 class ChatSession {
  public:
-  // Both outlive the session.
-  ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions options);
+  // All outlive the session. memory: own answers are sent back as the ids that were drawn; may be null.
+  ChatSession(Engine& engine, const Tokenizer& tokenizer, ChatOptions options, AnswerMemory* memory = nullptr);
   // The user's next message and its answer. on_begin: turns were dropped, the answer comes next. `stop` is asked between two steps of the engine.
   // Throws Error for a message that does not fit, and what the engine throws; the conversation is as before then.
   ChatTurn say(const std::string& text, const std::function<void(std::string_view)>& on_text, const std::function<bool()>& stop,
                const std::function<void(const ChatTurn&)>& on_begin = {});
+  // Goes on with these messages, their system message included. Throws Error for an unknown role and for a last message of the user.
+  void load(std::vector<ChatMessage> messages);
   // Forgets all turns.
   void reset();
   const std::vector<ChatMessage>& messages() const { return conversation_.messages; }
@@ -48,11 +51,13 @@ class ChatSession {
   int64_t context_tokens() const { return options_.context_tokens; }
 
  private:
+  std::vector<int32_t> prompt();
   std::vector<int32_t> fit(ChatTurn& turn);
 
   Engine& engine_;
   const Tokenizer& tokenizer_;
   ChatOptions options_;
+  AnswerMemory* memory_;
   Conversation conversation_;
   int64_t used_ = 0, turns_ = 0;
 };

@@ -124,7 +124,7 @@ class BatchRun {
       : batch_(batch), model_(model), engine_(engine), lines_(batch.prompts), out_(batch.out) {
     counts_.seed = seed_of_batch(batch, out_);
     Json settings = settings_of(batch, counts_.seed);
-    settings["fingerprint"] = model.transformer->parameters().fingerprint();
+    settings["fingerprint"] = model.weights_fingerprint.empty() ? model.transformer->fingerprint() : model.weights_fingerprint;
     out_.go_on_with(settings);
   }
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/status_line.h"
 #include "cost/memory_parts.h"
 #include "machine/free_memory.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/panel_folder.h"
 #include "model/stored_model.h"
 #include "model/stored_quantization.h"
 
@@ -34,6 +36,12 @@ void check_room(const ModelConfig& config, Precision weights, const TextModelOpt
   check_memory(parts_of(weights, options.cached_tokens), free.bytes, free.limit, hint + "; --anyway loads it all the same");
 }
 
+// Panels that are mapped are not read for it.
+std::string fingerprint_of(const std::filesystem::path& folder, Transformer& model) {
+  if (!is_panel_folder(folder)) return model.fingerprint();
+  return fmt::format("{:016x}", hash_file(folder / kChecksumsFile));
+}
+
 }  // namespace
 
 Precision chosen_weights(const std::filesystem::path& folder, const TextModelOptions& options) {
@@ -54,6 +62,7 @@ TextModel load_text_model(const std::filesystem::path& given, const GenerationCo
   if (!f32 && !options.weights)
     inform(fmt::format("weights: {}, as stored{}", precision_name(model.weights),
                        is_panel_folder(folder) ? "" : "; --weights f32 reads them into f32"));
+  if (options.fingerprint) model.weights_fingerprint = fingerprint_of(folder, *model.transformer);
   model.stop_ids = stop_ids(model.transformer->config(), generation, model.tokenizer_or_null());
   return model;
 }

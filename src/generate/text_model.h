@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gemm/precision.h"
@@ -16,6 +17,7 @@ struct TextModelOptions {
   std::optional<Precision> weights;  // how the matrices are kept and read; without: as the folder stores them, on a GPU in f32
   bool tokenizer_optional = false;   // ids in, ids out, when the folder has none
   int64_t cached_tokens = 0;         // that the caller will cache at most, for the count of memory
+  bool fingerprint = false;          // take the weights' fingerprint: one pass over them
   bool anyway = false;               // load though that count is more than the memory there is
 };
 
@@ -23,7 +25,8 @@ struct TextModel {
   std::optional<Tokenizer> tokenizer;
   std::unique_ptr<Transformer> transformer;
   Precision weights = Precision::kF32;
-  std::vector<int32_t> stop_ids;  // of the folder, whatever a request names besides
+  std::vector<int32_t> stop_ids;    // of the folder, whatever a request names besides
+  std::string weights_fingerprint;  // Transformer::fingerprint(), where it was asked for; of int8 panels the hash of their checksums
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
 

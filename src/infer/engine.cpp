@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/timer.h"
+#include "infer/cache_fingerprint.h"
 #include "infer/logit_adjustment.h"
 #include "infer/sampler.h"
 #include "infer/step_batch.h"
@@ -53,6 +54,12 @@ TokenEvent failed(int64_t request_id, const std::exception& e) {
   return event;
 }
 
+std::unique_ptr<DiskTier> disk_tier(Transformer& model, KvCache& cache, const EngineOptions& options) {
+  if (!options.disk_cache || !options.prefix_cache) return nullptr;
+  const std::string weights = options.weights_fingerprint.empty() ? model.fingerprint() : options.weights_fingerprint;
+  return std::make_unique<DiskTier>(cache, *options.disk_cache, cache_fingerprint(model, cache, weights));
+}
+
 std::span<const float> row_of(const at::Tensor& logits_SW, int64_t row) {
   return {logits_SW.const_data_ptr<float>() + row * logits_SW.size(1), size_t(logits_SW.size(1))};
 }
@@ -75,7 +82,9 @@ Engine::Engine(Transformer& model, const EngineOptions& options)
     : model_(model),
       options_(resolve(options, model.config())),
       cache_(model.config(), cache_pages(options_, model.config()), model.device()),
-      scheduler_({options.step_tokens, options.max_sequences, options.max_waiting, options.prefix_cache}, cache_.pages_XLPY.size(0)),
+      disk_(disk_tier(model, cache_, options_)),
+      scheduler_({options.step_tokens, options.max_sequences, options.max_waiting, options.prefix_cache}, cache_.pages_XLPY.size(0),
+                 disk_.get()),
       weights_stamp_(*model.parameters().stamp()) {}
 
 int64_t Engine::submit(Request request) {
@@ -108,7 +117,10 @@ int64_t Engine::cached_tokens(int64_t request_id) const {
 
 std::vector<TokenEvent> Engine::step() {
   const at::NoGradGuard no_grad;
-  if (std::exchange(weights_stamp_, *model_.parameters().stamp()) != *model_.parameters().stamp()) scheduler_.weights_changed();
+  if (std::exchange(weights_stamp_, *model_.parameters().stamp()) != *model_.parameters().stamp()) {
+    if (disk_) disk_->set_fingerprint(cache_fingerprint(model_, cache_, model_.fingerprint()));
+    scheduler_.weights_changed();
+  }
   const std::vector<ScheduledRows> step = scheduler_.next_step();
   std::vector<TokenEvent> events;
   if (step.empty()) return events;
@@ -221,9 +233,9 @@ TokenEvent Engine::sample_next(ActiveRequest& active, std::span<const float> log
   event.prompt_logprobs = std::exchange(active.prompt_logprobs, {});
   if (active.generated == 0) {
     event.cache = active.receipt;
-    event.cache->seconds_saved =
-        double(event.cache->memory_tokens) * metrics_.prefill_seconds / double(std::max<int64_t>(metrics_.prefill_rows, 1));
-    metrics_.prompt_tokens += int64_t(request.prompt.size()), metrics_.hit_tokens += event.cache->memory_tokens;
+    const int64_t found = event.cache->memory_tokens + event.cache->disk_tokens;
+    event.cache->seconds_saved = double(found) * metrics_.prefill_seconds / double(std::max<int64_t>(metrics_.prefill_rows, 1));
+    metrics_.prompt_tokens += int64_t(request.prompt.size()), metrics_.hit_tokens += found;
   }
   active.tokens.push_back(event.token);
   ++active.generated;

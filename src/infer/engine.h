@@ -3,8 +3,10 @@
 // not depend on its neighbours, on how its prompt was cut into steps, on its pages, or on being preempted (docs/serving.md, Identity).
 // One thread. Runs under NoGrad (not InferenceMode: latents of rollouts enter training later).
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "infer/scheduler.h"
@@ -13,12 +15,14 @@
 namespace finback {
 
 struct EngineOptions {
-  int64_t max_sequence_tokens = 0;  // prompt + new tokens; 0: the model's max_position_embeddings
-  int64_t step_tokens = 512;        // as SchedulerOptions
-  int64_t max_sequences = 16;       // as SchedulerOptions
-  int64_t max_waiting = 0;          // as SchedulerOptions
-  int64_t cache_bytes = 0;          // of the KV cache, the prefix cache included; 0: what one sequence of max_sequence_tokens takes
-  bool prefix_cache = true;         // as SchedulerOptions
+  int64_t max_sequence_tokens = 0;       // prompt + new tokens; 0: the model's max_position_embeddings
+  int64_t step_tokens = 512;             // as SchedulerOptions
+  int64_t max_sequences = 16;            // as SchedulerOptions
+  int64_t max_waiting = 0;               // as SchedulerOptions
+  int64_t cache_bytes = 0;               // of the KV cache, the prefix cache included; 0: what one sequence of max_sequence_tokens takes
+  bool prefix_cache = true;              // as SchedulerOptions
+  DiskCache* disk_cache = nullptr;       // the tier behind the prefix cache, outlives the engine; may be null
+  std::string weights_fingerprint = {};  // Transformer::fingerprint() of the model, for the disk tier; empty: the engine takes it
 };
 
 // What an engine has done and what it holds: plain counters.
@@ -69,6 +73,7 @@ class Engine {
   Transformer& model_;
   EngineOptions options_;
   KvCache cache_;
+  std::unique_ptr<DiskTier> disk_;  // may be null
   Scheduler scheduler_;
   EngineMetrics metrics_;  // the counters
   uint64_t weights_stamp_ = 0;

@@ -134,6 +134,30 @@ TEST_F(EnginePrefixes, NamespacesShareNothingAndSayNothing) {
   expect_receipt(answer(engine, request, "one again"), 128, MissReason::kNone, 128);
 }
 
+// What only another namespace has costs what was never seen costs, in every count there is: rows, steps, pages. Nothing else can take time.
+TEST_F(EnginePrefixes, AnotherNamespacesPromptTakesThePathOfANewOne) {
+  Engine engine(*model, pages(16, 64));
+  Request request = request_of(150, 0, 1);
+  request.cache_namespace = "one";
+  answer(engine, request, "one");
+  const auto counts_of = [&](Request asked) {
+    asked.cache_namespace = "two";
+    const EngineMetrics before = engine.metrics();
+    const CacheReceipt receipt = generate(engine, asked).at(0).cache.value_or(CacheReceipt());
+    const EngineMetrics after = engine.metrics();
+    return std::vector<int64_t>{after.steps - before.steps,
+                                after.prefill_rows - before.prefill_rows,
+                                after.hit_tokens - before.hit_tokens,
+                                after.pages_cached - before.pages_cached,
+                                receipt.computed_tokens,
+                                int64_t(receipt.miss.reason),
+                                receipt.miss.at};
+  };
+  Request never_seen = request;
+  for (int32_t& token : never_seen.prompt) token = int32_t((token + 11) % model->config().vocab_size);
+  EXPECT_EQ(counts_of(request), counts_of(never_seen));
+}
+
 // Weights that change in place, as a trainer's do: the same prompt is read anew, and a sequence that saw both keeps its pages to itself.
 TEST_F(EnginePrefixes, OtherWeightsFindNothing) {
   Engine engine(*model, pages(16));

@@ -1,10 +1,6 @@
 #include "infer/prefix_cache.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <cstring>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
@@ -21,17 +17,11 @@ std::span<const int32_t> page_of(std::span<const int32_t> tokens, int64_t page) 
 
 }  // namespace
 
-PrefixCache::PrefixCache(PageAllocator& pages, uint64_t key_mask) : pages_(pages), key_mask_(key_mask) {
-  std::random_device random;
-  for (uint8_t& byte : secret_) byte = uint8_t(random());
-}
-
 PrefixCache::Namespace& PrefixCache::open(const std::string& name) {
   std::unique_ptr<Namespace>& found = namespaces_[name];
   if (!found) {
     found = std::make_unique<Namespace>();
-    const XXH128_hash_t hash = XXH3_128bits_withSecret(name.data(), name.size(), secret_.data(), secret_.size());
-    found->root.key = {hash.low64, hash.high64};
+    found->root.key = keys_.root(name);
     found->root.home = found.get();
   }
   Namespace& home = *found;
@@ -48,16 +38,8 @@ PrefixCache::Namespace& PrefixCache::open(const std::string& name) {
   return home;
 }
 
-PrefixCache::Key PrefixCache::hash(const Key& before, std::span<const int32_t> tokens) const {
-  std::array<uint8_t, sizeof(Key) + size_t(kPageTokens) * sizeof(int32_t)> bytes;
-  std::memcpy(bytes.data(), before.data(), sizeof(Key));
-  std::memcpy(bytes.data() + sizeof(Key), tokens.data(), tokens.size_bytes());
-  const XXH128_hash_t hash = XXH3_128bits_withSecret(bytes.data(), bytes.size(), secret_.data(), secret_.size());
-  return {hash.low64 & key_mask_, hash.high64 & key_mask_};
-}
-
 // The hash finds it; the parent, which was compared before, and the tokens prove it.
-PrefixCache::Entry* PrefixCache::child_of(const Entry& parent, const Key& key, std::span<const int32_t> tokens) const {
+PrefixCache::Entry* PrefixCache::child_of(const Entry& parent, const CacheKey& key, std::span<const int32_t> tokens) const {
   const auto found = entries_.find(key);
   if (found == entries_.end() || found->second->parent != &parent) return nullptr;
   return std::equal(tokens.begin(), tokens.end(), found->second->tokens.begin()) ? found->second.get() : nullptr;
@@ -69,7 +51,7 @@ PrefixCache::Match PrefixCache::find(const std::string& cache_namespace, std::sp
   const int64_t most = (int64_t(tokens.size()) - 1) / kPageTokens;
   if (most == 0) match.miss.reason = MissReason::kTooShort;
   for (int64_t i = 0; i < most; ++i) {
-    const Key key = hash(last->key, page_of(tokens, i));
+    const CacheKey key = keys_.next(last->key, page_of(tokens, i));
     Entry* next = child_of(*last, key, page_of(tokens, i));
     if (!next) {
       match.miss = miss_behind(*last, key, tokens.subspan(size_t(i * kPageTokens)), i * kPageTokens);
@@ -84,8 +66,48 @@ PrefixCache::Match PrefixCache::find(const std::string& cache_namespace, std::sp
   return match;
 }
 
+int64_t PrefixCache::read_on(const std::string& cache_namespace, std::span<const int32_t> tokens, Match& match) {
+  const int64_t most = (int64_t(tokens.size()) - 1) / kPageTokens;
+  if (!disk_ || int64_t(match.pages.size()) >= most) return 0;
+  Entry* last = &open(cache_namespace).root;
+  for (int64_t i = 0; i < int64_t(match.pages.size()); ++i) {
+    last = child_of(*last, keys_.next(last->key, page_of(tokens, i)), page_of(tokens, i));
+    FB_ASSERT(last, "the pages of a match are here");
+  }
+  int64_t bytes = 0;
+  for (int64_t i = int64_t(match.pages.size()); i < most; ++i) {
+    const CacheKey key = keys_.next(last->key, page_of(tokens, i));
+    match.miss = miss_behind(*last, key, tokens.subspan(size_t(i * kPageTokens)), i * kPageTokens);
+    if (entries_.contains(key)) break;  // a collision
+    const std::optional<DiskBlock> block = disk_->find(key, last->key, page_of(tokens, i));
+    if (!block) break;
+    std::optional<int32_t> page = pages_.allocate();
+    if (!page && evict_one()) page = pages_.allocate();
+    if (!page) break;
+    disk_->load(*block, *page);
+    bytes += disk_->file_bytes();
+    last = &add(*last, key, page_of(tokens, i), *page);
+    match.pages.push_back(*page);
+    match.miss = {MissReason::kNone, (i + 1) * kPageTokens};
+  }
+  touch(last);
+  return bytes;
+}
+
+PrefixCache::Entry& PrefixCache::add(Entry& parent, const CacheKey& key, std::span<const int32_t> tokens, int32_t page) {
+  auto entry = std::make_unique<Entry>();
+  Entry& added = *entry;
+  added.key = key, added.parent = &parent, added.home = parent.home, added.page = page;
+  std::copy(tokens.begin(), tokens.end(), added.tokens.begin());
+  added.place = by_recency_.insert(by_recency_.end(), &added);
+  parent.children.push_back(&added);
+  entries_.emplace(key, std::move(entry));
+  pages_.share(page);
+  return added;
+}
+
 // Looks at the caller's namespace alone: what is only in another was never seen.
-CacheMiss PrefixCache::miss_behind(const Entry& last, const Key& key, std::span<const int32_t> rest, int64_t found) const {
+CacheMiss PrefixCache::miss_behind(const Entry& last, const CacheKey& key, std::span<const int32_t> rest, int64_t found) const {
   const Namespace& home = *last.home;
   if (const auto lost = home.lost.find(key); lost != home.lost.end()) return {lost->second, found};
   int64_t same = 0;
@@ -98,22 +120,15 @@ CacheMiss PrefixCache::miss_behind(const Entry& last, const Key& key, std::span<
 
 void PrefixCache::insert(const std::string& cache_namespace, std::span<const int32_t> tokens, std::span<int32_t> pages) {
   FB_ASSERT(tokens.size() % size_t(kPageTokens) == 0 && tokens.size() <= pages.size() * size_t(kPageTokens), "full pages");
-  Namespace& home = open(cache_namespace);
-  Entry* last = &home.root;
+  Entry* last = &open(cache_namespace).root;
   for (size_t i = 0; i < tokens.size() / size_t(kPageTokens); ++i) {
     const std::span<const int32_t> of_page = page_of(tokens, int64_t(i));
-    const Key key = hash(last->key, of_page);
+    const CacheKey key = keys_.next(last->key, of_page);
     Entry* next = child_of(*last, key, of_page);
     if (!next) {
       if (entries_.contains(key)) break;  // a collision: this sequence is not kept
-      auto entry = std::make_unique<Entry>();
-      next = entry.get();
-      next->key = key, next->parent = last, next->home = &home, next->page = pages[i];
-      std::copy(of_page.begin(), of_page.end(), next->tokens.begin());
-      next->place = by_recency_.insert(by_recency_.end(), next);
-      last->children.push_back(next);
-      entries_.emplace(key, std::move(entry));
-      pages_.share(next->page);
+      next = &add(*last, key, of_page, pages[i]);
+      if (disk_) disk_->save(key, last->key, of_page, next->page);
     } else if (next->page != pages[i]) {
       pages_.share(next->page);
       pages_.release(std::exchange(pages[i], next->page));
@@ -125,7 +140,12 @@ void PrefixCache::insert(const std::string& cache_namespace, std::span<const int
 
 // From the leaf to the root, so that leaves go before their parents.
 void PrefixCache::touch(Entry* last) {
-  for (; last->parent; last = last->parent) by_recency_.splice(by_recency_.end(), by_recency_, last->place);
+  std::vector<CacheKey> keys;
+  for (; last->parent; last = last->parent) {
+    by_recency_.splice(by_recency_.end(), by_recency_, last->place);
+    keys.push_back(last->key);
+  }
+  if (disk_ && !keys.empty()) disk_->touch(keys);
 }
 
 // The first one that no sequence holds is a leaf: whoever holds a page holds those before it, and children stand before their parents.

@@ -1,7 +1,8 @@
-// The memory tier of the prefix cache: full pages of the KV cache by the tokens that they and all pages before them hold. It owns no memory: a
-// page that it keeps has one of the allocator's references from here. Pages are found through a chain of keyed 128-bit hashes and are used only
-// when the tokens are the same, so a collision costs time and nothing else. A namespace never sees another's pages. Knows no model: whoever
-// changes the weights calls forget_all(). One thread (the engine's).
+// The prefix cache: full pages of the KV cache by the tokens that they and all pages before them hold. It owns no memory: a
+// page that it keeps has one of the allocator's references from here. Pages are found through a chain of keys (cache_key.h) and are used only
+// when the tokens are the same, so a collision costs time and nothing else. A namespace never sees another's pages. Behind memory there may be a
+// disk tier: every page that is kept goes there too, and is read from there when memory has lost it. Knows no model: whoever changes the weights
+// calls forget_all(). One thread (the engine's).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,6 +15,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "infer/cache_key.h"
+#include "infer/disk_tier.h"
 #include "infer/page_allocator.h"
 #include "infer/request.h"
 #include "model/kv_cache.h"
@@ -22,8 +25,10 @@ namespace finback {
 
 class PrefixCache {
  public:
-  // `pages` outlives the cache. key_mask: of the hashes, for tests of collisions.
-  explicit PrefixCache(PageAllocator& pages, uint64_t key_mask = ~uint64_t{0});
+  // `pages` and `disk` outlive the cache; disk may be null. Its keys are the disk's, or of this process alone.
+  explicit PrefixCache(PageAllocator& pages, DiskTier* disk = nullptr)
+      : PrefixCache(pages, disk ? disk->keys() : CacheKeys(random_cache_secret()), disk) {}
+  PrefixCache(PageAllocator& pages, const CacheKeys& keys, DiskTier* disk = nullptr) : pages_(pages), keys_(keys), disk_(disk) {}
 
   struct Match {
     std::vector<int32_t> pages;  // that hold the beginning of the tokens; one reference of each is the caller's
@@ -31,6 +36,9 @@ class PrefixCache {
   };
   // The longest chain of pages in this namespace. Never all tokens: the last one has to be computed, for its hidden state.
   Match find(const std::string& cache_namespace, std::span<const int32_t> tokens);
+  // Goes on with what the disk has behind the pages of a match of these tokens: they are read into pages that are free or that evict_one() gives up.
+  // The bytes that were read.
+  int64_t read_on(const std::string& cache_namespace, std::span<const int32_t> tokens, Match& match);
   // Keeps the full pages of a sequence: pages[i] holds tokens 64 i to 64 i + 63. A page whose content is here already is given back, and the one
   // that is here takes its place in `pages`. REQUIRES: tokens.size() is a multiple of 64 and no more than pages hold.
   void insert(const std::string& cache_namespace, std::span<const int32_t> tokens, std::span<int32_t> pages);
@@ -43,14 +51,10 @@ class PrefixCache {
   void forget_all();
 
  private:
-  using Key = std::array<uint64_t, 2>;
-  struct KeyHash {
-    size_t operator()(const Key& key) const { return key[0]; }  // it is a hash already
-  };
   struct Namespace;
   // A page behind its parent's.
   struct Entry {
-    Key key = {};
+    CacheKey key = {};
     Entry* parent = nullptr;  // null: the root of a namespace, which has no page
     Namespace* home = nullptr;
     int32_t page = -1;
@@ -60,23 +64,23 @@ class PrefixCache {
   };
   struct Namespace {
     Entry root;
-    std::unordered_map<Key, MissReason, KeyHash> lost;  // pages that were here, and why they no longer are
-    std::deque<Key> lost_first;                         // their keys, oldest first: the list is bounded
+    std::unordered_map<CacheKey, MissReason, CacheKeyHash> lost;  // pages that were here, and why they no longer are
+    std::deque<CacheKey> lost_first;                              // their keys, oldest first: the list is bounded
     uint64_t last_use = 0;
   };
 
   Namespace& open(const std::string& name);
-  Key hash(const Key& before, std::span<const int32_t> tokens) const;
-  Entry* child_of(const Entry& parent, const Key& key, std::span<const int32_t> tokens) const;
-  CacheMiss miss_behind(const Entry& last, const Key& key, std::span<const int32_t> rest, int64_t found) const;
+  Entry* child_of(const Entry& parent, const CacheKey& key, std::span<const int32_t> tokens) const;
+  Entry& add(Entry& parent, const CacheKey& key, std::span<const int32_t> tokens, int32_t page);
+  CacheMiss miss_behind(const Entry& last, const CacheKey& key, std::span<const int32_t> rest, int64_t found) const;
   void touch(Entry* last);
   void drop(Entry& entry, MissReason reason);
 
   PageAllocator& pages_;
-  uint64_t key_mask_;
-  std::array<uint8_t, 192> secret_;  // of the process: nobody outside can aim at a collision
+  CacheKeys keys_;
+  DiskTier* disk_;
   std::map<std::string, std::unique_ptr<Namespace>> namespaces_;
-  std::unordered_map<Key, std::unique_ptr<Entry>, KeyHash> entries_;
+  std::unordered_map<CacheKey, std::unique_ptr<Entry>, CacheKeyHash> entries_;
   std::list<Entry*> by_recency_;  // the one that was not used for longest first; of one use, the page furthest from the root
   uint64_t uses_ = 0;
 };

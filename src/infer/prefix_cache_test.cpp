@@ -123,7 +123,7 @@ TEST_F(PrefixCaches, PagesOfSequencesAreNotEvicted) {
 
 // Four keys for eight pages: what cannot be kept is not found, and nothing is taken for something else.
 TEST_F(PrefixCaches, ACollisionCostsAHitAndNoMore) {
-  PrefixCache few_keys(allocator, 1);
+  PrefixCache few_keys(allocator, CacheKeys(random_cache_secret(), 1));
   std::map<char, bool> is_kept;
   for (const char letter : std::string("abcdefgh")) {
     std::vector<int32_t> pages = {*allocator.allocate()};

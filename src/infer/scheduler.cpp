@@ -9,7 +9,8 @@ namespace finback {
 
 int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
-Scheduler::Scheduler(const SchedulerOptions& options, int64_t pages) : options_(options), pages_count_(pages), pages_(pages) {
+Scheduler::Scheduler(const SchedulerOptions& options, int64_t pages, DiskTier* disk)
+    : options_(options), pages_count_(pages), pages_(pages), prefix_cache_(pages_, disk) {
   FB_CHECK(options.step_tokens > 0, "step_tokens: expected more than 0, got {}", options.step_tokens);
   FB_CHECK(options.max_sequences > 0, "max_sequences: expected more than 0, got {}", options.max_sequences);
   FB_CHECK(options.max_waiting >= 0, "max_waiting: expected 0 (any number) or more, got {}", options.max_waiting);
@@ -60,15 +61,14 @@ void Scheduler::admit() {
   while (running_ < std::min(options_.max_sequences, int64_t(by_age_.size()))) {
     ActiveRequest& next = *by_age_[size_t(running_)];
     if (is_being_read(next)) break;
-    std::optional<CacheReceipt> before = next.receipt;
     take_cached(next);
-    const int64_t needed = pages_for(int64_t(next.tokens.size())) - int64_t(next.pages.size());
-    if (running_ > 0 && !fits(promised + needed)) {
+    const auto needed = [&] { return pages_for(int64_t(next.tokens.size())) - int64_t(next.pages.size()); };
+    if (running_ > 0 && !fits(promised + needed())) {
       release(next);
-      next.receipt = before;
       break;
     }
-    promised += needed;
+    read_from_disk(next);  // only now: pages for it are there
+    promised += needed();
     ++running_;
   }
 }
@@ -90,13 +90,26 @@ bool Scheduler::is_being_read(const ActiveRequest& next) const {
 void Scheduler::take_cached(ActiveRequest& next) {
   PrefixCache::Match match;
   if (options_.prefix_cache && !next.request.prompt_logprobs) match = prefix_cache_.find(next.request.cache_namespace, next.tokens);
+  next.pages = std::move(match.pages), next.miss = match.miss;
+  next.kept = int64_t(next.pages.size());
+  next.cached = next.kept * kPageTokens;
+}
+
+void Scheduler::read_from_disk(ActiveRequest& next) {
+  PrefixCache::Match match{std::move(next.pages), next.miss};
+  int64_t bytes = 0;
+  if (options_.prefix_cache && !next.request.prompt_logprobs)
+    bytes = prefix_cache_.read_on(next.request.cache_namespace, next.tokens, match);
+  const int64_t memory_tokens = next.cached;
   next.pages = std::move(match.pages);
   next.kept = int64_t(next.pages.size());
   next.cached = next.kept * kPageTokens;
   if (next.receipt) return;  // preempted before: what it finds now is its own
   next.receipt.emplace();
-  next.receipt->memory_tokens = next.cached;
+  next.receipt->memory_tokens = memory_tokens;
+  next.receipt->disk_tokens = next.cached - memory_tokens;
   next.receipt->computed_tokens = int64_t(next.tokens.size()) - next.cached;
+  next.receipt->bytes_read = bytes;
   next.receipt->miss = match.miss;
 }
 

@@ -29,6 +29,7 @@ struct ActiveRequest {
   std::vector<int32_t> pages;                                          // of the cache: token p lies in page pages[p / 64]
   int64_t kept = 0;                                                    // of the pages, so many were given to the prefix cache
   bool mixed_weights = false;                                          // the weights changed while it ran: its pages are nobody else's
+  CacheMiss miss;                                                      // behind the pages that it found
   std::optional<CacheReceipt> receipt;                                 // of its admission
   int64_t cached = 0;                                                  // tokens whose latents are in the pages
   int64_t generated = 0;                                               // new tokens
@@ -53,7 +54,8 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  Scheduler(const SchedulerOptions& options, int64_t pages);
+  // disk: the tier behind the prefix cache, outlives the scheduler; may be null.
+  Scheduler(const SchedulerOptions& options, int64_t pages, DiskTier* disk = nullptr);
   Scheduler(const Scheduler&) = delete;  // the prefix cache points at the pages
   // Behind all others. Throws QueueFull.
   void add(ActiveRequest active);
@@ -83,6 +85,7 @@ class Scheduler {
   void admit();
   bool is_being_read(const ActiveRequest& next) const;
   void take_cached(ActiveRequest& next);
+  void read_from_disk(ActiveRequest& next);
   bool fits(int64_t pages) const;
   void preempt_youngest();
   void release(ActiveRequest& active);
@@ -90,7 +93,7 @@ class Scheduler {
   SchedulerOptions options_;
   int64_t pages_count_ = 0;
   PageAllocator pages_;
-  PrefixCache prefix_cache_{pages_};
+  PrefixCache prefix_cache_;
   std::deque<std::unique_ptr<ActiveRequest>> by_age_;  // ids rise; the first running_ have pages, the others have none
   int64_t running_ = 0, preemptions_ = 0;
 };

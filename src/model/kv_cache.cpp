@@ -11,6 +11,13 @@
 #include "kernels/rows.h"
 
 namespace finback {
+namespace {
+
+// Every tensor whose first index is the page: what a page is made of.
+std::vector<at::Tensor> parts_of_pages(const KvCache& cache) { return {cache.pages_XLPY}; }
+int64_t bytes_of_page(const at::Tensor& part) { return part.numel() / part.size(0) * part.element_size(); }
+
+}  // namespace
 
 KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device)
     : pages_XLPY(at::empty({pages, config.total_layers(), kPageTokens, config.latent_dim()},
@@ -44,5 +51,33 @@ void KvCache::write(int64_t layer, const at::Tensor& slot_mapping_T, const at::T
     std::memcpy(to + row * from.columns, from.at(int64_t(i)), size_t(from.columns) * sizeof(float));
   }
 }
+
+int64_t KvCache::page_bytes() const {
+  int64_t bytes = 0;
+  for (const at::Tensor& part : parts_of_pages(*this)) bytes += bytes_of_page(part);
+  return bytes;
+}
+
+void KvCache::read_page(int64_t page, std::span<std::byte> to) const {
+  FB_ASSERT(int64_t(to.size()) == page_bytes(), "the bytes of one page");
+  for (const at::Tensor& part : parts_of_pages(*this)) {
+    const at::Tensor from = part[page].to(at::kCPU);
+    std::memcpy(to.data(), from.const_data_ptr(), size_t(bytes_of_page(part)));
+    to = to.subspan(size_t(bytes_of_page(part)));
+  }
+}
+
+void KvCache::write_page(int64_t page, std::span<const std::byte> from) {
+  FB_ASSERT(int64_t(from.size()) == page_bytes(), "the bytes of one page");
+  for (const at::Tensor& part : parts_of_pages(*this)) {
+    const at::Tensor to = part[page];
+    const at::Tensor bytes = to.is_cpu() ? to : at::empty_like(to, to.options().device(at::kCPU));
+    std::memcpy(bytes.mutable_data_ptr(), from.data(), size_t(bytes_of_page(part)));
+    if (!to.is_cpu()) to.copy_(bytes);
+    from = from.subspan(size_t(bytes_of_page(part)));
+  }
+}
+
+std::string KvCache::dtype_name() const { return c10::toString(pages_XLPY.scalar_type()); }
 
 }  // namespace finback

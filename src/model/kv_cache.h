@@ -4,12 +4,14 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
+#include <span>
+
 #include "model/batch.h"
 #include "model/model_config.h"
+#include "model/page_tokens.h"
 
 namespace finback {
-
-inline constexpr int64_t kPageTokens = 64;
 
 struct KvCache {
   // [page][layer][64][C + R] f32
@@ -20,6 +22,14 @@ struct KvCache {
   // an MTP layer). i64, on the cache's device.
   at::Tensor slot_mapping_T(const Batch& batch, int64_t slot_shift) const;
   void write(int64_t layer, const at::Tensor& slot_mapping_T, const at::Tensor& latents_TY);
+
+  // All bytes of a page, whatever its layers and their type, in the order and the byte order of memory: what leaves this memory and comes back.
+  // REQUIRES: a page of this cache, and page_bytes() bytes.
+  int64_t page_bytes() const;
+  void read_page(int64_t page, std::span<std::byte> to) const;
+  void write_page(int64_t page, std::span<const std::byte> from);
+  // The type of its numbers under ATen's name, "Float".
+  std::string dtype_name() const;
 };
 
 }  // namespace finback

@@ -23,7 +23,7 @@ namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char *kPanels = ".panels", *kPanelScales = ".panel_scales", *kChecksums = "checksums.json";
+constexpr const char *kPanels = ".panels", *kPanelScales = ".panel_scales";
 
 std::string checksum_of(const at::Tensor& tensor) { return fmt::format("{:016x}", XXH3_64bits(tensor.const_data_ptr(), tensor.nbytes())); }
 
@@ -155,7 +155,7 @@ size_t PanelWriter::write(const fs::path& to, bool goes_on) {
   }
   progress.finish();
   index.finish(to);
-  write_file_atomic(to / kChecksums, dump_json({{"xxh3_64", checksums}}));
+  write_file_atomic(to / kChecksumsFile, dump_json({{"xxh3_64", checksums}}));
   return kept;
 }
 
@@ -175,13 +175,13 @@ void check_panel_folder(const fs::path& folder, const ModelConfig& config) {
 
 void check_panel_checksums(const fs::path& folder) {
   const SafetensorsFolder files(folder);
-  const Json checksums = read_json(folder / kChecksums).at("xxh3_64");
+  const Json checksums = read_json(folder / kChecksumsFile).at("xxh3_64");
   const std::vector<std::string> names = files.names();
   Progress progress(fmt::format("checksums of {}", folder.string()), double(names.size()), "tensors");
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string expected = checksums.value(names[i], std::string("none")), got = checksum_of(files.tensor(names[i]));
     FB_CHECK(expected == got, "{}: {}: expected checksum {} of {}, got {}. Hint: the file is damaged; convert writes it again",
-             (folder / files.shard_name(names[i])).string(), quoted_name(names[i]), expected, kChecksums, got);
+             (folder / files.shard_name(names[i])).string(), quoted_name(names[i]), expected, kChecksumsFile, got);
     progress.update(double(i + 1));
   }
   progress.vanish();

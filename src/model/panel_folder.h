@@ -13,6 +13,8 @@
 
 namespace finback {
 
+constexpr const char* kChecksumsFile = "checksums.json";
+
 // What is written of a model: its matrices, MTP modules' too, and the parameters beside them. `source` outlives this object.
 class PanelWriter {
  public:

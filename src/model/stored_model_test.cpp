@@ -199,6 +199,22 @@ TEST_F(StoredModelTest, RefusesNumbersThatAreNoneWithTheirTensor) {
   }
 }
 
+// A cache or a batch that was made with other codes must not be gone on with: one number of one matrix is enough.
+TEST_F(StoredModelTest, ItsFingerprintIsThatOfItsCodesToo) {
+  const fs::path folder = folder_of(small_config(), "bf16");
+  const std::string before = load_stored_model(folder, Precision::kBf16)->fingerprint();
+  EXPECT_EQ(load_stored_model(folder, Precision::kBf16)->fingerprint(), before);
+  rewrite(folder, [](const std::string& name, const at::Tensor& t) {
+    if (name != "model.layers.1.self_attn.o_proj.weight") return t;
+    at::Tensor other = t.clone();
+    other[0][0] += 1;
+    return other;
+  });
+  EXPECT_NE(load_stored_model(folder, Precision::kBf16)->fingerprint(), before);
+  const auto f32 = load_model(folder, at::kCPU, false);
+  EXPECT_EQ(f32->fingerprint(), f32->parameters().fingerprint());
+}
+
 TEST_F(StoredModelTest, HoldsNoMatrixInF32AndNoMtp) {
   const fs::path folder = folder_of(small_config(), "bf16");
   const auto model = load_stored_model(folder, Precision::kBf16);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <utility>
@@ -121,6 +122,19 @@ void Transformer::read_stored(const std::shared_ptr<const StoredWeights>& weight
     ++found;
   });
   FB_ASSERT(found == weights->size(), "a matrix for every stored weight");
+}
+
+std::string Transformer::fingerprint() {
+  const std::string of_parameters = parameters().fingerprint();
+  std::vector<uint64_t> hashes = {XXH3_64bits(of_parameters.data(), of_parameters.size())};
+  const auto add = [&](const at::Tensor& t) {
+    if (t.defined()) hashes.push_back(XXH3_64bits(t.const_data_ptr(), t.nbytes()));
+  };
+  for_each_weight([&](LayerMatrix& matrix) {
+    if (matrix.stored) add(matrix.stored->memory()), add(matrix.stored->scales());
+  });
+  if (hashes.size() == 1) return of_parameters;
+  return fmt::format("{:016x}", XXH3_64bits(hashes.data(), hashes.size() * sizeof(uint64_t)));
 }
 
 at::Tensor Transformer::forward(const Batch& batch, const ForwardOptions& options) {

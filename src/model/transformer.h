@@ -56,6 +56,8 @@ class Transformer {
   std::shared_ptr<const StoredWeights> store_weights(Precision storage);
   // Serving from weights that another model of this shape stored, or that were loaded so (model/stored_model.h). REQUIRES: not trainable.
   void read_stored(const std::shared_ptr<const StoredWeights>& weights);
+  // Names the weights that serve: Parameters::fingerprint(), hashed with the codes of every stored matrix. One pass over them.
+  std::string fingerprint();
   // Every projection, those of MTP too, then the head: the matrices that are stored.
   void for_each_weight(const std::function<void(LayerMatrix&)>& visit);
 

@@ -6,12 +6,6 @@
 namespace finback {
 namespace {
 
-// What follows the last closing tag of the reasoning.
-std::string without_reasoning(const std::string& content) {
-  const size_t at = content.rfind(kThinkClose);
-  return at == std::string::npos ? content : content.substr(at + std::string_view(kThinkClose).size());
-}
-
 // A stretch of a conversation: a control token that the format sets, or text that stays text.
 struct ChatPiece {
   std::string text;
@@ -79,6 +73,11 @@ ChatFormat parse_chat_format(const std::string& name) {
   if (name == "v3") return ChatFormat::kV3;
   if (name == "r1") return ChatFormat::kR1;
   FB_FAIL("expected chat format v3 or r1, got \"{}\"", name);
+}
+
+std::string without_reasoning(const std::string& content) {
+  const size_t at = content.rfind(kThinkClose);
+  return at == std::string::npos ? content : content.substr(at + std::string_view(kThinkClose).size());
 }
 
 std::string format_chat(const std::vector<ChatMessage>& messages, ChatFormat format) {

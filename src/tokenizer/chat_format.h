@@ -18,6 +18,9 @@ struct ChatMessage {
   std::string role, content;  // role: system, user or assistant
 };
 
+// What follows the last closing tag of the reasoning; all of it without one.
+std::string without_reasoning(const std::string& content);
+
 // The text of a conversation, without the beginning-of-sentence token: all system messages first, two newlines between them, then the
 // turns with nothing between. Throws Error for another role.
 std::string format_chat(const std::vector<ChatMessage>& messages, ChatFormat format);

@@ -31,7 +31,8 @@ class NewOpTest(unittest.TestCase):
                 f.write(text)
 
     def run_in(self, tree, *words):
-        done = subprocess.run(words, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
+        done = subprocess.run(words, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+                              env=small_run.USERS_ENVIRONMENT)  # its compiler's cache
         self.assertEqual(done.returncode, 0, f"{' '.join(words)}\n{done.stdout[-4000:]}")
 
     @unittest.skipUnless(small_run.full, "compiles tensor code once more: --full")

@@ -36,8 +36,8 @@ class OfflineBatchTest(small_run.ProgramTest):
                 cache = answer.pop("finback", {"cache": None})["cache"]
                 if cache:
                     usage = answer.pop("usage")
-                    self.assertEqual(usage["prompt_cache_hit_tokens"], cache["memory_tokens"])
-                    self.assertEqual(usage["prompt_tokens"], cache["memory_tokens"] + cache["computed_tokens"])
+                    self.assertEqual(usage["prompt_cache_hit_tokens"], cache["memory_tokens"] + cache["disk_tokens"])
+                    self.assertEqual(usage["prompt_tokens"], cache["memory_tokens"] + cache["disk_tokens"] + cache["computed_tokens"])
                 found[key] = answer
         return found
 

@@ -17,6 +17,17 @@ STEPS = 12
 full = False          # set by run_all --full
 
 
+def own_cache():
+    """No test reads or writes the user's cache; those that do not run finback take the environment as it was."""
+    before = dict(os.environ)
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="finback-cache-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+    return before
+
+
+USERS_ENVIRONMENT = own_cache()
+
+
 def finback(*words, **options):
     """Runs the program; returns code, stdout and stderr."""
     return subprocess.run(["finback", *map(str, words)], executable=FINBACK, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
