@@ -10,6 +10,7 @@
 #include "generate/bench_cache.h"
 #include "generate/text_model.h"
 #include "infer/bench_decode.h"
+#include "infer/bench_speculation.h"
 #include "machine/bench.h"
 #include "model/model_folder.h"
 #include "model/row_probe.h"
@@ -96,25 +97,70 @@ BenchModel bench_model(const Args& args, int64_t cached_tokens) {
   return model;
 }
 
+// auto,N,...: as EngineOptions::speculative_tokens.
+std::vector<int64_t> parse_ways(const std::string& text) {
+  std::vector<int64_t> ways;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    const bool number = !word.empty() && word.size() < 4 && word.find_first_not_of("0123456789") == std::string::npos;
+    FB_CHECK(word == "auto" || number, "--speculative-tokens: expected auto or numbers, as in 0,1,auto, got \"{}\"", text);
+    ways.push_back(number ? std::stoll(word) : -1);
+    begin = end + 1;
+  }
+  return ways;
+}
+
+// Drafts are accepted as often as a model and a text let them: a trained model's, on a text like those that it has read.
+int bench_speculation_verb(const Args& args, DecodeBench decode) {
+  FB_CHECK(args.has("model"), "--speculative-tokens: expected --model FOLDER of a trained model, whose drafts are accepted now and then");
+  FB_CHECK(args.has("text"), "--speculative-tokens: expected --text FILE, whose pieces are the prompts");
+  std::optional<Precision> weights;
+  if (args.has("weights")) weights = parse_precision(*args.get("weights"), "--weights");
+  SpeculationBench options;
+  options.ways = parse_ways(*args.get("speculative-tokens"));
+  options.prompt_tokens = decode.prompt_tokens, options.new_tokens = decode.new_tokens;
+  options.batch = args.integer("batch", 1, 1, 4096);
+  options.repeats = args.integer("repeats", options.repeats, 1, kMany);
+  options.temperature = args.number("temperature", 0, 0, 100);
+  TextModelOptions how{.weights = weights, .cached_tokens = options.batch * (options.prompt_tokens + options.new_tokens)};
+  how.speculative_tokens = *std::max_element(options.ways.begin(), options.ways.end());
+  if (std::count(options.ways.begin(), options.ways.end(), -1) > 0) how.speculative_tokens = std::max<int64_t>(how.speculative_tokens, -1);
+  const TextModel model = load_text_model(*args.get("model"), {}, how);
+  options.text = model.tokenizer->encode(read_file(*args.get("text")));
+  print_report(args, timed("timing decoding with and without drafts", [&] { return bench_speculation(*model.transformer, options); }));
+  return 0;
+}
+
 int bench_decode_verb(CommandLine words) {
-  Args args(
-      "bench decode --config FILE|FOLDER [--weights NAME] [--prompt N] [--new N] [--json]",
-      "The engine: reading a prompt, then greedy decoding behind it. On a model folder's weights, or on random ones of a config.json.",
-      "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
+  Args args("bench decode --config FILE|FOLDER [--weights NAME] | --model FOLDER --text FILE --speculative-tokens LIST [flags]",
+            "The engine: reading a prompt, then greedy decoding behind it. On a model folder's weights, or on random ones of a "
+            "config.json. Or a\n"
+            "trained model with and without drafts of its MTP modules, the ways in turns; share_of_first compares each with the first of "
+            "the list.",
+            "finback bench decode --config configs/models/tiny/config.json --prompt 128 --new 128");
   const DecodeBench defaults;
   args.flag("config", "FILE|FOLDER", "config.json of a model, or a model folder")
       .flag("weights", "NAME", "how they are kept: f32, bf16, fp8 or int8 (default: as the folder stores them; random ones f32)")
       .toggle("anyway", "load the model though the count of memory says that it does not fit")
-      .flag("batch", "N", "1")
+      .flag("model", "FOLDER", "a trained model, with --speculative-tokens")
+      .flag("text", "FILE", "prompts are pieces of it, with --speculative-tokens")
+      .flag("speculative-tokens", "LIST", "ways to compare, as in 0,1,auto: drafts in a step, auto: as many as pay")
+      .flag("temperature", "T", "with --speculative-tokens (default 0: greedy)")
+      .flag("repeats", "N", "of each way, with --speculative-tokens (default 5)")
+      .flag("batch", "N", "requests side by side; other than 1 with --speculative-tokens")
       .flag("prompt", "N", fmt::format("tokens of the prompt (default {})", defaults.prompt_tokens))
       .flag("new", "N", fmt::format("tokens to decode (default {})", defaults.new_tokens))
       .toggle("json", "one JSON document");
   if (!args.parse(words)) return 0;
   args.at_most(0);
-  refuse_other_than(args, "batch", "1");
   DecodeBench options;
   options.prompt_tokens = args.integer("prompt", options.prompt_tokens, 1, kMany);
   options.new_tokens = args.integer("new", options.new_tokens, 2, kMany);
+  if (args.has("speculative-tokens")) return bench_speculation_verb(args, options);
+  refuse_other_than(args, "batch", "1");
+  for (const char* flag : {"model", "text", "temperature", "repeats"})
+    FB_CHECK(!args.has(flag), "--{}: expected --speculative-tokens LIST with it", flag);
   FB_CHECK(args.has("config"), "expected --config FILE. Hint: --config configs/models/tiny/config.json");
   const BenchModel model = bench_model(args, options.prompt_tokens + options.new_tokens);
   options.weights = model.weights;

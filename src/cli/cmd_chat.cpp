@@ -243,7 +243,8 @@ int run_chat(const Args& args) {
   if (cached) disk.emplace(*cached);
   Engine engine(*model.transformer, {.max_sequence_tokens = options.context_tokens,
                                      .disk_cache = disk ? &*disk : nullptr,
-                                     .weights_fingerprint = model.weights_fingerprint});
+                                     .weights_fingerprint = model.weights_fingerprint,
+                                     .speculative_tokens = speculative_tokens_of(args)});
   AnswerMemory memory;
   const fs::path remembered = cached ? cached->folder / "answers.json" : fs::path();
   if (disk && disk->on()) memory.read(remembered);

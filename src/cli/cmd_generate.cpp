@@ -211,7 +211,8 @@ int cmd_generate(CommandLine words) {
   Engine engine(*asked.model.transformer,
                 {.max_sequence_tokens = std::min(limit, int64_t(asked.request.prompt.size()) + asked.request.max_tokens),
                  .disk_cache = disk ? &*disk : nullptr,
-                 .weights_fingerprint = asked.model.weights_fingerprint});
+                 .weights_fingerprint = asked.model.weights_fingerprint,
+                 .speculative_tokens = speculative_tokens_of(args)});
   const Timer timer;
   bool echoed = asked.json || asked.chat;
   const auto echo = [&] {

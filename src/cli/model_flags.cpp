@@ -19,6 +19,8 @@ void declare_model_flags(Args& args) {
       .flag("min-p", "P", "keep tokens at least P times as probable as the best (default: the model's)")
       .flag("seed", "N", "same seed, same text (default: another each time)")
       .flag("weights", "f32|bf16|fp8|int8", "how the matrices are kept and read (default: as the folder stores them)")
+      .flag("speculative-tokens", "N|auto",
+            "tokens that the model's MTP modules draft in a step; never changes the answer. 0 (default): none; auto: as many as pay here")
       .flag("device", "cpu|cuda", "where to run (default cpu)")
       .flag("cache-dir", "DIR",
             "what was read once is kept here and found by the next run (default: finback in XDG_CACHE_HOME or ~/.cache)")
@@ -85,12 +87,17 @@ std::optional<DiskCacheOptions> disk_cache_options(const Args& args) {
   return DiskCacheOptions{caches / "finback" / "prefix_cache", int64_t(gigabytes * 1e9)};
 }
 
+int64_t speculative_tokens_of(const Args& args) {
+  return args.get_or("speculative-tokens", "0") == "auto" ? -1 : args.integer("speculative-tokens", 0, 0, 1 << 10);
+}
+
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens) {
   std::optional<Precision> weights;
   if (args.has("weights")) weights = parse_precision(*args.get("weights"), "--weights");
   return {.device = parse_device(args.get_or("device", "cpu"), "--device"),
           .weights = weights,
           .cached_tokens = cached_tokens,
+          .speculative_tokens = speculative_tokens_of(args),
           .anyway = args.has("anyway")};
 }
 

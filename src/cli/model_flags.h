@@ -26,6 +26,8 @@ uint64_t seed_of(const Args& args);
 // --cache-dir and --cache-gb: where the prefix cache has its disk tier; none with --cache-gb 0, and where neither XDG_CACHE_HOME nor HOME says where
 // caches lie. Throws Error for a folder that would not be used.
 std::optional<DiskCacheOptions> disk_cache_options(const Args& args);
+// --speculative-tokens, as EngineOptions.
+int64_t speculative_tokens_of(const Args& args);
 // cached_tokens: that the verb will cache at most, for the count of memory.
 TextModelOptions text_model_options(const Args& args, int64_t cached_tokens);
 

@@ -56,11 +56,14 @@ int run_prompts(const Args& args, const fs::path& folder) {
   options.tokenizer_optional = options.fingerprint = true;
   const TextModel model = load_text_model(folder, batch.generation, options);
   const Timer loaded;
+  const int64_t speculative_tokens = speculative_tokens_of(args);
+  const bool drafts = mtp_depths_of(speculative_tokens, model.transformer->config()) > 0;
   std::optional<DiskCache> disk;
   if (cached) disk.emplace(*cached);
-  Engine engine(*model.transformer, {.cache_bytes = offline_cache_bytes(*model.transformer),
+  Engine engine(*model.transformer, {.cache_bytes = offline_cache_bytes(*model.transformer, drafts),
                                      .disk_cache = disk ? &*disk : nullptr,
-                                     .weights_fingerprint = model.weights_fingerprint});
+                                     .weights_fingerprint = model.weights_fingerprint,
+                                     .speculative_tokens = speculative_tokens});
   const OfflineCounts counts = run_offline_batch(batch, model, engine);
   inform(fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
                      counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed));

@@ -15,9 +15,9 @@ namespace finback {
 namespace {
 
 // What a model keeps in f32 when its projections and head are stored otherwise.
-int64_t f32_beside_stored(const ParameterCount& count) {
-  const LayerParameters& layers = count.layers;
-  return count.embedding + layers.router + layers.norms + layers.latent_norms + layers.expert_bias;
+int64_t f32_beside_stored(const ParameterCount& count, bool drafts) {
+  const auto of = [](const LayerParameters& p) { return p.router + p.norms + p.latent_norms + p.expert_bias; };
+  return count.embedding + of(count.layers) + (drafts ? of(count.mtp) : 0);
 }
 
 // Rows of a matrix on their way into panels: as they lie in the file, in f32 and as codes, 8 bytes a number.
@@ -38,10 +38,10 @@ std::vector<MemoryPart> memory_parts(const ModelConfig& config, const MemoryUse&
             {"activations", m.activations}, {"working", m.working},     {"program", kProgramBytes}};
   }
   const ModelShape shape = shape_of(config);
-  const bool f32 = use.precision == Precision::kF32;  // else MTP modules are not loaded, and have no place in the cache
-  return {{"weights", 4 * double(f32 ? count_parameters(shape).total_with_mtp() : f32_beside_stored(count_parameters(shape)))},
-          {"packed_weights", double(stored_weight_bytes(shape, use.precision))},
-          {"cache", double(use.tokens) * double(cache_bytes_per_token(shape, 4, /*with_mtp=*/f32))},
+  const bool f32 = use.precision == Precision::kF32;  // else MTP modules are loaded where they draft alone
+  return {{"weights", 4 * double(f32 ? count_parameters(shape).total_with_mtp() : f32_beside_stored(count_parameters(shape), use.drafts))},
+          {"packed_weights", double(stored_weight_bytes(shape, use.precision, use.drafts))},
+          {"cache", double(use.tokens) * double(cache_bytes_per_token(shape, 4, use.drafts))},
           {"loading", f32 ? 0 : loading_bytes(shape)},
           {"program", kProgramBytes}};
 }

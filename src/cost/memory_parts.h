@@ -14,6 +14,7 @@ struct MemoryUse {
   bool trains = false;                    // else it serves
   Precision precision = Precision::kF32;  // of the linears (train.precision), or of the stored weights
   int64_t tokens = 0;                     // of a micro-batch, or in the cache
+  bool drafts = false;                    // serving: the MTP modules run, so their matrices are packed and their latents are cached
 };
 struct MemoryPart {
   std::string name;

@@ -85,12 +85,17 @@ int64_t packed_weight_bytes(const ModelShape& s, Precision precision) {
          s.mtp * packed_both_ways(eh_proj_matrix(s), Precision::kF32) + packed_both_ways(head_matrix(s), Precision::kF32);
 }
 
-int64_t stored_weight_bytes(const ModelShape& s, Precision storage) {
-  const int64_t all = served_bytes(s, storage, stored_all);
+int64_t stored_weight_bytes(const ModelShape& s, Precision storage, bool drafts) {
+  int64_t all = served_bytes(s, storage, stored_all), moe_layers = s.is_moe() ? s.moe_layers() : 0;
+  if (drafts) {
+    all +=
+        layer_bytes(s, absorbed_attention_matrices(s), mtp_layers(s), storage, stored_all) + s.mtp * stored_all(eh_proj_matrix(s), storage);
+    moe_layers += mtp_layers(s).moe;
+  }
   if (!packs_nothing()) return all;
-  // f32 is packed when a pass first reads it; what is stored has the same panels under `ref`, and only the router has none.
+  // f32 is packed when a pass first reads it; what is stored has the same panels under `ref`, and only the routers have none.
   if (storage == Precision::kF32) return 0;
-  return all - (s.is_moe() ? s.moe_layers() * stored_all(router_matrix(s), Precision::kF32) : 0);
+  return all - (moe_layers > 0 ? moe_layers * stored_all(router_matrix(s), Precision::kF32) : 0);
 }
 
 int64_t decoded_weight_bytes(const ModelShape& s, Precision storage) {

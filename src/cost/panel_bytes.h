@@ -12,9 +12,9 @@ namespace finback {
 // Training: W^T for y = x W^T and W for dx = dy W of every matrix. Linears of layers in `precision`; router, eh_proj and head in f32.
 int64_t packed_weight_bytes(const ModelShape& shape, Precision precision);
 
-// Serving in MLA's absorbed form: every matrix that a token may multiply, MTP modules do not run. The router f32, in fp8 the head bf16. In f32 these are packed
-// copies; in another storage nothing else is kept of a matrix (model/stored_model.h).
-int64_t stored_weight_bytes(const ModelShape& shape, Precision storage);
+// Serving in MLA's absorbed form: every matrix that a token may multiply, those of MTP modules where they draft. The router f32, in fp8 the head bf16. In f32
+// these are packed copies; in another storage nothing else is kept of a matrix (model/stored_model.h).
+int64_t stored_weight_bytes(const ModelShape& shape, Precision storage, bool drafts);
 // Of these, what one decoded token reads: K of the E experts. With `ref` its f32 weights.
 int64_t decoded_weight_bytes(const ModelShape& shape, Precision storage);
 

@@ -4,8 +4,8 @@
 
 namespace finback {
 
-double serve_memory(const ModelConfig& c, Precision storage, int64_t cached_tokens) {
-  return total_bytes(memory_parts(c, {.trains = false, .precision = storage, .tokens = cached_tokens}));
+double serve_memory(const ModelConfig& c, Precision storage, int64_t cached_tokens, bool drafts) {
+  return total_bytes(memory_parts(c, {.trains = false, .precision = storage, .tokens = cached_tokens, .drafts = drafts}));
 }
 
 }  // namespace finback

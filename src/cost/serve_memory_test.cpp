@@ -14,12 +14,14 @@ namespace {
 
 ModelConfig served_config(const char* name) { return load_model_config(std::string("configs/models/") + name + "/config.json"); }
 
-// Each extra cached token costs exactly its latent of every layer, MTP layers included. V3's matrices fill whole panels.
+// Each extra cached token costs exactly its latent of every layer, with those of MTP where they draft. V3's matrices fill whole panels.
 TEST(ServeMemory, GrowsByTheLatentOfAToken) {
   select_kernels("portable");
   const ModelConfig v3 = served_config("v3");
-  EXPECT_EQ(serve_memory(v3, Precision::kF32, 1000) - serve_memory(v3, Precision::kF32, 0),
-            1000.0 * double(cache_bytes_per_token(shape_of(v3), 4, true)));
+  for (const bool drafts : {false, true}) {
+    EXPECT_EQ(serve_memory(v3, Precision::kF32, 1000, drafts) - serve_memory(v3, Precision::kF32, 0, drafts),
+              1000.0 * double(cache_bytes_per_token(shape_of(v3), 4, drafts)));
+  }
   const ParameterCount count = count_parameters(shape_of(v3));
   EXPECT_EQ(serve_memory(v3, Precision::kF32, 0),
             kProgramBytes + 4.0 * double(count.total_with_mtp() + count.layers.matrices() + count.head));

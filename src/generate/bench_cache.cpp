@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "infer/engine.h"
+#include "model/kv_cache.h"
 #include "plan/hit_curve.h"
 
 namespace finback {
@@ -65,7 +66,7 @@ Json bench_cache(const ModelConfig& config, const CacheTrace& trace, CacheBench 
            options.memory_blocks);
   Transformer model(config, at::kCPU, /*trainable=*/false);
   model.parameters().initialize(1, 0.02);
-  const int64_t page_bytes = config.total_layers() * kPageTokens * config.latent_dim() * int64_t(sizeof(float));
+  const int64_t page_bytes = KvCache::page_bytes(config, /*mtp_depths=*/0);
   const BenchFolder folder;
   DiskCache disk({folder.path, options.disk_blocks * pages * disk_block_bytes(page_bytes, 0)});
   // One page more, for the token behind the last full block.

@@ -46,7 +46,11 @@ class FolderCheck {
     bool whole = true;
     for (const std::string& shard : shards) whole &= passes([&] { SafetensorsFile file(folder_ / shard); });
     return whole && passes([&] {
-             if (is_panel_folder(folder_)) return check_panel_folder(folder_, config), check_panel_checksums(folder_);
+             if (is_panel_folder(folder_)) {
+               ModelConfig served = config;
+               served.num_nextn_predict_layers = 0;  // as generate and chat load it, unless they draft
+               return check_panel_folder(folder_, served), check_panel_checksums(folder_);
+             }
              check_stored_quantization(folder_), check_weights(folder_, config);
            });
   }

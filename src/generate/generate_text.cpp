@@ -43,6 +43,7 @@ TimedAnswer generate_text(Engine& engine, const Tokenizer* tokenizer, Request re
       if (!on_text) progress.emplace("answering", most, "tokens");
     }
     for (const TokenEvent& event : events) {
+      if (stream.finished()) break;  // tokens behind a stop string, which a step without drafts would not have made
       if (event.finish == FinishReason::kError) throw Error(event.error);
       const std::string text = stream.push(event);
       if (on_text && !text.empty()) on_text(text);
@@ -63,7 +64,7 @@ std::string continue_text(Transformer& model, const Tokenizer& tokenizer, std::s
   request.max_tokens = tokens;
   request.sampling = sampling;
   request.key = key;
-  Engine engine(model, {.max_sequence_tokens = int64_t(request.prompt.size()) + tokens});
+  Engine engine(model, {.max_sequence_tokens = int64_t(request.prompt.size()) + tokens, .speculative_tokens = 0});
   return generate_text(engine, &tokenizer, std::move(request), {.skip_special_tokens = false}).answer.text;
 }
 

@@ -262,9 +262,9 @@ class BatchRun {
 
 }  // namespace
 
-int64_t offline_cache_bytes(const Transformer& model) {
+int64_t offline_cache_bytes(const Transformer& model, bool drafts) {
   const ModelConfig& config = model.config();
-  const double a_token = double(cache_bytes_per_token(shape_of(config), 4, /*with_mtp=*/true));
+  const double a_token = double(cache_bytes_per_token(shape_of(config), 4, drafts));
   const double weights = 2 * double(model.parameters().values_P().nbytes());  // f32, and as they are packed or stored
   const double room = (free_memory().bytes - weights) / 4, wanted = 16 * a_token * double(config.max_position_embeddings);
   return int64_t(std::max(a_token * double(kPageTokens), std::min(room, wanted)));

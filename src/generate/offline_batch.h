@@ -36,8 +36,8 @@ struct OfflineCounts {
   ServeUsage usage;  // of this run
 };
 
-// Bytes of KV cache for a batch: sixteen of the longest sequences, but at most a quarter of the memory that the loaded model leaves, and at least a page.
-int64_t offline_cache_bytes(const Transformer& model);
+// Bytes of KV cache for a batch, with MTP latents where they draft: sixteen of the longest sequences, but at most a quarter of the memory that the loaded model leaves, and at least a page.
+int64_t offline_cache_bytes(const Transformer& model, bool drafts);
 // Before the model is loaded: ids are unique, out goes on from these settings. Throws Error.
 void check_offline_batch(const OfflineBatch& batch);
 // Throws Error for what is no batch, another model or other settings than those of `out`, and a disk that is full.

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/status_line.h"
 #include "cost/memory_parts.h"
+#include "infer/speculation.h"
 #include "machine/free_memory.h"
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
@@ -22,7 +23,10 @@ constexpr Precision kNarrower[] = {Precision::kBf16, Precision::kFp8, Precision:
 void check_room(const ModelConfig& config, Precision weights, const TextModelOptions& options) {
   if (options.anyway || !options.device.is_cpu()) return;
   const auto parts_of = [&](Precision precision, int64_t tokens) {
-    return memory_parts(config, {.trains = false, .precision = precision, .tokens = std::min(tokens, config.max_position_embeddings)});
+    return memory_parts(config, {.trains = false,
+                                 .precision = precision,
+                                 .tokens = std::min(tokens, config.max_position_embeddings),
+                                 .drafts = mtp_depths_of(options.speculative_tokens, config) > 0});
   };
   const FreeMemory free = free_memory();
   const auto fits = [&](Precision precision, int64_t tokens) { return total_bytes(parts_of(precision, tokens)) <= free.bytes; };
@@ -51,14 +55,16 @@ Precision chosen_weights(const std::filesystem::path& folder, const TextModelOpt
 
 TextModel load_text_model(const std::filesystem::path& given, const GenerationConfig& generation, const TextModelOptions& options) {
   const std::filesystem::path folder = find_model_folder(given);
+  const ModelConfig config = load_model_config(folder);
+  const int64_t mtp_modules = mtp_depths_of(options.speculative_tokens, config);  // a mistake is said before anything is loaded
   TextModel model;
   model.weights = chosen_weights(folder, options);
   const bool f32 = model.weights == Precision::kF32;
   FB_CHECK(f32 || options.device.is_cpu(), "weights: expected f32 on a GPU, got {}", precision_name(model.weights));
   FB_CHECK(!f32 || !is_panel_folder(folder), "weights: expected int8, as {} stores them in panels, got f32", folder.string());
-  check_room(load_model_config(folder), model.weights, options);
+  check_room(config, model.weights, options);
   if (!options.tokenizer_optional || std::filesystem::exists(folder / "tokenizer.json")) model.tokenizer.emplace(Tokenizer::load(folder));
-  model.transformer = f32 ? load_model(folder, options.device, /*trainable=*/false) : load_stored_model(folder, model.weights);
+  model.transformer = f32 ? load_model(folder, options.device, /*trainable=*/false) : load_stored_model(folder, model.weights, mtp_modules);
   if (!f32 && !options.weights)
     inform(fmt::format("weights: {}, as stored{}", precision_name(model.weights),
                        is_panel_folder(folder) ? "" : "; --weights f32 reads them into f32"));

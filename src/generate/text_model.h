@@ -18,6 +18,7 @@ struct TextModelOptions {
   bool tokenizer_optional = false;   // ids in, ids out, when the folder has none
   int64_t cached_tokens = 0;         // that the caller will cache at most, for the count of memory
   bool fingerprint = false;          // take the weights' fingerprint: one pass over them
+  int64_t speculative_tokens = 0;    // as EngineOptions
   bool anyway = false;               // load though that count is more than the memory there is
 };
 

@@ -35,7 +35,7 @@ Json bench_decode(Transformer& model, const DecodeBench& options) {
   const MachineProbe probe = probe_machine();
   std::vector<double> prefill, decode, read;
   for (int64_t repeat = 0; repeat < options.repeats + 1; ++repeat) {
-    Engine engine(model, {options.prompt_tokens + options.new_tokens, 512});
+    Engine engine(model, {.max_sequence_tokens = options.prompt_tokens + options.new_tokens, .speculative_tokens = 0});
     Request request;
     for (int64_t i = 0; i < options.prompt_tokens; ++i) request.prompt.push_back(int32_t(i * 7919 % config.vocab_size));
     request.max_tokens = options.new_tokens;

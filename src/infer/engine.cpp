@@ -21,14 +21,10 @@ namespace {
 constexpr int64_t kMostTopLogprobs = 20;  // OpenAI's limit
 constexpr int64_t kScoredRows = 32;       // whose logits stand in memory at a time: 16 MB for a vocab of 128k
 
-int64_t bytes_per_page(const ModelConfig& config) {
-  return config.total_layers() * kPageTokens * config.latent_dim() * int64_t(sizeof(float));
-}
-
 int64_t cache_pages(const EngineOptions& options, const ModelConfig& config) {
   if (options.cache_bytes == 0) return pages_for(options.max_sequence_tokens);
-  const int64_t pages = options.cache_bytes / bytes_per_page(config);
-  FB_CHECK(pages > 0, "cache_bytes: expected room for a page, {} bytes, got {}", bytes_per_page(config), options.cache_bytes);
+  const int64_t page = KvCache::page_bytes(config, mtp_depths_of(options.speculative_tokens, config)), pages = options.cache_bytes / page;
+  FB_CHECK(pages > 0, "cache_bytes: expected room for a page, {} bytes, got {}", page, options.cache_bytes);
   return pages;
 }
 
@@ -81,8 +77,10 @@ float finite_logprob(std::span<const float> logits_W, int32_t token) {
 Engine::Engine(Transformer& model, const EngineOptions& options)
     : model_(model),
       options_(resolve(options, model.config())),
-      cache_(model.config(), cache_pages(options_, model.config()), model.device()),
+      cache_(model.config(), cache_pages(options_, model.config()), model.device(),
+             mtp_depths_of(options.speculative_tokens, model.config())),
       disk_(disk_tier(model, cache_, options_)),
+      speculation_(model, cache_, mtp_depths_of(options.speculative_tokens, model.config()), /*governed=*/options.speculative_tokens < 0),
       scheduler_({options.step_tokens, options.max_sequences, options.max_waiting, options.prefix_cache}, cache_.pages_XLPY.size(0),
                  disk_.get()),
       weights_stamp_(*model.parameters().stamp()) {}
@@ -121,18 +119,24 @@ std::vector<TokenEvent> Engine::step() {
     if (disk_) disk_->set_fingerprint(cache_fingerprint(model_, cache_, model_.fingerprint()));
     scheduler_.weights_changed();
   }
-  const std::vector<ScheduledRows> step = scheduler_.next_step();
+  std::vector<ScheduledRows> step = scheduler_.next_step(speculation_.wanted(scheduler_.decoding()));
   std::vector<TokenEvent> events;
   if (step.empty()) return events;
   try {
     const Timer timer;
-    const StepStates states = forward(step);
-    count(step, timer.seconds());
-    for (size_t b = 0, drawn = 0, first_row = 0; b < step.size(); first_row += size_t(step[b++].rows)) {
-      const at::Tensor hidden_TD = states.hidden_TD.narrow(0, int64_t(first_row), step[b].rows);
-      const std::span<const float> logits = step[b].draws() ? row_of(states.logits_SW, int64_t(drawn++)) : std::span<const float>();
-      if (auto event = advance(step[b], hidden_TD, row_of(states.last_BD, int64_t(b)), logits)) events.push_back(std::move(*event));
-    }
+    const double decoding = decoding_share(step);
+    const auto count_seconds = [&](double seconds) {
+      metrics_.decode_seconds += seconds * decoding, metrics_.prefill_seconds += seconds * (1 - decoding);
+    };
+    speculation_.draft(step);
+    const std::vector<RowsOut> out = forward(step);
+    count_seconds(timer.seconds());
+    for (size_t b = 0; b < step.size(); ++b) advance(step[b], out[b], events);
+    speculation_.learn(step, timer.seconds(), int64_t(events.size()));
+    const Timer filling;
+    speculation_.fill_pages(step);
+    for (const ScheduledRows& scheduled : step) scheduler_.keep(*scheduled.active);
+    count_seconds(filling.seconds());
   } catch (const std::exception& e) {
     events.clear();
     for (const ScheduledRows& scheduled : step) events.push_back(failed(scheduled.active->id, e));
@@ -145,58 +149,90 @@ std::vector<TokenEvent> Engine::step() {
   return events;
 }
 
-void Engine::count(const std::vector<ScheduledRows>& step, double seconds) {
+// Counts a step; the share of its seconds that sequences took which decode, as their tokens will be.
+double Engine::decoding_share(const std::vector<ScheduledRows>& step) {
   int64_t rows = 0, decoding = 0;
   for (const ScheduledRows& scheduled : step) {
-    rows += scheduled.rows;
-    decoding += scheduled.active->generated > 0 && scheduled.rows == 1;
+    const int64_t all = scheduled.rows + scheduled.draft_room;
+    rows += all;
+    if (scheduled.active->generated > 0 && scheduled.rows == 1) decoding += all;
   }
   ++metrics_.steps;
   metrics_.prefill_rows += rows - decoding;
-  metrics_.prefill_seconds += seconds * double(rows - decoding) / double(rows);
-  metrics_.decode_seconds += seconds * double(decoding) / double(rows);
+  return double(decoding) / double(rows);
 }
 
 EngineMetrics Engine::metrics() const {
   EngineMetrics now = metrics_;
   now.preemptions = scheduler_.preemptions(), now.running = scheduler_.running(), now.waiting = scheduler_.waiting();
+  now.drafted = speculation_.drafted(), now.accepted = speculation_.accepted();
   now.pages = scheduler_.pages(), now.pages_used = scheduler_.pages_used(), now.pages_cached = scheduler_.pages_cached();
   return now;
 }
 
-Engine::StepStates Engine::forward(const std::vector<ScheduledRows>& step) {
+std::vector<Engine::RowsOut> Engine::forward(const std::vector<ScheduledRows>& step) {
   ForwardOptions options;
   options.algebra = MlaAlgebra::kAbsorbed;
   options.cache = &cache_;
-  StepStates states;
-  states.hidden_TD = model_.forward(step_batch(step, model_.device()), options);
-  std::vector<int64_t> last_rows, drawing_rows;
-  for (int64_t end = 0; const ScheduledRows& scheduled : step) {
-    last_rows.push_back((end += scheduled.rows) - 1);
-    if (scheduled.draws()) drawing_rows.push_back(last_rows.back());
-  }
+  const at::Tensor hidden_TD = model_.forward(step_batch(step, model_.device()), options);
   const auto rows_of_step = [&](const std::vector<int64_t>& rows) {
-    return states.hidden_TD.index_select(0, at::tensor(rows, at::kLong).to(states.hidden_TD.device()));
+    return hidden_TD.index_select(0, at::tensor(rows, at::kLong).to(hidden_TD.device()));
   };
-  states.last_BD = rows_of_step(last_rows).to(at::kCPU).contiguous();
-  if (!drawing_rows.empty()) states.logits_SW = model_.logits(rows_of_step(drawing_rows)).to(at::kCPU).contiguous();
-  return states;
+  std::vector<int64_t> ends, drawing;
+  for (int64_t first = 0; const ScheduledRows& scheduled : step) {
+    const int64_t next = first + scheduled.all_rows();
+    for (int64_t row = first + scheduled.rows - 1; row < next; ++row) {
+      ends.push_back(row);
+      if (scheduled.draws()) drawing.push_back(row);
+    }
+    first = next;
+  }
+  const at::Tensor ends_ED = rows_of_step(ends).to(at::kCPU).contiguous();
+  at::Tensor logits_EW;
+  if (!drawing.empty()) logits_EW = model_.logits(rows_of_step(drawing)).to(at::kCPU).contiguous();
+  std::vector<RowsOut> out;
+  for (int64_t row = 0, end = 0, drawn = 0; const ScheduledRows& scheduled : step) {
+    const int64_t all = scheduled.all_rows(), count = all - scheduled.rows + 1;
+    out.push_back({hidden_TD.narrow(0, row, all), ends_ED.narrow(0, end, count), {}});
+    if (scheduled.draws()) out.back().logits_EW = logits_EW.narrow(0, drawn, count), drawn += count;
+    row += all, end += count;
+  }
+  return out;
 }
 
-// What a sequence's rows of the step bring it; an error of its own is its event.
-std::optional<TokenEvent> Engine::advance(const ScheduledRows& scheduled, const at::Tensor& hidden_TD, std::span<const float> last_D,
-                                          std::span<const float> logits_W) {
+// What a sequence's rows of the step bring it; an error of its own is its last event.
+void Engine::advance(const ScheduledRows& scheduled, const RowsOut& out, std::vector<TokenEvent>& events) {
   ActiveRequest& active = *scheduled.active;
   try {
-    check_finite(last_D);
+    check_finite(row_of(out.ends_ED, 0));
+    const at::Tensor hidden_TD = out.hidden_TD.narrow(0, 0, scheduled.rows);
     if (active.request.prompt_logprobs) score_prompt(active, hidden_TD);
+    speculation_.record(active, hidden_TD);
     active.cached += scheduled.rows;
-    scheduler_.keep(active);
-    if (logits_W.empty()) return std::nullopt;
-    return sample_next(active, logits_W);
+    if (out.logits_EW.defined()) draw(scheduled, out, events);
   } catch (const std::exception& e) {
-    return failed(active.id, e);
+    events.push_back(failed(active.id, e));
   }
+}
+
+// A token, and one more behind each draft that equals the token before it: then the row of that draft is the one that a step without drafts would
+// have computed next.
+void Engine::draw(const ScheduledRows& scheduled, const RowsOut& out, std::vector<TokenEvent>& events) {
+  ActiveRequest& active = *scheduled.active;
+  const int64_t drafts = int64_t(scheduled.drafts.size());
+  int64_t accepted = 0;
+  bool finished = false;
+  for (int64_t row = 0; row <= drafts && accepted == row && !finished; ++row) {
+    if (row > 0) check_finite(row_of(out.ends_ED, row));
+    events.push_back(sample_next(active, row_of(out.logits_EW, row)));
+    finished = events.back().finish != FinishReason::kNone;
+    accepted += row < drafts && events.back().token == scheduled.drafts[size_t(row)];
+  }
+  speculation_.count(drafts, accepted);
+  // The last token is not computed, as without drafts: what is cached of a finished answer does not depend on them.
+  const int64_t verified = std::min(accepted, int64_t(active.tokens.size()) - active.cached - 1);
+  speculation_.record(active, out.hidden_TD.narrow(0, scheduled.rows, verified));
+  active.cached += verified;
 }
 
 // Rows of the prompt whose next token is not scored yet: those that are computed again after a preemption are.

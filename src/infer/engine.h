@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "infer/scheduler.h"
+#include "infer/speculation.h"
 #include "model/transformer.h"
 
 namespace finback {
@@ -23,6 +24,7 @@ struct EngineOptions {
   bool prefix_cache = true;              // as SchedulerOptions
   DiskCache* disk_cache = nullptr;       // the tier behind the prefix cache, outlives the engine; may be null
   std::string weights_fingerprint = {};  // Transformer::fingerprint() of the model, for the disk tier; empty: the engine takes it
+  int64_t speculative_tokens = 0;        // drafts of a sequence in a step; -1: as many as pay, up to the model's MTP modules
 };
 
 // What an engine has done and what it holds: plain counters.
@@ -34,6 +36,7 @@ struct EngineMetrics {
   int64_t pages = 0, pages_used = 0, pages_cached = 0;  // of the KV cache; those of sequences; those that the prefix cache knows
   double prefill_seconds = 0, decode_seconds = 0;       // in forward passes, shared by rows
   int64_t prefill_rows = 0;                             // computed, those after a preemption included
+  std::vector<int64_t> drafted, accepted;  // by position behind the last token: drafts verified, and those of them that were drawn
 };
 
 class Engine {
@@ -44,7 +47,8 @@ class Engine {
   // outside the vocabulary (stop_ids too), a bad parameter, or a prompt that leaves no room for a token in a sequence or in the cache; QueueFull.
   int64_t submit(Request request);
   // Weights that have changed since the last step (Parameters::touch) are those of the next: pages in the prefix cache are worthless then.
-  // One forward pass; the new tokens it made, oldest request first (none while prompts are being read). Does nothing when idle. What fails for one
+  // One forward pass; the new tokens it made, oldest request first (none while prompts are being read; several of one request where drafts were
+  // accepted). Does nothing when idle. What fails for one
   // request is its last event (kError), and it alone ends. A forward pass that fails ends all that were in it, each with such an event.
   std::vector<TokenEvent> step();
   bool idle() const { return scheduler_.running() + scheduler_.waiting() == 0; }
@@ -58,15 +62,16 @@ class Engine {
   EngineMetrics metrics() const;
 
  private:
-  struct StepStates {
-    at::Tensor hidden_TD;  // of all rows of a step
-    at::Tensor last_BD;    // on the CPU: of each sequence's last row
-    at::Tensor logits_SW;  // on the CPU: of the last rows behind which a token is drawn
+  // A sequence's part of a step: its pending rows, then those of its drafts.
+  struct RowsOut {
+    at::Tensor hidden_TD;  // of all of them
+    at::Tensor ends_ED;    // on the CPU: of the last pending one and of those behind it
+    at::Tensor logits_EW;  // on the CPU: of the same rows, where a token is drawn; else undefined
   };
-  StepStates forward(const std::vector<ScheduledRows>& step);
-  std::optional<TokenEvent> advance(const ScheduledRows& scheduled, const at::Tensor& hidden_TD, std::span<const float> last_D,
-                                    std::span<const float> logits_W);
-  void count(const std::vector<ScheduledRows>& step, double seconds);
+  std::vector<RowsOut> forward(const std::vector<ScheduledRows>& step);
+  void advance(const ScheduledRows& scheduled, const RowsOut& out, std::vector<TokenEvent>& events);
+  void draw(const ScheduledRows& scheduled, const RowsOut& out, std::vector<TokenEvent>& events);
+  double decoding_share(const std::vector<ScheduledRows>& step);
   void score_prompt(ActiveRequest& active, const at::Tensor& hidden_TD);
   TokenEvent sample_next(ActiveRequest& active, std::span<const float> logits_W);
 
@@ -74,6 +79,7 @@ class Engine {
   EngineOptions options_;
   KvCache cache_;
   std::unique_ptr<DiskTier> disk_;  // may be null
+  Speculation speculation_;
   Scheduler scheduler_;
   EngineMetrics metrics_;  // the counters
   uint64_t weights_stamp_ = 0;

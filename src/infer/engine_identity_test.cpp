@@ -1,11 +1,12 @@
 // What a request answers depends on nothing but the request: tokens and log-probs have the same bits alone and among others, however prompts are
-// cut into steps, wherever the pages lie, preempted or not, at one and two threads, for every kind of weights, under every kernel variant.
+// cut into steps, wherever the pages lie, preempted or not, drafted for or not, at one and two threads, for every kind of weights, under every kernel variant.
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
 #include "base/pool.h"
+#include "infer/drafting_models.h"
 #include "infer/engine.h"
 #include "infer/scored_calls.h"
 #include "kernels/op_check.h"
@@ -15,7 +16,9 @@ namespace {
 
 using namespace test;
 
-std::unique_ptr<Transformer> nano_model() { return lively_model(load_model_config(FINBACK_SOURCE_DIR "/configs/models/nano"), false); }
+std::unique_ptr<Transformer> nano_model() {
+  return drafting_model(with_two_modules(load_model_config(FINBACK_SOURCE_DIR "/configs/models/nano")), 0.3);
+}
 
 // Mixed lengths (within a page, one token, past two pages, a page, one past a page), temperatures, filters, penalties, log-probs.
 std::vector<Request> mixed_requests(const ModelConfig& config) {
@@ -55,7 +58,7 @@ using Answers = std::vector<std::string>;
 Answers answers_alone(Transformer& model, const std::vector<Request>& requests) {
   Answers answers;
   for (const Request& request : requests) {
-    Engine engine(model, {});
+    Engine engine(model, {.speculative_tokens = 0});
     answers.emplace_back();
     for (const TokenEvent& event : generate(engine, request)) write_exactly(event, answers.back());
   }
@@ -93,6 +96,11 @@ class CrowdRun {
     }
     return answers_;
   }
+  int64_t accepted() const {
+    int64_t sum = 0;
+    for (const int64_t count : engine_.metrics().accepted) sum += count;
+    return sum;
+  }
   int64_t preemptions() const { return engine_.scheduler().preemptions(); }
   int64_t pages_used() const { return engine_.scheduler().pages_used(); }
 
@@ -118,13 +126,12 @@ class CrowdRun {
   std::vector<int64_t> neighbours_;
 };
 
-int64_t bytes_of_pages(const ModelConfig& config, int64_t pages) {
-  return pages * config.total_layers() * kPageTokens * config.latent_dim() * 4;
-}
+int64_t bytes_of_pages(const ModelConfig& config, int64_t pages, int64_t drafts = 2) { return pages * KvCache::page_bytes(config, drafts); }
 
 // The roughest way: prompts in pieces of 37 tokens, too few pages, neighbours that come and go.
 Crowd rough_crowd(const ModelConfig& config) {
-  return {"rough", {.step_tokens = 37, .max_sequences = 5, .cache_bytes = bytes_of_pages(config, 5)}, 2, true, true};
+  return {
+      "rough", {.step_tokens = 37, .max_sequences = 5, .cache_bytes = bytes_of_pages(config, 5), .speculative_tokens = 2}, 2, true, true};
 }
 
 TEST(EngineIdentity, TogetherIsAlone) {
@@ -134,6 +141,9 @@ TEST(EngineIdentity, TogetherIsAlone) {
   const int64_t plenty = bytes_of_pages(model->config(), 64);
   for (const Crowd& crowd :
        {Crowd{"all at once", {.cache_bytes = plenty}}, Crowd{"one row a step", {.step_tokens = 1, .cache_bytes = plenty}},
+        Crowd{"drafts", {.cache_bytes = plenty, .speculative_tokens = 2}},
+        Crowd{"drafts, one row a step", {.step_tokens = 1, .cache_bytes = plenty, .speculative_tokens = 2}},
+        Crowd{"drafts, 64 rows a step", {.step_tokens = 64, .cache_bytes = plenty, .speculative_tokens = 1}, 1, true},
         Crowd{"3 rows a step", {.step_tokens = 3, .cache_bytes = plenty}, 3},
         Crowd{"64 rows a step", {.step_tokens = 64, .cache_bytes = plenty}, 1, true},
         Crowd{"two at a time", {.max_sequences = 2, .cache_bytes = plenty}},
@@ -141,6 +151,9 @@ TEST(EngineIdentity, TogetherIsAlone) {
     CrowdRun run(*model, requests, crowd);
     EXPECT_EQ(run.run(), alone) << crowd.name;
     EXPECT_EQ(run.preemptions(), 0) << crowd.name;
+    if (crowd.options.speculative_tokens > 0) {
+      EXPECT_GT(run.accepted(), 0) << crowd.name;
+    }
     EXPECT_EQ(run.pages_used(), 0) << crowd.name;
   }
 }
@@ -150,12 +163,14 @@ TEST(EngineIdentity, PreemptedIsUndisturbed) {
   const auto model = nano_model();
   const std::vector<Request> requests = mixed_requests(model->config());
   const Answers alone = answers_alone(*model, requests);
-  for (const int64_t step_tokens : {int64_t{5}, int64_t{512}}) {
+  for (const auto& [step_tokens, drafts] : {std::pair<int64_t, int64_t>{5, 0}, {24, 2}, {512, 2}}) {
     for (const bool reversed : {false, true}) {
-      const Crowd crowd = {"three pages", {.step_tokens = step_tokens, .cache_bytes = bytes_of_pages(model->config(), 3)}, 0, reversed};
+      const int64_t bytes = bytes_of_pages(model->config(), 3, drafts);
+      const Crowd crowd = {"three pages", {.step_tokens = step_tokens, .cache_bytes = bytes, .speculative_tokens = drafts}, 0, reversed};
       CrowdRun run(*model, requests, crowd);
       EXPECT_EQ(run.run(), alone) << step_tokens << (reversed ? ", reversed" : "");
       EXPECT_GT(run.preemptions(), 0) << step_tokens << (reversed ? ", reversed" : "");
+      EXPECT_EQ(run.accepted() > 0, drafts > 0);
       EXPECT_EQ(run.pages_used(), 0);
     }
   }
@@ -176,6 +191,7 @@ TEST(EngineIdentity, HoldsForAllWeightsThreadsAndKernelVariants) {
         CrowdRun run(*model, requests, crowd);
         EXPECT_EQ(run.run(), alone) << count << " threads";
         EXPECT_GT(run.preemptions(), 0);
+        EXPECT_GT(run.accepted(), 0);
       }
     });
   }

@@ -340,7 +340,7 @@ TEST(Engine, RefusesWhatCannotRun) {
   EXPECT_THROW(Engine(*model, {.step_tokens = 0}), Error);
   EXPECT_THROW(Engine(*model, {.cache_bytes = 100}), Error);
   // A cache of two pages: no sequence is longer.
-  Engine small(*model, {.cache_bytes = 2 * 64 * 4 * 12 * 4});
+  Engine small(*model, {.cache_bytes = 2 * KvCache::page_bytes(small_config(), 1)});
   EXPECT_THROW(small.submit({.prompt = prompt_of(128)}), Error);
   EXPECT_EQ(generate(small, {.prompt = prompt_of(120), .max_tokens = 100}).size(), 8u);
 }

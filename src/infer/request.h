@@ -34,7 +34,8 @@ struct SampleKey {
 };
 
 // Constrained decoding: narrows the ids that may come behind the new tokens so far. allowed_W is all ones; whoever sets an entry to zero forbids
-// the id. Called on the engine's thread; a throw fails its request alone, and so does a row of zeros.
+// the id. Called on the engine's thread; a throw fails its request alone, and so does a row of zeros. With drafts it is also asked behind tokens that
+// are then not drawn, and twice behind one: it is a function of `generated` alone.
 using TokenMask = std::function<void(std::span<const int32_t> generated, std::span<uint8_t> allowed_W)>;
 
 struct Request {

@@ -23,9 +23,9 @@ void Scheduler::add(ActiveRequest active) {
   by_age_.push_back(std::make_unique<ActiveRequest>(std::move(active)));
 }
 
-std::vector<ScheduledRows> Scheduler::next_step() {
+std::vector<ScheduledRows> Scheduler::next_step(int64_t drafts) {
   admit();
-  const std::vector<int64_t> rows = rows_by_age();
+  const std::vector<int64_t> rows = rows_by_age(drafts);
   std::vector<ScheduledRows> step;
   // Pages go to the oldest first; the youngest, which may lose its own, come last. So nobody who is in the step already loses any.
   for (int64_t i = 0; i < running_; ++i) {
@@ -33,15 +33,33 @@ std::vector<ScheduledRows> Scheduler::next_step() {
     if (rows[size_t(i)] > 0 && take_pages(i, active.cached + rows[size_t(i)])) step.push_back({&active, rows[size_t(i)]});
   }
   FB_ASSERT(!step.empty() || by_age_.empty(), "the oldest sequence always goes on");
+  for (ScheduledRows& scheduled : step) {
+    if (drafts > 0 && scheduled.active->pending() == 1) scheduled.draft_room = draft_room(*scheduled.active, drafts);
+  }
   return step;
 }
 
-// Of each running sequence: one where it decodes; prompts share what is left of the step, the oldest first.
-std::vector<int64_t> Scheduler::rows_by_age() const {
+// Pages for drafts are taken when everybody has what it needs, so that no draft takes a page from a token that is certain.
+int64_t Scheduler::draft_room(ActiveRequest& active, int64_t drafts) {
+  const int64_t wanted = std::min(drafts, active.request.max_tokens - active.generated - 1), tokens = int64_t(active.tokens.size());
+  while (int64_t(active.pages.size()) < pages_for(tokens + wanted)) {
+    const auto page = pages_.allocate();
+    if (!page) break;
+    active.pages.push_back(*page);
+  }
+  return std::clamp<int64_t>(int64_t(active.pages.size()) * kPageTokens - tokens, 0, std::max<int64_t>(wanted, 0));
+}
+
+int64_t Scheduler::decoding() const {
+  return std::count_if(by_age_.begin(), by_age_.begin() + running_, [](const auto& active) { return active->pending() == 1; });
+}
+
+// Of each running sequence: one where it decodes, beside its drafts; prompts share what is left of the step, the oldest first.
+std::vector<int64_t> Scheduler::rows_by_age(int64_t drafts) const {
   std::vector<int64_t> rows(size_t(running_), 0);
   int64_t left = options_.step_tokens;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (by_age_[i]->pending() == 1) rows[i] = 1, --left;
+    if (by_age_[i]->pending() == 1) rows[i] = 1, left -= 1 + drafts;
   }
   left = std::max<int64_t>(left, 1);
   for (size_t i = 0; i < rows.size() && left > 0; ++i) {
@@ -56,7 +74,8 @@ std::vector<int64_t> Scheduler::rows_by_age() const {
 void Scheduler::admit() {
   int64_t promised = 0;  // pages that running sequences will take for the tokens they have
   for (int64_t i = 0; i < running_; ++i) {
-    promised += pages_for(int64_t(by_age_[size_t(i)]->tokens.size())) - int64_t(by_age_[size_t(i)]->pages.size());
+    const ActiveRequest& active = *by_age_[size_t(i)];  // one with room for drafts may have a page more
+    promised += std::max<int64_t>(0, pages_for(int64_t(active.tokens.size())) - int64_t(active.pages.size()));
   }
   while (running_ < std::min(options_.max_sequences, int64_t(by_age_.size()))) {
     ActiveRequest& next = *by_age_[size_t(running_)];
@@ -152,6 +171,7 @@ void Scheduler::release(ActiveRequest& active) {
   for (const int32_t page : active.pages) pages_.release(page);
   active.pages.clear();
   active.cached = active.kept = 0;
+  active.mtp.clear();
   active.mixed_weights = false;
 }
 

@@ -7,7 +7,7 @@
 
 namespace finback {
 
-// Sequences in the step's order: keys are what is cached, then the rows themselves. Tensors on `device`.
+// Sequences in the step's order: keys are what is cached, then the rows themselves, drafts last. Tensors on `device`.
 Batch step_batch(const std::vector<ScheduledRows>& step, at::Device device);
 
 }  // namespace finback

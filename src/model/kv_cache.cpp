@@ -14,14 +14,22 @@ namespace finback {
 namespace {
 
 // Every tensor whose first index is the page: what a page is made of.
-std::vector<at::Tensor> parts_of_pages(const KvCache& cache) { return {cache.pages_XLPY}; }
+std::vector<at::Tensor> parts_of_pages(const KvCache& cache) { return {cache.pages_XLPY, cache.last_hidden_XKD}; }
 int64_t bytes_of_page(const at::Tensor& part) { return part.numel() / part.size(0) * part.element_size(); }
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device)
-    : pages_XLPY(at::empty({pages, config.total_layers(), kPageTokens, config.latent_dim()},
-                           at::TensorOptions().dtype(at::kFloat).device(device))) {}
+KvCache::KvCache(const ModelConfig& config, int64_t pages, at::Device device, int64_t mtp_depths) {
+  FB_ASSERT(mtp_depths >= 0 && mtp_depths <= config.num_nextn_predict_layers, "the model has a module for each depth");
+  const auto f32 = at::TensorOptions().dtype(at::kFloat).device(device);
+  pages_XLPY = at::empty({pages, config.num_hidden_layers + mtp_depths, kPageTokens, config.latent_dim()}, f32);
+  last_hidden_XKD = at::empty({pages, mtp_depths, config.hidden_size}, f32);
+}
+
+int64_t KvCache::page_bytes(const ModelConfig& config, int64_t mtp_depths) {
+  const int64_t latents = (config.num_hidden_layers + mtp_depths) * kPageTokens * config.latent_dim();
+  return int64_t(sizeof(float)) * (latents + mtp_depths * config.hidden_size);
+}
 
 at::Tensor KvCache::slot_mapping_T(const Batch& batch, int64_t slot_shift) const {
   std::vector<int64_t> slots(size_t(batch.tokens()));

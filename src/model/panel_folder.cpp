@@ -29,11 +29,11 @@ std::string checksum_of(const at::Tensor& tensor) { return fmt::format("{:016x}"
 
 TensorEntry sized(const std::string& name, at::ScalarType dtype, const std::vector<int64_t>& shape) { return {name, dtype, shape, 0, 0}; }
 
-// Everything serving reads but the matrices: embedding, norms, router; and eh_proj, which V3 section 3.3 keeps out of FP8 too.
+// Everything serving reads but the matrices: embedding, norms, router.
 std::vector<ParameterSpec> plain_tensors(const ModelConfig& config) {
   std::vector<ParameterSpec> plain;
   for (const ParameterSpec& spec : parameter_specs(config)) {
-    if (!spec.is_stored() || spec.name.ends_with(".eh_proj.weight")) plain.push_back(spec);
+    if (!spec.is_stored()) plain.push_back(spec);
   }
   for (const ParameterSpec& spec : buffer_specs(config)) plain.push_back(spec);
   return plain;
@@ -68,11 +68,6 @@ void expect_tensor(const SafetensorsFolder& files, const TensorEntry& expected, 
   FB_CHECK(found.shape == expected.shape && found.dtype == expected.dtype, "{}: {}: expected {} [{}], got {} [{}]", folder.string(),
            quoted_name(expected.name), stored_dtype(expected), fmt::join(expected.shape, ", "), stored_dtype(found),
            fmt::join(found.shape, ", "));
-}
-
-ModelConfig without_mtp(ModelConfig config) {
-  config.num_nextn_predict_layers = 0;
-  return config;
 }
 
 }  // namespace
@@ -164,11 +159,11 @@ void check_panel_folder(const fs::path& folder, const ModelConfig& config) {
   FB_CHECK(given == expected, "{}: quantization_config: expected {}, got {}", (folder / "config.json").string(), dump_json_line(expected),
            dump_json_line(given));
   const SafetensorsFolder files(folder);
-  for (const ParameterSpec& spec : plain_tensors(without_mtp(config))) {
+  for (const ParameterSpec& spec : plain_tensors(config)) {
     const bool bf16 = files.has(spec.name) && files.entry(spec.name).dtype == at::kBFloat16;
     expect_tensor(files, sized(spec.name, bf16 ? at::kBFloat16 : at::kFloat, spec.shape), folder);
   }
-  for (const auto& [name, shape] : panel_matrices(without_mtp(config))) {
+  for (const auto& [name, shape] : panel_matrices(config)) {
     for (const TensorEntry& entry : entries_of(name, shape)) expect_tensor(files, entry, folder);
   }
 }
@@ -187,8 +182,9 @@ void check_panel_checksums(const fs::path& folder) {
   progress.vanish();
 }
 
-std::unique_ptr<Transformer> load_panel_model(const fs::path& folder) {
-  const ModelConfig config = without_mtp(load_model_config(folder));
+std::unique_ptr<Transformer> load_panel_model(const fs::path& folder, int64_t mtp_modules) {
+  ModelConfig config = load_model_config(folder);
+  config.num_nextn_predict_layers = std::min(config.num_nextn_predict_layers, mtp_modules);
   check_panel_folder(folder, config);
   const SafetensorsFolder files(folder);
   auto model = std::make_unique<Transformer>(config, at::kCPU, /*trainable=*/false, /*holds_matrices=*/false);

@@ -32,11 +32,11 @@ class PanelWriter {
   std::unique_ptr<State> state_;
 };
 
-// Throws Error unless every tensor that serving reads is there in its shape; reads headers.
+// Throws Error unless every tensor that serving with config's MTP modules reads is there in its shape; reads headers.
 void check_panel_folder(const std::filesystem::path& folder, const ModelConfig& config);
 // Reads every tensor and compares it with checksums.json. Throws Error with the first that differs.
 void check_panel_checksums(const std::filesystem::path& folder);
-// A model that serves from the mapped panels, without its MTP modules. Throws Error as check_panel_folder does.
-std::unique_ptr<Transformer> load_panel_model(const std::filesystem::path& folder);
+// A model that serves from the mapped panels, with so many of its MTP modules. Throws Error as check_panel_folder does.
+std::unique_ptr<Transformer> load_panel_model(const std::filesystem::path& folder, int64_t mtp_modules = 0);
 
 }  // namespace finback

@@ -47,17 +47,17 @@ Precision stored_form(const fs::path& given) {
   return all > 0 && bytes[at::kBFloat16] == all ? Precision::kBf16 : Precision::kF32;
 }
 
-std::unique_ptr<Transformer> load_stored_model(const fs::path& given, Precision storage) {
+std::unique_ptr<Transformer> load_stored_model(const fs::path& given, Precision storage, int64_t mtp_modules) {
   FB_ASSERT(storage != Precision::kF32, "f32 weights are packed from the model's own");
   const fs::path folder = find_model_folder(given);
   if (is_panel_folder(folder)) {
     FB_CHECK(storage == Precision::kInt8, "weights: expected int8, as {} stores them in panels, got {}", folder.string(),
              precision_name(storage));
-    return load_panel_model(folder);
+    return load_panel_model(folder, mtp_modules);
   }
   const ModelConfig config = check_model(folder);
   ModelConfig served = config;
-  served.num_nextn_predict_layers = 0;
+  served.num_nextn_predict_layers = std::min(served.num_nextn_predict_layers, mtp_modules);
   auto model = std::make_unique<Transformer>(served, at::kCPU, /*trainable=*/false, /*holds_matrices=*/false);
   load_parameters(folder, config, model->parameters());
   const SafetensorsFolder files(folder);

@@ -13,8 +13,8 @@ namespace finback {
 Precision stored_form(const std::filesystem::path& folder);
 
 // Logits in the absorbed algebra have the bits of load_model() and Transformer::store_weights(storage), but where an FP8 folder's codes are taken as they
-// lie: then those of the f32 model with the folder's numbers. MTP modules are left out: nothing drafts. kv_b_proj is kept in its absorbed form alone, so
+// lie: then those of the f32 model with the folder's numbers. Of the MTP modules so many are loaded as draft. kv_b_proj is kept in its absorbed form alone, so
 // the expanded algebra does not run. Throws Error as load_model does, and for numbers that the storage does not hold. REQUIRES: storage is not f32.
-std::unique_ptr<Transformer> load_stored_model(const std::filesystem::path& folder, Precision storage);
+std::unique_ptr<Transformer> load_stored_model(const std::filesystem::path& folder, Precision storage, int64_t mtp_modules = 0);
 
 }  // namespace finback

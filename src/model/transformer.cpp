@@ -169,6 +169,16 @@ Transformer::Mtp Transformer::mtp_forward(int64_t k, const Batch& below, const a
   return {std::move(rows.batch), rows.rows, deeper_TD};
 }
 
+at::Tensor Transformer::mtp_forward(int64_t k, const MtpRows& rows, const at::Tensor& hidden_TD, const ForwardOptions& options) {
+  const Layers& m = *layers_;
+  FB_ASSERT(k >= 0 && k < int64_t(m.mtp.size()), "the model has a module for each depth");
+  FB_ASSERT(rows.batch.tokens() > 0 && !(at::GradMode::is_enabled() && hidden_TD.requires_grad()), "rows without gradients");
+  MtpModule& module = *m.mtp[size_t(k)];
+  module.prepare(options.algebra, /*backward=*/false);
+  layers_->head.prepare(/*backward=*/false);  // drafts may come before the first forward() with new weights
+  return module.forward(rows, hidden_TD, m.pass(rows.batch, options, k + 1), {});
+}
+
 at::Tensor Transformer::logits(const at::Tensor& hidden_TD) const { return linear(hidden_TD, head()); }  // V3 eq. 23
 WeightOperand Transformer::head() const { return layers_->head.operand(); }
 

@@ -26,6 +26,7 @@ struct PrecisionPlan {
 };
 
 class StoredWeight;
+struct MtpRows;
 struct LayerMatrix;
 class WeightOperand;
 // By LayerMatrix::name. A matrix that is not there keeps its f32 values; in a model without them it does not run.
@@ -75,6 +76,10 @@ class Transformer {
   // REQUIRES, over a cache: calls overlap by one row. The last row of a call drops out (its next token is not known), so the next call
   // begins with it again; keys in the cache are those of the rows before it. Pages hold every token up to the one that the last row joins.
   Mtp mtp_forward(int64_t k, const Batch& below, const at::Tensor& hidden_TD, const ForwardOptions& options);
+  // The same for rows that the caller chose (at least one): each joins the row of hidden_TD that `rows` names. cached_tokens of a sequence counts the
+  // rows of this depth that are in the cache already. Returns Mtp::hidden_TD, ready for logits().
+  // REQUIRES: no gradients.
+  at::Tensor mtp_forward(int64_t k, const MtpRows& rows, const at::Tensor& hidden_TD, const ForwardOptions& options);
 
   // Head over chosen rows: [T, W]. The shared head of MTP is the same matrix.
   at::Tensor logits(const at::Tensor& hidden_TD) const;

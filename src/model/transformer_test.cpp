@@ -192,7 +192,7 @@ TEST(Mtp, ThroughTheCacheEqualsTheWholeSequence) {
   options.algebra = MlaAlgebra::kAbsorbed;
   const at::Tensor hidden_TD = model->forward(rows.batch, options);
   const at::Tensor whole = model->mtp_forward(0, rows.batch, hidden_TD, options).hidden_TD;
-  KvCache cache(config, 2, at::kCPU);
+  KvCache cache(config, 2, at::kCPU, /*mtp_depths=*/1);
   cache.pages_XLPY.fill_(std::numeric_limits<float>::quiet_NaN());
   options.cache = &cache;
   std::vector<at::Tensor> parts;

@@ -46,15 +46,20 @@ int64_t bytes_after_a_step(const ModelConfig& config, Precision precision) {
   return live_tensor_bytes() - before;
 }
 
-int64_t bytes_after_serving(const std::filesystem::path& folder, Precision storage) {
+int64_t bytes_after_serving(const std::filesystem::path& folder, const ModelConfig& config, Precision storage, bool drafts) {
   const at::NoGradGuard no_grad;
   const int64_t before = live_tensor_bytes();
-  const auto model = storage == Precision::kF32 ? load_model(folder, at::kCPU, /*trainable=*/false) : load_stored_model(folder, storage);
+  const auto model = storage == Precision::kF32 ? load_model(folder, at::kCPU, /*trainable=*/false)
+                                                : load_stored_model(folder, storage, drafts ? config.num_nextn_predict_layers : 0);
   {
     const test::PackedDocuments rows = documents({20, 13}, model->config().vocab_size);
     ForwardOptions options;
     options.algebra = MlaAlgebra::kAbsorbed;
-    model->logits(model->forward(rows.batch, options));
+    Transformer::Mtp below{rows.batch, {}, model->forward(rows.batch, options)};
+    model->logits(below.hidden_TD);
+    for (int64_t k = 0; drafts && k < config.num_nextn_predict_layers; ++k) {
+      below = model->mtp_forward(k, below.batch, below.hidden_TD, options);
+    }
   }
   return live_tensor_bytes() - before;
 }
@@ -83,9 +88,12 @@ TEST(WeightMemory, ServingStoresWhatIsCounted) {
     for (const Precision storage : {Precision::kF32, Precision::kBf16, Precision::kInt8, Precision::kFp8}) {
       SCOPED_TRACE(precision_name(storage));
       for_each_variant([&] {
-        const std::vector<MemoryPart> parts = memory_parts(config, {.trains = false, .precision = storage, .tokens = 0});
-        ASSERT_TRUE(parts[0].name == "weights" && parts[1].name == "packed_weights");
-        EXPECT_EQ(double(bytes_after_serving(folder, storage) - rope_bytes(config)), parts[0].bytes + parts[1].bytes);
+        for (const bool drafts : {false, true}) {
+          const std::vector<MemoryPart> parts =
+              memory_parts(config, {.trains = false, .precision = storage, .tokens = 0, .drafts = drafts});
+          ASSERT_TRUE(parts[0].name == "weights" && parts[1].name == "packed_weights");
+          EXPECT_EQ(double(bytes_after_serving(folder, config, storage, drafts) - rope_bytes(config)), parts[0].bytes + parts[1].bytes);
+        }
       });
     }
     std::filesystem::remove_all(folder);
