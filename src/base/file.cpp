@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -45,6 +47,25 @@ void write_all(int fd, const char* data, size_t bytes, const fs::path& path) {
     done += size_t(n);
   }
   FB_CHECK(allowed == bytes, "{}: cannot write: {}. Hint: free disk space or check permissions", path.string(), std::strerror(ENOSPC));
+}
+
+// Opens the temporary file of an atomic write, empty. It is locked while it is written: another process that writes the same file is waited for, as
+// long as a small file takes, so that neither finds its bytes in the other's.
+int open_temporary(const fs::path& path) {
+  for (int tries = 0;; ++tries) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    FB_CHECK(fd >= 0, "{}: cannot create: {}. Hint: check that the folder exists and is writable", path.string(), reason());
+    const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // a file system without locks goes without
+    struct stat open_file {};
+    struct stat named {};
+    const bool ours = locked && ::fstat(fd, &open_file) == 0 && ::stat(path.c_str(), &named) == 0 && open_file.st_ino == named.st_ino;
+    if (ours && ::ftruncate(fd, 0) == 0) return fd;
+    const std::string why = reason();
+    ::close(fd);
+    FB_CHECK(!ours, "{}: cannot write: {}", path.string(), why);
+    FB_CHECK(tries < 200, "{}: another process is writing this file. Hint: wait for it, or take another name", path.string());
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 void sync_fd(int fd, const fs::path& path) { FB_CHECK(::fsync(fd) == 0, "{}: cannot fsync: {}", path.string(), reason()); }
@@ -131,15 +152,19 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   // A device or a pipe (/dev/stdout) is written to directly: a rename would take its place.
   const bool direct =
       type == fs::file_type::character || type == fs::file_type::fifo || type == fs::file_type::socket || type == fs::file_type::block;
-  if (!direct) temporary_ += ".tmp";
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | (direct ? 0 : O_CREAT | O_TRUNC) | O_CLOEXEC, 0644);
+  if (!direct) {
+    temporary_ += ".tmp";
+    fd_ = open_temporary(temporary_);
+    return;
+  }
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CLOEXEC);
   FB_CHECK(fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder exists and is writable", temporary_.string(), reason());
 }
 
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
+  if (temporary_ != path_) ::unlink(temporary_.c_str());  // before the lock is let go
   ::close(fd_);
-  if (temporary_ != path_) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -160,13 +185,12 @@ void AtomicFile::commit() {
   }
   failpoint("before-fsync");
   sync_fd(fd_, temporary_);
-  ::close(std::exchange(fd_, -1));
   failpoint("before-rename");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {  // the destructor removes the temporary file
     const std::string why = reason();
-    ::unlink(temporary_.c_str());
     FB_FAIL("{}: cannot rename to {}: {}", temporary_.string(), path_.string(), why);
   }
+  ::close(std::exchange(fd_, -1));  // and the lock with it: behind the rename, which shall publish these bytes
   failpoint("after-rename");
   sync_directory(path_.parent_path());
 }

@@ -40,6 +40,29 @@ TEST_F(Files, AnUncommittedFileLeavesNothing) {
   EXPECT_EQ(entries(), 0u);
 }
 
+TEST_F(Files, WritersOfOneFileAtOnceWaitForEachOther) {
+  std::vector<std::thread> writers;
+  std::atomic<int> failed = 0;
+  for (int i = 0; i < 6; ++i) {
+    writers.emplace_back([&, i] {
+      try {
+        for (int n = 0; n < 8; ++n) {
+          AtomicFile file(folder / "a");
+          for (int piece = 0; piece <= i; ++piece) file.write(std::string(100, char('a' + i)));
+          file.commit();
+        }
+      } catch (const Error&) {
+        ++failed;
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(failed, 0);
+  const std::string bytes = read_file(folder / "a");
+  EXPECT_EQ(bytes, std::string(100 * size_t(bytes[0] - 'a' + 1), bytes[0])) << "the last one's bytes and nobody else's";
+  EXPECT_EQ(entries(), 1u);
+}
+
 TEST_F(Files, AFailedRenameLeavesNoTemporary) {
   fs::create_directories(folder / "a" / "inside");
   EXPECT_THROW(write_file_atomic(folder / "a", "x"), Error);

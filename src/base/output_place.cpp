@@ -48,9 +48,12 @@ void check_folder_place(const fs::path& path) {
 ResultFolder::ResultFolder(const fs::path& path) {
   for (fs::path place = fs::absolute(path).lexically_normal(); !fs::exists(place); place = place.parent_path()) made_.push_back(place);
   make_directories(path);
+  lock_.emplace(path / ".lock", std::chrono::milliseconds(0));
+  FB_CHECK(lock_->held(), "{}: another process is writing into this folder. Hint: wait for it, or take another folder", path.string());
 }
 
 ResultFolder::~ResultFolder() {
+  lock_.reset();
   std::error_code not_empty;
   for (const fs::path& folder : made_) fs::remove(folder, not_empty);
 }

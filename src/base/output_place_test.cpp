@@ -58,5 +58,21 @@ TEST_F(OutputPlace, AResultFolderThatGotNothingGoesAgain) {
   EXPECT_TRUE(fs::exists(root / "c")) << "it was there before";
 }
 
+TEST_F(OutputPlace, AResultFolderIsHeldByOne) {
+  {
+    const ResultFolder folder(root / "a");
+    try {
+      const ResultFolder again(root / "a");
+      FAIL() << "two write into one folder";
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("another process is writing into this folder"), std::string::npos) << e.what();
+    }
+    EXPECT_TRUE(fs::exists(root / "a" / ".lock"));
+  }
+  EXPECT_EQ(entries(), 0u);
+  { ResultFolder(root / "a").keep(); }
+  EXPECT_TRUE(fs::is_empty(root / "a")) << "no lock is left in a result";
+}
+
 }  // namespace
 }  // namespace finback

@@ -20,14 +20,6 @@ Program& program() {
 bool in_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
 bool in_path(char c) { return in_word(c) || c == '.' || c == '/'; }
 
-std::string shell_word(const std::string& word) {
-  const auto plain = [](char c) { return in_path(c) || uint8_t(c) >= 0x80 || std::string_view("+,:@%").find(c) != std::string_view::npos; };
-  if (std::all_of(word.begin(), word.end(), plain)) return word;
-  std::string quoted = "'";
-  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  return quoted + "'";
-}
-
 // Whether a command goes on here, behind the program's name.
 bool is_command(std::string_view rest) {
   if (rest.starts_with("--")) return true;
@@ -37,6 +29,14 @@ bool is_command(std::string_view rest) {
 }
 
 }  // namespace
+
+std::string shell_word(const std::string& word) {
+  const auto plain = [](char c) { return in_path(c) || uint8_t(c) >= 0x80 || std::string_view("+,:@%").find(c) != std::string_view::npos; };
+  if (std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
 
 void set_program(std::string typed, std::vector<std::string> verbs) {
   program() = {typed.empty() ? "" : shell_word(typed), std::move(verbs)};

@@ -11,5 +11,7 @@ namespace finback {
 void set_program(std::string typed, std::vector<std::string> verbs);
 // The text with every command of this program ("finback VERB", "finback --flag") under the name that was typed. Before set_program: as it is.
 std::string as_typed(std::string_view text);
+// A word of a command as a shell takes it: quoted when it has blanks or signs in it.
+std::string shell_word(const std::string& word);
 
 }  // namespace finback

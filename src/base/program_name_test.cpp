@@ -21,6 +21,8 @@ TEST(ProgramName, CommandsAloneAreShownAsTyped) {
   };
   for (const auto& [text, shown] : cases) EXPECT_EQ(as_typed(text), shown);
   set_program("/my programs/it's", {"train"});
+  EXPECT_EQ(shell_word("runs/a b/latest"), "'runs/a b/latest'");
+  EXPECT_EQ(shell_word("runs/a"), "runs/a");
   EXPECT_EQ(as_typed("finback train"), "'/my programs/it'\\''s' train");
   set_program("", {});
   EXPECT_EQ(as_typed(plain), plain);

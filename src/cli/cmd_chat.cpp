@@ -270,7 +270,7 @@ int run_chat(const Args& args) {
   const int code = ChatLoop(session, editor, signals ? &*signals : nullptr, usage).run();
   if (disk && disk->on() && memory.size() > 0) memory.write(remembered);
   usage.wall_seconds += loaded.seconds();
-  if (args.has("usage")) write_usage(*args.get("usage"), usage);
+  if (args.has("usage")) add_to_usage_file(*args.get("usage"), usage);
   return code;
 }
 

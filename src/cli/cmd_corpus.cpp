@@ -10,9 +10,13 @@
 #include "cli/reading_flags.h"
 #include "cli/verbs.h"
 #include "data/corpus_build.h"
+#include "data/folder_walk.h"
+#include "train/stop_signal.h"
 
 namespace finback {
 namespace {
+
+struct StoppedBuild {};  // thrown in the middle of a build, so that what it holds is taken down
 
 void print_table(const Json& manifest) {
   fmt::print("{:<14} {:>10} {:>10} {:>10} {:>10}  {}\n", "source", "train MB", "documents", "valid. MB", "documents", "version");
@@ -90,7 +94,19 @@ int cmd_corpus(CommandLine words) {
 
   report.show_as({std::filesystem::current_path().string() + "/", ""});
   const Timer timer;
-  const Json manifest = build_corpus(recipe, options, report);
+  const StopSignal stop;
+  stop.announce("what was begun is removed");
+  options.check = [&] {
+    if (stop.asked()) throw StoppedBuild();
+  };
+  Json manifest;
+  try {
+    manifest = build_corpus(recipe, options, report);
+  } catch (const StoppedBuild&) {
+    inform(fmt::format("{}: stopped; {}", options.out.string(),
+                       is_corpus_folder(options.out) ? "the corpus that was there is as it was" : "no corpus was made"));
+    return 128 + stop.number();
+  }
   say_what_was_read(report);
   for (const char* older : {"tokenizer/tokenizer.json", "tokens/tokens.json"}) {
     if (std::filesystem::exists(options.out / older))

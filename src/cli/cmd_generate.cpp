@@ -194,7 +194,9 @@ int cmd_generate(CommandLine words) {
   const fs::path given = args.required(0, "a model folder");
   args.at_most(1);
   check_flags(args);
-  const fs::path folder = fs::exists(given) ? find_model_folder(given) : given;  // flags are looked at before a folder that is not there
+  const fs::path folder = fs::exists(given) || given.filename() == "latest"
+                              ? find_model_folder(given)
+                              : given;  // flags are looked at before a folder that is not there
   if (args.has("prompts")) return run_prompts(args, folder);
   if (wants_conversation(args)) return run_chat(args);
   ServeUsage usage = begin_usage(folder, args.get_or("usage", ""));
@@ -230,7 +232,7 @@ int cmd_generate(CommandLine words) {
   print_end(asked, prompt, answer, timer.seconds());
   count_answer(usage, answer.usage, prefill_seconds, decode_seconds);
   usage.wall_seconds += loaded.seconds();
-  if (args.has("usage")) write_usage(*args.get("usage"), usage);
+  if (args.has("usage")) add_to_usage_file(*args.get("usage"), usage);
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/notice.h"
+#include "base/status_line.h"
 #include "cli/args.h"
 #include "cli/verbs.h"
 #include "cost/model_report.h"
@@ -64,7 +65,11 @@ int cmd_inspect(CommandLine words) {
   const ModelConfig config = parse_countable_config(json, what, unbuilt);
   if (!unbuilt.empty()) return inspect_other(args, count_unbuilt_model(config, unbuilt, json, what), model);
   const int64_t fallback = std::min<int64_t>(4096, config.max_position_embeddings);
-  ModelReport report = report_model(config, args.integer("seq-len", fallback, 1, int64_t{1} << 40));
+  const int64_t seq_len = args.integer("seq-len", fallback, 1, int64_t{1} << 40);
+  if (seq_len > config.max_position_embeddings)
+    warn(fmt::format("--seq-len {}: longer than the model's max_position_embeddings {}: it is counted, no sequence can be so long", seq_len,
+                     config.max_position_embeddings));
+  ModelReport report = report_model(config, seq_len);
   report.weights_fingerprint = fingerprint_of(model, args.has("fingerprint"));
   fmt::print("{}", args.has("json") ? dump_json(model_report_json(report)) : model_report_text(report));
   return 0;

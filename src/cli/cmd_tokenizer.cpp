@@ -65,6 +65,7 @@ void train(const Args& args) {
   FB_CHECK(!args.has("vocab-size") || vocab_size >= minimum_vocab_size(),
            "--vocab-size: expected at least {} (bytes, special and chat tokens), got {}", minimum_vocab_size(), vocab_size);
   check_folder_place(*args.get("out"));
+  ResultFolder folder(*args.get("out"));  // held from the start: hours of reading are not lost to another at the end
   Timer timer;
   BpeTrainer trainer;
   ReadReport report(bad_limit(args));
@@ -85,6 +86,7 @@ void train(const Args& args) {
   }
   const std::string out = *args.get("out");
   write_tokenizer(out, merges, vocab_size);
+  folder.keep();
   if (!report.nothing_to_say()) say_what_was_read(report);
   const double seconds = timer.seconds(), megabytes = double(trainer.bytes()) / 1e6;
   if (args.has("json")) {

@@ -22,7 +22,7 @@ void print_end(const TrainSummary& s) {
   } else if (s.stopped_by) {
     fmt::print("stopped at step {} of {}, saved in {}{}. Go on with: {}\n", s.step, s.steps, folder,
                s.step == s.steps ? "; all steps are trained, the last evaluation is missing" : "",
-               as_typed(fmt::format("finback train {} --resume", folder)));
+               as_typed(fmt::format("finback train {} --resume", shell_word(folder))));
   } else if (s.steps_done == 0 && !s.val_bpb) {
     fmt::print("nothing to do: finished at step {}, model in {}/latest\n", s.step, folder);
   } else {

@@ -57,6 +57,7 @@ template <class Use>
 void for_each_line(const char* what, const Use& use) {
   std::optional<Progress> progress;
   if (!is_terminal(STDIN_FILENO) && !is_terminal(STDOUT_FILENO)) progress.emplace(what, stdin_megabytes(), "MB");
+  say_stdin_is_read();
   std::string line;
   double done = 0;
   for (int64_t number = 1; read_stdin_line(line); ++number) {

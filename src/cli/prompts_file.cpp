@@ -73,7 +73,7 @@ int run_prompts(const Args& args, const fs::path& folder) {
   usage.output_tokens += counts.usage.output_tokens;
   usage.prefill_seconds += counts.usage.prefill_seconds, usage.decode_seconds += counts.usage.decode_seconds;
   usage.wall_seconds += loaded.seconds();
-  write_usage(*args.get("usage"), usage);
+  add_to_usage_file(*args.get("usage"), usage);
   return 0;
 }
 

@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/status_line.h"
+#include "base/terminal.h"
+
 namespace finback {
 
 namespace {
@@ -27,6 +30,7 @@ void check_stdin() {
 
 void open_standard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at the limit of ulimit -f: the write fails, with a message and no half of a file
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // The lowest free number is this one. Opened the wrong way round, so that using it fails as a closed one does.
@@ -34,11 +38,17 @@ void open_standard_streams() {
   }
 }
 
+void say_stdin_is_read() {
+  if (is_terminal(STDIN_FILENO)) inform("reading standard input; Ctrl-D ends it");
+}
+
 std::string read_stdin(const std::function<void(size_t)>& on_progress) {
+  say_stdin_is_read();
   std::string text;
   char block[1 << 16];
-  while (const size_t bytes = std::fread(block, 1, sizeof(block), stdin)) {
-    text.append(block, bytes);
+  while (!std::feof(stdin)) {  // a terminal that is asked again behind its end waits for another one
+    text.append(block, std::fread(block, 1, sizeof(block), stdin));
+    if (std::ferror(stdin)) break;
     if (on_progress) on_progress(text.size());
   }
   check_stdin();

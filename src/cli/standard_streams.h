@@ -14,10 +14,12 @@ class OutputError : public Error {
   using Error::Error;
 };
 
-// At the start: a closed pipe is an error like any other and no signal, and no file that is opened later takes the place of a standard stream
+// At the start: a closed pipe and a file that may not grow are errors like any other and no signals, and no file that is opened later takes the place of a standard stream
 // that was closed.
 void open_standard_streams();
-// Standard input to its end; on_progress gets the bytes so far. Throws Error when it cannot be read.
+// Where somebody has to type it: a line on stderr that says so.
+void say_stdin_is_read();
+// Standard input to its end, and a line on stderr when somebody has to type it; on_progress gets the bytes so far. Throws Error when it cannot be read.
 std::string read_stdin(const std::function<void(size_t)>& on_progress = {});
 // The next line of standard input without its newline; false at the end. Throws Error when it cannot be read.
 bool read_stdin_line(std::string& line);

@@ -68,6 +68,13 @@ std::string comparison(const Bill& bill) {
   return text;
 }
 
+// "1.20 TFLOP", "0 FLOP".
+std::string flop(double count) {
+  const std::string number = human_count(count);
+  const size_t unit = number.find_first_not_of("0123456789.-");
+  return unit == std::string::npos ? number + " FLOP" : number + "FLOP";
+}
+
 }  // namespace
 
 std::string bill_table(const Bill& bill) {
@@ -76,12 +83,12 @@ std::string bill_table(const Bill& bill) {
   std::string text = fmt::format("bill of {} ({}{})\n", bill.run, bill.kind, bill.finished ? "" : ", unfinished");
   const auto line = [&](const char* name, const std::string& value) { text += fmt::format("  {:<16} {}\n", name, value); };
   if (!bill.finished) line("unfinished", bill.status);
-  line("device", fmt::format("{} x {} ({})", bill.devices, bill.device, bill.device_name));
+  line("device", fmt::format("{} x {}{}", bill.devices, bill.device, bill.device_name.empty() ? "" : " (" + bill.device_name + ")"));
   line("hours", fmt::format("{:.4f} wall, {:.4f} {}-hours", bill.wall_hours, bill.device_hours, bill.device));
   line("tokens", fmt::format("{}, {:.0f} per second", human_count(double(bill.tokens)), bill.tokens_per_s));
   line("electricity", fmt::format("{:.5f} kWh ({})", bill.energy_kwh, bill.energy_how));
-  line("work", fmt::format("{}FLOP, {:.1f} % of the highest rate measured ({}FLOP/s; f32)", human_count(bill.flops),
-                           100 * bill.share_of_peak, human_count(bill.peak_flops_per_s)));
+  line("work", fmt::format("{}, {:.1f} % of the highest rate measured ({}/s; f32)", flop(bill.flops), 100 * bill.share_of_peak,
+                           flop(bill.peak_flops_per_s)));
   line("rate", fmt::format("${:.4f} a {}-hour: {} [{}, {}]", bill.usd_per_device_hour, bill.device, bill.price_what, bill.price_source,
                            bill.price_date));
   line("total", fmt::format("${:.4f}  (${:.4f} a million tokens)", bill.usd, bill.usd_per_million_tokens));

@@ -45,6 +45,10 @@ TEST(Bill, AnUnfinishedRunSaysSo) {
   bill.finished = false, bill.status = "running, step 9 of 600";
   settle_bill(bill, 0.5);
   EXPECT_NE(bill_table(bill).find("running, step 9 of 600"), std::string::npos);
+  bill.device_name = "", bill.flops = 0, bill.peak_flops_per_s = 1.5e12;
+  EXPECT_EQ(bill_table(bill).find("()"), std::string::npos) << bill_table(bill);
+  EXPECT_NE(bill_table(bill).find(" 0 FLOP, "), std::string::npos) << bill_table(bill);
+  EXPECT_NE(bill_table(bill).find("(1.50 TFLOP/s; "), std::string::npos) << bill_table(bill);
 }
 
 TEST(Bill, HoursOfAttemptsOnOtherThreadCountsStand) {

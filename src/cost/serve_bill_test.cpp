@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "base/file.h"
 
@@ -46,6 +49,28 @@ TEST(ServeUsage, AddsUpForOneModelAndMachine) {
   EXPECT_EQ(serve_bill(sum, 1).busy.output, serve_bill(an_hour(), 1).busy.output);
   other.devices = 4;
   EXPECT_THROW(add_usage(sum, other), Error);
+}
+
+TEST(ServeUsage, ProcessesThatEndAtOnceAllCount) {
+  const auto folder = std::filesystem::temp_directory_path() / "finback_serve_usage_at_once";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  std::vector<std::thread> ends;  // each opens the lock anew, as a process of its own does
+  std::atomic<int> failed = 0;
+  for (int i = 0; i < 8; ++i) {
+    ends.emplace_back([&] {
+      try {
+        for (int n = 0; n < 5; ++n) add_to_usage_file(folder / "u.json", an_hour());
+      } catch (const Error&) {
+        ++failed;
+      }
+    });
+  }
+  for (std::thread& end : ends) end.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(read_usage(folder / "u.json").hit_tokens, 40 * an_hour().hit_tokens);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()), 1) << "no lock is left";
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ServeUsage, ReadsWhatItWroteAndRefusesWhatCannotBe) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/file_lock.h"
 
 namespace finback {
 
@@ -32,6 +33,21 @@ ServeUsage read_usage(const std::filesystem::path& path) {
 }
 
 void write_usage(const std::filesystem::path& path, ServeUsage& usage) { write_file_atomic(path, dump_json(dump_fields(usage))); }
+
+void add_to_usage_file(const std::filesystem::path& path, const ServeUsage& own) {
+  ServeUsage sum = own;
+  std::error_code ignored;
+  const bool is_device = std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored);
+  if (is_device) return write_usage(path, sum);                                // a pipe, say: nothing can be read back from it
+  const std::filesystem::path file = std::filesystem::weakly_canonical(path);  // one file has one lock, whatever its name
+  const FileLock lock(file.string() + ".lock", std::chrono::minutes(1));
+  FB_CHECK(lock.held(), "{}: expected to add to it, but another process has held {}.lock for a minute", path.string(), file.string());
+  if (std::filesystem::exists(file)) {
+    sum = read_usage(file);
+    add_usage(sum, own);
+  }
+  write_usage(file, sum);
+}
 
 void add_usage(ServeUsage& sum, const ServeUsage& more) {
   FB_CHECK(sum.model == more.model && sum.device == more.device && sum.devices == more.devices,

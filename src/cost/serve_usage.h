@@ -34,6 +34,9 @@ void visit_fields(ServeUsage& u, V& v) {
 // Throws Error for counters that cannot be: negative, busy longer than there, tokens without time.
 ServeUsage read_usage(const std::filesystem::path& path);
 void write_usage(const std::filesystem::path& path, ServeUsage& usage);
+// Adds `own` to what the file counts, which is nothing when it is not there. Processes that do so at once wait for each other (a lock beside the file).
+// Throws Error as read_usage and add_usage do, and when others hold the lock for longer than a minute.
+void add_to_usage_file(const std::filesystem::path& path, const ServeUsage& own);
 // Sums; throws Error when model, device or their number differ.
 void add_usage(ServeUsage& sum, const ServeUsage& more);
 

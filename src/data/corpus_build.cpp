@@ -167,7 +167,10 @@ class CorpusBuild {
     for (const SourceFile& file : files) total += double(fs::file_size(file.path)) / 1e6;
     Progress progress("hash " + source.name, total, "MB");
     for (const SourceFile& file : files) {
-      const uint64_t hash = hash_in_pieces(file.path, [&](uint64_t bytes) { progress.update(done + double(bytes) / 1e6); });
+      const uint64_t hash = hash_in_pieces(file.path, [&](uint64_t bytes) {
+        options_.check();
+        progress.update(done + double(bytes) / 1e6);
+      });
       report.inputs.push_back({{"file", file.path.string()}, {"bytes", int64_t(fs::file_size(file.path))}, {"xxhash", hex(hash)}});
       done += double(fs::file_size(file.path)) / 1e6;
     }
@@ -185,7 +188,12 @@ class CorpusBuild {
       const double size = double(fs::file_size(file.path)) / 1e6;
       const ExtractionCounts counts = extract_documents(
           source, file, [&](Document&& document) { spool.add(std::move(document)); },
-          [&](double share) { progress.update(done + share * size); }, read_);
+          [&](double share) {
+            options_.check();
+            progress.update(done + share * size);
+          },
+          read_);
+      options_.check();
       ++report.files;
       report.extracted.pieces += counts.pieces;
       report.extracted.repaired += counts.repaired;
@@ -210,6 +218,7 @@ class CorpusBuild {
     Progress progress("write " + source.name, total, "MB");
     uint64_t current = UINT64_MAX, position = 0;  // of the part in its document
     spool.spool().read([&](uint64_t number, Document&& part) {
+      options_.check();
       if (std::exchange(current, number) != number) position = 0;
       const uint64_t bytes = part.text.size(), boundary = documents[number].bytes - held[number],
                      begin = std::exchange(position, position + bytes);

@@ -7,6 +7,7 @@
 // 60 bytes for each document.
 #pragma once
 #include <filesystem>
+#include <functional>
 
 #include "base/json.h"
 #include "data/corpus_recipe.h"
@@ -18,9 +19,12 @@ struct CorpusOptions {
   std::filesystem::path out;
   std::filesystem::path cache;  // downloaded packages
   bool refresh = false;         // fetch packages again even if the cache has them
+  // Called every few megabytes: what it throws ends the build as an error does, with its temporary files removed.
+  std::function<void()> check = [] {};
 };
 
-// Returns the manifest; `report` has what became of the input. Throws Error naming the source and file at fault; an older corpus in `out` stays whole until the new one is
+// Returns the manifest; `report` has what became of the input. Throws Error naming the source and file at fault, and for an `out` that another process
+// builds into; an older corpus in `out` stays whole until the new one is
 // ready to take its place, and folders made for one that is refused go again; a kill while it does leaves a folder without manifest, which is no corpus.
 Json build_corpus(const CorpusRecipe& recipe, const CorpusOptions& options, ReadReport& report);
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/output_place.h"
 #include "data/child_program.h"
 #include "data/debian_package.h"
 #include "data/test_folder.h"
@@ -61,6 +62,48 @@ TEST(CorpusBuild, SplitsWholeDocumentsDropsCopiesAndRecordsEverything) {
   EXPECT_EQ(source.at("inputs").at(0).at("xxhash"), fmt::format("{:016x}", xxhash64("text number 0")));
   EXPECT_EQ(manifest.at("train").at("documents").get<size_t>(), train.size());
   EXPECT_EQ(read_json(folder / "out" / "manifest.json"), manifest);
+}
+
+// Stopped anywhere: in the first pass, in the second, at the first look at a file.
+TEST(CorpusBuild, AStoppedBuildLeavesTheOlderCorpusAndNothingElse) {
+  const fs::path folder = write_recipe("stopped", "validation_share = 0.2\n");
+  build(folder);
+  const auto all = [&] {
+    std::string bytes;
+    std::set<fs::path> names;
+    for (const auto& item : fs::directory_iterator(folder / "out")) names.insert(item.path());
+    for (const fs::path& name : names) bytes += name.filename().string() + "\n" + read_file(name);
+    return bytes;
+  };
+  const std::string before = all();
+  spill(folder / "texts" / "new.txt", "new");
+  int stopped = 0;
+  for (int at = 1; at < 400; at += 20) {
+    ReadReport report;
+    CorpusOptions options{folder / "out", folder / "cache", false};
+    int calls = 0;
+    options.check = [&] {
+      if (++calls == at) FB_FAIL("stopped");
+    };
+    try {
+      build_corpus(load_corpus_recipe(folder / "recipe.toml"), options, report);
+      break;
+    } catch (const Error&) {
+      ++stopped;
+      EXPECT_EQ(all(), before);
+    }
+  }
+  EXPECT_GE(stopped, 5);
+  EXPECT_NE(all(), before) << "the last one was not stopped";
+}
+
+TEST(CorpusBuild, OneProcessBuildsIntoAFolder) {
+  const fs::path folder = write_recipe("held", "validation_share = 0.2\n");
+  build(folder);
+  const std::string manifest = read_file(folder / "out" / "manifest.json");
+  const ResultFolder other(folder / "out");
+  EXPECT_THROW(build(folder), Error);
+  EXPECT_EQ(read_file(folder / "out" / "manifest.json"), manifest);
 }
 
 TEST(CorpusBuild, TheSameInputsGiveTheSameBytes) {

@@ -88,8 +88,10 @@ std::vector<SourceFile> source_files(const CorpusSource& source, const fs::path&
     if (again) report.left_out(kNamedTwice, file.path.string());
     return again;
   });
-  FB_CHECK(!files.empty(), "source {}: expected files that end in {} and fit skip, got none{}", source.name,
-           source.suffixes.empty() ? kTextEndings : "one of suffixes", report.why_nothing());
+  FB_CHECK(
+      !files.empty(), "{}: expected files that end in {}{}, got none{}",
+      source.paths.empty() ? fmt::format("source {}: {}", source.name, root.string()) : fmt::format("{}", fmt::join(source.paths, ", ")),
+      source.suffixes.empty() ? kTextEndings : "one of suffixes", source.skip.empty() ? "" : " and fit skip", report.why_nothing());
   return files;
 }
 

@@ -180,6 +180,18 @@ TEST(CorpusSource, TakesFilesBySuffixWithoutSkippedPathsAndLinks) {
   EXPECT_NE(failure([&] { extract(source, folder); }).find("got none"), std::string::npos);
 }
 
+TEST(CorpusSource, AFolderWithoutTextIsNamed) {
+  const fs::path folder = fresh("corpus_source_empty");
+  CorpusSource source;
+  source.name = "text";
+  source.paths = {folder.string()};
+  const std::string said = failure([&] { extract(source, ""); });
+  EXPECT_TRUE(said.starts_with(folder.string() + ": expected files that end in")) << said;
+  EXPECT_EQ(said.find("skip"), std::string::npos) << said;
+  source.skip = {"old"};
+  EXPECT_NE(failure([&] { extract(source, ""); }).find("and fit skip"), std::string::npos);
+}
+
 TEST(CorpusSource, CountsRepairedPieces) {
   const fs::path folder = fresh("corpus_source_repair");
   write_file_atomic(folder / "a.txt",

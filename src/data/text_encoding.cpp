@@ -52,6 +52,15 @@ Utf8Census census_of(std::string_view bytes) {
   return census;
 }
 
+// Text of bytes with zeros between its parts, as of find -print0, which may all fall on one side: without them it is UTF-8. Of UTF-16 the bytes that are
+// no zeros are that only where it is ASCII, and there at least every second one is a zero.
+bool is_text_apart_by_zeros(std::string_view bytes, size_t zeros) {
+  if (zeros == 0 || zeros * 2 * 2 >= bytes.size()) return false;
+  std::string text(bytes);
+  std::erase(text, '\0');
+  return census_of(text).broken == 0 && std::none_of(text.begin(), text.end(), is_control);
+}
+
 }  // namespace
 
 const char* encoding_name(TextEncoding encoding) {
@@ -80,6 +89,7 @@ TextEncoding recognise_encoding(std::string_view bytes) {
   if (bytes.starts_with("\xfe\xff")) return TextEncoding::kUtf16Be;
   size_t zeros[2] = {0, 0};
   for (size_t i = 0; i < bytes.size(); ++i) zeros[i % 2] += bytes[i] == '\0';
+  if (is_text_apart_by_zeros(bytes, std::max(zeros[0], zeros[1]))) return TextEncoding::kUtf8;
   if (zeros_on_one_side(zeros[1], zeros[0], bytes.size() / 2)) return TextEncoding::kUtf16Le;
   if (zeros_on_one_side(zeros[0], zeros[1], bytes.size() / 2)) return TextEncoding::kUtf16Be;
   const std::optional<std::endian> order = unmarked_utf16(bytes);

@@ -134,6 +134,14 @@ TEST(TextStream, MarksLineEndsAndZerosAreCounted) {
   EXPECT_EQ(read_bytes("keep.txt", "one\r\n", keep).text, "one\r\n");
 }
 
+// As find -print0 writes them; the zeros may all fall on one side.
+TEST(TextStream, ZerosBetweenWordsMakeNoUtf16) {
+  const std::string words[] = {"hello\0world\0"s, "one line\0a\0other line\0"s, "\0caf\xc3\xa9s\0\0bars\0"s};  // zeros on one side only
+  for (const std::string& text : words) EXPECT_NE(failure([&] { read_bytes("zeros.txt", text); }).find("control bytes"), std::string::npos);
+  for (const bool little : {true, false})  // and UTF-16 of few ASCII characters is that still
+    EXPECT_EQ(read_bytes("chapter.txt", utf16(u"第1章\n学而时习之不亦说乎\n", little)).text, "第1章\n学而时习之不亦说乎\n");
+}
+
 // Line ends, marks and characters that lie across two reads of the file.
 TEST(TextStream, ABlockMayEndAnywhere) {
   for (size_t before = (256 << 10) - 4; before < (256 << 10) + 2; ++before) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/program_name.h"
 #include "data/corpus_stamp.h"
 
 namespace finback {
@@ -13,8 +14,9 @@ namespace {
 Json read_index(const fs::path& folder) {
   const fs::path path = folder / "tokens.json";
   FB_CHECK(fs::is_directory(folder),
-           "{}: expected a folder of token shards, got none. Hint: finback tokenize CORPUS --tokenizer DIR --out {}", folder.string(),
-           folder.string());
+           "{}: expected a folder of token shards, got none. Hint: --data.corpora=FOLDER where it was moved to, or finback tokenize CORPUS "
+           "--tokenizer DIR --out {}",
+           folder.string(), shell_word(folder.string()));
   FB_CHECK(fs::exists(path), "{}: expected tokens.json, got none: tokenizing did not finish, or this is no folder of finback tokenize",
            folder.string());
   Json index = read_json(path);

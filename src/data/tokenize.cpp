@@ -4,7 +4,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output_place.h"
 #include "base/pool.h"
+#include "base/program_name.h"
 #include "base/progress.h"
 #include "data/corpus_stamp.h"
 #include "data/text_reader.h"
@@ -75,12 +77,23 @@ void mirror_file(const fs::path& from, const fs::path& to) {
   }
 }
 
+// Text that is there can be made a corpus at once; a name of nothing is that of the folder to make.
+[[noreturn]] void fail_corpus(const fs::path& given) {
+  const fs::path named = given.has_filename() ? given : given.parent_path();
+  const std::string hint = fs::exists(given)
+                               ? fmt::format("{} --out {}", shell_word(given.string()), shell_word("data/" + named.stem().string()))
+                               : fmt::format("RECIPE --out {}", shell_word(given.string()));
+  FB_FAIL("{}: expected a corpus folder with manifest.json and train.jsonl.zst, got {}. Hint: finback corpus build {}", given.string(),
+          !fs::exists(given)        ? "nothing"
+          : fs::is_directory(given) ? "another folder"
+                                    : "a file",
+          hint);
+}
+
 }  // namespace
 
 TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer_folder, const fs::path& out) {
-  FB_CHECK(is_corpus_folder(corpus),
-           "{}: expected a corpus folder with manifest.json and train.jsonl.zst. Hint: finback corpus build RECIPE --out {}",
-           corpus.string(), corpus.string());
+  if (!is_corpus_folder(corpus)) fail_corpus(corpus);
   FB_CHECK(fs::exists(tokenizer_folder / "tokenizer.json"),
            "{}: expected a folder with tokenizer.json. Hint: finback tokenizer train {} --vocab-size 8192 --out {}",
            tokenizer_folder.string(), corpus.string(), tokenizer_folder.string());
@@ -89,7 +102,7 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
   FB_CHECK(ends.bos || ends.eos,
            "{}: expected a begin- or end-of-text token, got neither. Hint: name bos_token or eos_token in tokenizer_config.json",
            tokenizer_folder.string());
-  make_directories(out);
+  ResultFolder folder(out);
   fs::remove(out / "tokens.json");  // nothing below is whole until the new one is written
   for (const std::string& name : tokenizer_file_names()) mirror_file(tokenizer_folder / name, out / name);
 
@@ -111,6 +124,7 @@ TokenizeReport tokenize_corpus(const fs::path& corpus, const fs::path& tokenizer
   report.fingerprint = writer.finish(stamp.known() ? corpus_stamp_json(stamp, corpus, out) : Json());
   report.train = writer.count("train");
   report.validation = writer.count("validation");
+  folder.keep();
   return report;
 }
 

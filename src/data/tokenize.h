@@ -20,7 +20,7 @@ struct TokenizeReport {
 };
 
 // Writes shards, tokens.json, tokenizer_info.json and the tokenizer's own files into `out`. Throws Error for a folder that is no corpus, a tokenizer
-// without begin and end tokens, a text it cannot read, and one that is not its manifest's.
+// without begin and end tokens, a text it cannot read, one that is not its manifest's, and an `out` that another process writes into.
 TokenizeReport tokenize_corpus(const std::filesystem::path& corpus, const std::filesystem::path& tokenizer_folder,
                                const std::filesystem::path& out);
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/output_place.h"
 #include "base/pool.h"
 #include "data/jsonl_writer.h"
 #include "data/loader.h"
@@ -166,6 +167,15 @@ TEST(Tokenize, MistakesAreOneLine) {
   write_corpus(root / "corpus", {"the"}, {});
   write_tokenizer(root / "tokenizer", nullptr, kBothEnds);
   EXPECT_NE(failure(root / "nowhere", root / "tokenizer", root / "out").find("corpus build"), std::string::npos);
+  write_file_atomic(root / "my part.txt", "text");
+  const std::string text = failure(root / "my part.txt", root / "tokenizer", root / "out");
+  EXPECT_NE(text.find("got a file. Hint: finback corpus build '" + (root / "my part.txt").string() + "' --out 'data/my part'"),
+            std::string::npos)
+      << text;
+  {
+    const ResultFolder other(root / "out");
+    EXPECT_NE(failure(root / "corpus", root / "tokenizer", root / "out").find("another process"), std::string::npos);
+  }
   EXPECT_NE(failure(root / "corpus", root / "nowhere", root / "out").find("tokenizer.json"), std::string::npos);
   write_tokenizer(root / "endless", nullptr, Json::object());
   EXPECT_NE(failure(root / "corpus", root / "endless", root / "out").find("got neither"), std::string::npos);

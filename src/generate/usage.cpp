@@ -52,7 +52,7 @@ ServeUsage begin_usage(const fs::path& model_folder, const fs::path& file) {
   if (file.empty() || !fs::is_regular_file(file)) return usage;
   ServeUsage before = read_usage(file);
   add_usage(before, usage);
-  return before;
+  return usage;
 }
 
 void count_answer(ServeUsage& sum, const TokenUsage& answer, double prefill_seconds, double decode_seconds) {

@@ -27,8 +27,8 @@ Json receipt_json(const CacheReceipt& receipt);
 // "none", "first_seen", "diverged", "evicted", "other_weights" or "too_short".
 std::string miss_reason_name(MissReason reason);
 
-// Counters of a process that serves the model in this folder on this machine's cores: what `file` has counted so far, or none when it does not
-// exist or is empty. Throws Error for a file of another model or machine, and for one that could not be written at the end.
+// Counters of a process that serves the model in this folder on this machine's cores, all 0; add_to_usage_file adds them to `file` at the end. Throws
+// Error for a file of another model or machine, and for one that could not be written then. An empty path: no file.
 ServeUsage begin_usage(const std::filesystem::path& model_folder, const std::filesystem::path& file);
 // Adds one answer and the engine's seconds for it.
 void count_answer(ServeUsage& sum, const TokenUsage& answer, double prefill_seconds, double decode_seconds);

@@ -35,10 +35,14 @@ TEST(TokenUsage, AddsUpInAProcessAndInItsFile) {
   EXPECT_EQ(first.requests, 0);
   count_answer(first, {.prompt_tokens = 10, .completion_tokens = 4, .prompt_cache_hit_tokens = 7}, 0.5, 0.25);
   first.wall_seconds = 1;
-  write_usage(file, first);
+  add_to_usage_file(file, first);
   begin_usage(folder / "", file);
   ServeUsage second = begin_usage(folder / "x" / "..", file);  // the same folder, spelled otherwise
+  EXPECT_EQ(second.requests, 0);
   count_answer(second, {.prompt_tokens = 1, .completion_tokens = 1}, 0.5, 0.25);
+  second.wall_seconds = 1;
+  add_to_usage_file(file, second);
+  second = read_usage(file);
   EXPECT_EQ(second.requests, 2);
   EXPECT_EQ(second.hit_tokens, 7);
   EXPECT_EQ(second.missed_tokens, 4);

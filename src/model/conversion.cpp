@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/output_place.h"
 #include "base/progress.h"
 #include "model/checkpoint.h"
 #include "model/checkpoint_files.h"
@@ -106,6 +107,8 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   check_stored_quantization(from);
   const Fp8Layout layout = read_fp8_layout(from);
   const Json plan = plan_of(from, folder.shards(), weights);
+  FB_CHECK(!fs::exists(to) || fs::is_directory(to), "{}: expected a folder to write, got a file", to.string());
+  ResultFolder target_folder(to);  // held by one process from the first look at what is in it
   const bool goes_on = check_target(to, plan, options.overwrite);
   done.mtp_modules = stored_mtp_modules(folder, done.config);
   std::optional<PanelWriter> panels;
@@ -125,6 +128,7 @@ Conversion convert_model(const fs::path& given, const fs::path& to, const std::s
   done.left_out = companions.left_out;
   const std::string card = options.card ? options.card(done) : "";
   say_lost_precision(from, folder);
+  target_folder.keep();
   begin_target(to, plan, goes_on);  // behind every check: a refusal leaves what was there
   if (panels) {
     done.kept_shards = panels->write(to, goes_on);

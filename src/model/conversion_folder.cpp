@@ -20,7 +20,8 @@ std::string first_name_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code ignored;
   for (const auto& item : fs::directory_iterator(folder, ignored)) {
-    if (item.path().extension() != ".tmp") names.push_back(item.path().filename().string());  // what a kill may leave
+    const fs::path name = item.path().filename();
+    if (name.extension() != ".tmp" && name != ".lock") names.push_back(name.string());  // what a kill may leave
   }
   return names.empty() ? "" : *std::min_element(names.begin(), names.end());
 }
@@ -33,7 +34,6 @@ const std::map<std::string, std::string>& conversion_metadata() {
 }
 
 bool check_target(const fs::path& to, const Json& plan, bool overwrite) {
-  FB_CHECK(!fs::exists(to) || fs::is_directory(to), "{}: expected a folder to write, got a file", to.string());
   for (const char* name : {"trainer.json", "config.toml"}) {
     FB_CHECK(!fs::exists(to / name), "{}: expected a folder of its own for the converted model, got a run's ({} is in it)", to.string(),
              name);

@@ -48,6 +48,22 @@ TEST_F(ModelFolder, ARunFolderMeansItsNewestCheckpointAndThatIsSaidOnce) {
   EXPECT_EQ(find_model_or_config(root_ / "run" / "step-000003" / "config.json"), root_ / "run" / "step-000003" / "config.json");
 }
 
+// Archives and copies that drop links.
+TEST_F(ModelFolder, ARunThatLostItsLinkMeansItsNewestFinishedCheckpoint) {
+  const fs::path run = root_ / "run";
+  for (const char* name : {"step-000003", "step-000020", "step-1000000", "step-1000001", "step-1000002.tmp"}) {
+    fs::create_directories(run / name);
+    write_file_atomic(run / name / "config.json", "{}");
+    write_file_atomic(run / name / "tokenizer.json", "{}");
+    if (std::string(name) != "step-1000001") write_file_atomic(run / name / "DONE", "");
+  }
+  EXPECT_EQ(find_model_folder(run), run / "step-1000000");
+  EXPECT_EQ(find_model_folder(run / "latest"), run / "step-1000000");
+  EXPECT_EQ(find_model_or_config(run / "latest"), run / "step-1000000");
+  EXPECT_EQ(find_tokenizer(run), run / "step-1000000");
+  EXPECT_EQ(find_tokenizer(run / "latest"), run / "step-1000000");
+}
+
 TEST_F(ModelFolder, WhatIsNoneIsNamedWithWhatWasProbablyMeant) {
   EXPECT_NE(error_of(root_ / "run").find("without a finished checkpoint"), std::string::npos) << error_of(root_ / "run");
   finish_checkpoint();

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output_place.h"
 #include "base/pool.h"
 #include "base/progress.h"
 #include "model/checkpoint_files.h"
@@ -114,11 +115,14 @@ Conversion write_random_model(const RandomModel& model, const fs::path& to, cons
                      {"random", model.seed},
                      {"shard_bytes", model.shard_bytes},
                      {"config", fmt::format("{:016x}", xxhash64(dump_json(json)))}};
+  FB_CHECK(!fs::exists(to) || fs::is_directory(to), "{}: expected a folder to write, got a file", to.string());
+  ResultFolder target_folder(to);  // held by one process from the first look at what is in it
   const bool goes_on = check_target(to, plan, options.overwrite);
   const RandomTensors source(done.config, model.seed);
   if (target.panels) {
     PanelWriter panels(source, {}, done.config, model.shard_bytes);
     done.bytes_after = panels.bytes(), done.shards = panels.shards();
+    target_folder.keep();
     begin_target(to, plan, goes_on);
     done.kept_shards = panels.write(to, goes_on);
   } else {
@@ -127,6 +131,7 @@ Conversion write_random_model(const RandomModel& model, const fs::path& to, cons
     for (const auto& shard : shards) {
       for (const RandomTensor& tensor : shard) done.bytes_after += tensor.bytes;
     }
+    target_folder.keep();
     begin_target(to, plan, goes_on);
     done.kept_shards = write_random_shards(source, shards, to, goes_on);
   }

@@ -5,6 +5,7 @@
 
 #include "base/fields.h"
 #include "base/json.h"
+#include "base/program_name.h"
 #include "cost/prices.h"
 #include "kernels/backend.h"
 #include "model/checkpoint.h"
@@ -147,7 +148,8 @@ void check_length(const TrainerState& saved, const TrainConfig& recipe, const Tr
            root.string(), saved.step, after.steps);
   const std::optional<int64_t> apart = first_step_apart(recipe, config, shape, saved.step);
   if (!apart) return;
-  std::string hint = fmt::format("--run.name=NAME --train.init={}/latest starts another run from these weights", root.string());
+  std::string hint =
+      fmt::format("--run.name=NAME --train.init={} starts another run from these weights", shell_word((root / "latest").string()));
   std::optional<int64_t> earlier;
   for (const int64_t step : finished_steps(root)) {
     if (step > 0 && step < *apart) earlier = step;
@@ -165,9 +167,9 @@ void check_length(const TrainerState& saved, const TrainConfig& recipe, const Tr
 void check_resumable(const TrainerState& saved, const TrainConfig& config, const ModelConfig& shape, bool allow_other_kernels,
                      const fs::path& root) {
   const std::string hint = fmt::format(
-      "Hint: with this change --run.name=NAME --train.init={}/latest starts another run from these weights, without "
+      "Hint: with this change --run.name=NAME --train.init={} starts another run from these weights, without "
       "--train.init from none; what may change is marked in finback train --help",
-      root.string());
+      shell_word((root / "latest").string()));
   const fs::path folder = root / step_name(saved.step);
   const std::string where = (folder / "trainer.json").string();
   TrainConfig recipe;

@@ -71,14 +71,26 @@ bool add_evaluation(RunCurves& run, const Json& line, const KeyNames& names) {
   return true;
 }
 
+// What was probably meant: a run that has begun and writes nothing yet, or a folder of runs.
+std::string where_runs_are(const fs::path& given) {
+  std::error_code ignored;
+  if (fs::exists(given / "config.toml", ignored) || fs::exists(given / "attempts.jsonl", ignored))
+    return "no step yet: wait for the first one";
+  std::vector<std::string> below;
+  for (const auto& item : fs::directory_iterator(given, ignored)) {
+    if (fs::exists(item.path() / "metrics.jsonl", ignored)) below.push_back(item.path().string());
+  }
+  return below.empty() ? "finback train writes runs/NAME" : fmt::format("did you mean {}?", *std::min_element(below.begin(), below.end()));
+}
+
 }  // namespace
 
 RunCurves read_run_curves(const fs::path& run, const std::string& key) {
   const KeyNames& names = names_of(key);
   const fs::path file = fs::is_directory(run) ? run / "metrics.jsonl" : run;
   std::ifstream in(file);
-  FB_CHECK(in.good() && fs::is_regular_file(file),
-           "{}: expected a run folder with metrics.jsonl, got none. Hint: finback train writes runs/NAME", run.string());
+  FB_CHECK(in.good() && fs::is_regular_file(file), "{}: expected a run folder with metrics.jsonl, got none. Hint: {}", run.string(),
+           where_runs_are(run));
   RunCurves curves;
   fs::path folder = fs::absolute(fs::is_directory(run) ? run : run.parent_path() / run.stem()).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();
@@ -94,7 +106,7 @@ RunCurves read_run_curves(const fs::path& run, const std::string& key) {
     if (kind == "eval") understood = add_evaluation(curves, line, names);
     if (!understood && !last && !text.empty()) ++curves.bad_lines;
   }
-  FB_CHECK(!curves.steps.empty() || !curves.validation.empty(), "{}: expected steps or evaluations with {}, got none yet", file.string(),
+  FB_CHECK(!curves.steps.empty() || !curves.validation.empty(), "{}: no step yet: expected steps or evaluations with {}", run.string(),
            key);
   return curves;
 }

@@ -9,7 +9,6 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
-#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -43,6 +42,17 @@ std::optional<int64_t> step_of(const std::string& name) {
   const auto [stop, error] = std::from_chars(begin, end, step);
   if (error != std::errc() || stop != end || step_name(step) != name) return std::nullopt;
   return step;
+}
+
+// Whether a finished checkpoint of the run is what `folder` holds: the position of the run and its fingerprints are the same bytes.
+bool is_copied_checkpoint(const fs::path& root, const fs::path& folder) {
+  if (!fs::exists(folder / "trainer.json")) return false;
+  const std::string position = read_file(folder / "trainer.json");
+  for (const int64_t step : finished_steps(root)) {
+    const fs::path own = root / step_name(step) / "trainer.json";
+    if (fs::exists(own) && read_file(own) == position) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -84,13 +94,8 @@ RunFolder::RunFolder(fs::path root, OpenMode mode) : root_(std::move(root)), mod
     }
   }
   make_directories(root_);
-  const fs::path lock = root_ / ".lock";
-  lock_fd_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  FB_CHECK(lock_fd_ >= 0, "{}: cannot create: {}. Hint: check that the folder is writable", lock.string(), std::strerror(errno));
-  // A second try: run_is_held holds the lock for an instant.
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0 || (::usleep(50'000), ::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0)) return;
-  ::close(std::exchange(lock_fd_, -1));
-  FB_FAIL("{}: another process is training in this folder. Hint: wait for it, or --run.name=NAME", root_.string());
+  lock_.emplace(root_ / ".lock", std::chrono::milliseconds(50));  // run_is_held holds the lock for an instant
+  FB_CHECK(lock_->held(), "{}: another process is training in this folder. Hint: wait for it, or --run.name=NAME", root_.string());
 }
 
 void RunFolder::clear() {
@@ -104,10 +109,6 @@ void RunFolder::clear() {
     const bool hours = mode_ == OpenMode::kNew && name == "attempts.jsonl";
     if (is_run_file(name) && !is_recipe_file(name) && !hours) remove_tree(root_ / name);
   }
-}
-
-RunFolder::~RunFolder() {
-  if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
 std::string step_name(int64_t step) { return fmt::format("step-{:06}", step); }
@@ -132,10 +133,20 @@ void remove_unfinished(const fs::path& root) {
 void point_latest(const fs::path& root, int64_t step) {
   const fs::path temporary = root / "latest.tmp";
   remove_tree(temporary);
+  if (fs::is_directory(fs::symlink_status(root / "latest"))) {
+    FB_CHECK(is_copied_checkpoint(root, root / "latest"),
+             "{}: expected a link to the newest checkpoint, got a folder that is no copy of one. Hint: rename it",
+             (root / "latest").string());
+    remove_tree(root / "latest");  // cut short, the run has no latest, and its newest checkpoint is found by its number
+  }
   FB_CHECK(::symlink(step_name(step).c_str(), temporary.c_str()) == 0, "{}: cannot make the link: {}", temporary.string(),
            std::strerror(errno));
   failpoint("before-latest");
-  FB_CHECK(::rename(temporary.c_str(), (root / "latest").c_str()) == 0, "{}: cannot rename: {}", temporary.string(), std::strerror(errno));
+  if (::rename(temporary.c_str(), (root / "latest").c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    ::unlink(temporary.c_str());
+    FB_FAIL("{}: cannot rename: {}", temporary.string(), why);
+  }
   sync_directory(root);
 }
 

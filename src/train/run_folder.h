@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/file_lock.h"
+
 namespace finback {
 
 enum class OpenMode { kNew, kResume, kOverwrite };
@@ -17,8 +19,6 @@ class RunFolder {
   // Makes the folder when it is absent, and removes nothing. kNew refuses a folder with anything in it but what a start that failed before its
   // first step leaves. Throws Error when another process holds it.
   RunFolder(std::filesystem::path root, OpenMode mode);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
   // Removes what is in the new run's way: kOverwrite all that an earlier run left, and nothing else; kNew what a failed start left, but for the hours
   // that it took; every mode checkpoints that were never finished. config.toml and model.json stay until the new ones replace them: they may be what
   // this run was started from. To be called when nothing can be refused any more.
@@ -38,7 +38,7 @@ class RunFolder {
  private:
   std::filesystem::path root_;
   OpenMode mode_;
-  int lock_fd_ = -1;
+  std::optional<FileLock> lock_;
 };
 
 // Whether a run wrote `name` into its folder, so that --overwrite removes it.
@@ -54,7 +54,8 @@ std::string step_name(int64_t step);
 std::vector<int64_t> finished_steps(const std::filesystem::path& root);
 // Removes "step-*" folders without DONE and temporary names.
 void remove_unfinished(const std::filesystem::path& root);
-// Points latest at step-<step>, atomically.
+// Points latest at step-<step>, atomically. A folder of that name takes its place only if it is a copy of a finished checkpoint, which a copy of the run
+// with its links followed has; of any other folder it throws Error.
 void point_latest(const std::filesystem::path& root, int64_t step);
 // Which of `steps` retention keeps: the newest keep_last, and multiples of keep_every (0: none). Pure.
 std::vector<int64_t> kept_steps(const std::vector<int64_t>& steps, int64_t keep_last, int64_t keep_every);

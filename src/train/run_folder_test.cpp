@@ -107,6 +107,29 @@ TEST_F(RunFolderFiles, LatestIsReplacedAndRelative) {
   EXPECT_EQ(fs::read_symlink(root / "latest"), "step-000020");
 }
 
+// cp -rL and the like: latest is a folder then.
+TEST_F(RunFolderFiles, ACopiedCheckpointNamedLatestBecomesTheLink) {
+  for (const char* name : {"step-000010", "step-000020"}) {
+    make_step(name, true);
+    write_file_atomic(root / name / "trainer.json", name);
+  }
+  fs::copy(root / "step-000010", root / "latest", fs::copy_options::recursive);
+  point_latest(root, 20);
+  EXPECT_EQ(fs::read_symlink(root / "latest"), "step-000020");
+
+  fs::remove(root / "latest");
+  fs::create_directories(root / "latest");
+  write_file_atomic(root / "latest" / "trainer.json", "the only copy of another step");
+  try {
+    point_latest(root, 20);
+    FAIL() << "somebody's folder is gone";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("no copy of one. Hint: rename it"), std::string::npos) << e.what();
+  }
+  EXPECT_TRUE(fs::exists(root / "latest" / "trainer.json"));
+  EXPECT_FALSE(fs::exists(fs::symlink_status(root / "latest.tmp")));
+}
+
 TEST(RunFolder, RetentionKeepsTheNewestAndTheMilestones) {
   EXPECT_EQ(kept_steps({0, 10, 20, 30, 40, 50}, 2, 0), (std::vector<int64_t>{40, 50}));
   EXPECT_EQ(kept_steps({0, 10, 20, 30, 40, 50}, 1, 20), (std::vector<int64_t>{20, 40, 50}));

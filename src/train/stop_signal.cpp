@@ -22,6 +22,7 @@ std::atomic<int> first_signal{0};
 std::atomic<int64_t> first_ms{0};
 std::atomic<const char*> next{nullptr};
 std::atomic<bool> on_terminal{false};
+void (*pipe_before)(int) = SIG_DFL;
 static_assert(std::atomic<const char*>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free, "touched by a signal handler");
 
 // Everything below the line of dashes is called by the signal handler: async-signal-safe functions only.
@@ -80,7 +81,7 @@ StopSignal::StopSignal() {
     if (number == SIGHUP && before.sa_handler == SIG_IGN) continue;  // nohup
     ::sigaction(number, &action, nullptr);
   }
-  ::signal(SIGPIPE, SIG_IGN);
+  pipe_before = ::signal(SIGPIPE, SIG_IGN);
 }
 
 StopSignal::~StopSignal() {
@@ -89,7 +90,7 @@ StopSignal::~StopSignal() {
     ::sigaction(number, nullptr, &now);
     if (now.sa_handler == ask_stop) ::signal(number, SIG_DFL);
   }
-  ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGPIPE, pipe_before);
 }
 
 bool StopSignal::asked() const { return first_signal != 0; }

@@ -243,6 +243,7 @@ TrainSummary train(TrainConfig config, const TrainOptions& options) {
   const auto stopped_before_a_step = [&](int64_t step) {
     summary.step = step, summary.stopped_by = stop.number(), summary.saved = goes_on;
     if (options.mode != OpenMode::kOverwrite) summary.bill = run_bill(root).value_or(Bill{});
+    summary.bill.status = unfinished_status("stopped", step, length.steps);  // the folder is held still, by this process
     return summary;
   };
   // What is another run's stays until this one is open: its model allocated, its weights read. Hours count from the beginning.

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/fields.h"
+#include "base/program_name.h"
 #include "base/status_line.h"
 #include "base/toml.h"
 #include "model/config_json.h"
@@ -153,7 +154,12 @@ TrainConfig load_train_config(const fs::path& recipe, const std::vector<std::pai
   const bool in_run = recipe.filename() == "config.toml" && fs::exists(fs::absolute(recipe).parent_path() / "attempts.jsonl");
   const bool is_run = fs::is_directory(recipe) || in_run;
   const fs::path run = in_run ? fs::absolute(recipe).parent_path() : recipe, file = is_run ? run / "config.toml" : recipe;
-  FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: a TOML file as in configs/recipes, or a run folder", file.string());
+  const fs::path above = fs::absolute(recipe).lexically_normal().parent_path();
+  const bool in_step = is_run && !fs::exists(file) && fs::exists(above / "config.toml");  // RUN/latest, RUN/step-000500
+  FB_CHECK(fs::exists(file), "{}: no such recipe. Hint: {}", file.string(),
+           in_step ? fmt::format("did you mean {}?",
+                                 shell_word(recipe.has_filename() ? recipe.parent_path().string() : above.parent_path().string()))
+                   : "a TOML file as in configs/recipes, or a run folder");
   TrainConfig config;
   load_fields(config, read_toml(file), file.string());
   find_paths(config, fs::absolute(file).parent_path());

@@ -1,15 +1,18 @@
 """Texts as users have them: odd fields, broken records, other encodings, links, hidden files, files of other kinds, long files, few files. Every
 verb reads them alike, and says what it left out or repaired."""
 import bz2
+import fcntl
 import gzip
 import json
 import lzma
 import os
+import signal
 import subprocess
+import time
 import unittest
 
 import small_run
-from small_run import FINBACK, finback, generated_text
+from small_run import FINBACK, ROOT, finback, generated_text
 
 
 def records(count):
@@ -203,6 +206,37 @@ class OwnTextTest(small_run.ProgramTest):
             os.remove(path)
             return usage.ru_maxrss / 1024
         self.assertLess(peak(50) - peak(10), 20, "MiB")
+
+    def test_one_process_writes_a_folder(self):
+        """Another one is refused in a line, and what is there stays; no lock is left behind."""
+        text = self.put("a.txt", generated_text(1, 3000))
+        corpus, tokenizer, tokens, converted, random = (os.path.join(self.folder, name) for name in ("c", "tok", "tokens", "converted", "random"))
+        model = os.path.join(ROOT, "configs/models/nano/config.json")
+        verbs = {corpus: ("corpus", "build", text), tokenizer: ("tokenizer", "train", text, "--vocab-size", 300),
+                 tokens: ("tokenize", corpus, "--tokenizer", tokenizer), random: ("convert", "--random", model, "--weights", "f32", "--overwrite"),
+                 converted: ("convert", random, "--weights", "bf16", "--overwrite")}
+        for out, words in verbs.items():
+            with self.subTest(words=words):
+                self.good(*words, "--out", out)
+                before = {name: os.stat(os.path.join(out, name)).st_mtime_ns for name in os.listdir(out)}
+                self.assertNotIn(".lock", before)
+                with open(os.path.join(out, ".lock"), "w", encoding="utf-8") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    self.bad(1, *words, "--out", out, says="another process is writing into this folder")
+                os.remove(os.path.join(out, ".lock"))
+                self.assertEqual({name: os.stat(os.path.join(out, name)).st_mtime_ns for name in os.listdir(out)}, before)
+
+    def test_a_stopped_build_leaves_nothing_of_its_own(self):
+        text, out = self.put("long.txt", (generated_text(1, 2000) + "\n") * 4000), os.path.join(self.folder, "stopped")
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = subprocess.Popen([FINBACK, "corpus", "build", text, "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            while not os.path.exists(os.path.join(out, "documents.tmp")) and process.poll() is None:
+                time.sleep(0.005)
+            process.send_signal(number)
+            said = process.communicate(timeout=120)[1]
+            self.assertEqual(process.returncode, code, said)
+            self.assertIn("no corpus was made", said)
+            self.assertFalse(os.path.exists(out), "it was made for nothing")
 
     def test_what_changes_nothing_is_refused(self):
         path = self.put("a.txt", "some text\n")

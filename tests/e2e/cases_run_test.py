@@ -177,6 +177,32 @@ class CasesRunTest(small_run.ProgramTest):
         running.kill()
         running.communicate()
 
+    # --- copies of run folders
+
+    def test_a_copy_with_followed_or_dropped_links_goes_on(self):
+        for name in ("followed", "dropped"):
+            copy = run_folder(f"cases-{name}")
+            shutil.copytree(self.base, copy, symlinks=name == "dropped")
+            if name == "dropped":
+                os.remove(os.path.join(copy, "latest"))
+                for given in (copy, os.path.join(copy, "latest")):
+                    self.assertIn("step-000004", self.good("generate", given, "--prompt", "a", "--max-tokens", 1).stderr)
+                    self.good("inspect", given)
+            else:
+                self.assertFalse(os.path.islink(os.path.join(copy, "latest")))
+            self.good("train", copy, "--resume")
+            self.assertEqual(os.readlink(os.path.join(copy, "latest")), "step-000004")
+            self.assertFalse(os.path.lexists(os.path.join(copy, "latest.tmp")))
+
+    def test_hints_name_what_was_meant(self):
+        self.bad(1, "train", os.path.join(self.base, "latest"), "--resume", says=f"did you mean {self.base}?")
+        self.bad(1, "plot", os.path.dirname(self.base), says="did you mean")
+        begun = os.path.join(small_run.work_folder(), "begun")
+        os.makedirs(begun)
+        shutil.copy(os.path.join(self.base, "config.toml"), begun)
+        self.bad(1, "plot", begun, says="no step yet")
+        self.assertIn("max_position_embeddings", self.good("inspect", self.base, "--seq-len", 1 << 20).stderr)
+
     # --- self-contained folders, paths, keys
 
     def test_a_run_goes_on_from_any_folder_whatever_became_of_its_inputs(self):
@@ -340,53 +366,6 @@ class CasesRunTest(small_run.ProgramTest):
             for line in f:
                 self.assertLessEqual(json.loads(line).get("peak_share", 0), 1)
         self.assertLessEqual(json.loads(self.good("bill", self.base, "--json").stdout)["runs"][0]["share_of_peak"], 1)
-
-
-class QuickstartTest(small_run.ProgramTest):
-    """The script with programs of our own in the places that it calls."""
-
-    def tree(self):
-        root = os.path.join(small_run.work_folder(), "quick")
-        shutil.rmtree(root, ignore_errors=True)
-        for folder in ("tools", "build", "data/austen/tokenizer", "data/austen/tokens", "runs/quickstart"):
-            os.makedirs(os.path.join(root, folder))
-        for name in ("data/austen/manifest.json", "data/austen/tokenizer/tokenizer_config.json", "data/austen/tokens/tokens.json"):
-            open(os.path.join(root, name), "w", encoding="utf-8").close()
-        shutil.copy(os.path.join(ROOT, "quickstart"), root)
-        for name, text in (("tools/setup", "true"), ("tools/baselines", "echo BASELINES")):
-            self.script(root, name, text)
-        return root
-
-    def script(self, root, name, text):
-        path = os.path.join(root, name)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("#!/usr/bin/env bash\n" + text + "\n")
-        os.chmod(path, 0o755)
-
-    def test_it_stops_with_its_training(self):
-        root = self.tree()
-        for code in (130, 143, 129):
-            self.script(root, "build/finback", f'[ "$1" != train ] || exit {code}; echo "AFTER $1"')
-            done = subprocess.run([os.path.join(root, "quickstart")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
-            self.assertEqual(done.returncode, code, done.stderr)
-            self.assertNotIn("AFTER", done.stdout)
-            self.assertNotIn("BASELINES", done.stdout)
-            self.assertIn("./quickstart again", done.stderr)
-
-    def test_a_signal_to_it_is_passed_on_and_waited_for(self):
-        root = self.tree()
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
-            self.script(root, "build/finback", 'trap "sleep 0.3; echo SAVED; exit 143" TERM; echo TRAINING; for i in {1..600}; do sleep 0.05; done')
-            process = subprocess.Popen([os.path.join(root, "quickstart")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell may have ignored it
-            self.addCleanup(process.kill)
-            while "TRAINING" not in process.stdout.readline():
-                self.assertIsNone(process.poll())
-            process.send_signal(number)
-            out, err = process.communicate(timeout=30)
-            self.assertEqual(process.returncode, code, err)
-            self.assertIn("SAVED", out)
-            self.assertNotIn("BASELINES", out)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,23 @@ class TerminalTest(small_run.ProgramTest):
         talk.until("> ")
         return talk
 
+    # Standard input
+
+    def test_one_end_of_typed_input_is_enough(self):
+        """Enter and Ctrl-D, or Ctrl-D twice behind a text without a newline."""
+        for typed in ("some text\n\x04", "some text\x04\x04"):
+            for words in (("tokenizer", "encode", self.model), ("generate", self.model, "--max-tokens", 2)):
+                with self.subTest(words=words, typed=typed):
+                    terminal = Terminal(*words)
+                    terminal.until("reading standard input; Ctrl-D ends it")
+                    terminal.send(typed)
+                    self.assertEqual(terminal.close(), 0, terminal.text)
+                    self.assertNotIn("reading standard input", terminal.text)
+                    if words[0] == "generate":
+                        self.assertEqual(terminal.text.count("some text"), 2, "the terminal's echo and the prompt")
+                    else:
+                        self.assertRegex(terminal.text, r"\d+ \d+")
+
     # Progress
 
     def train_at(self, columns):
