@@ -39,7 +39,7 @@ OfflineBatch read_batch(const Args& args, const fs::path& folder) {
   defaults.ignore_eos = args.has("ignore-eos");
   const ChatTemplate found = read_chat_template(folder);
   const bool another = !found.text.empty() && !found.format && !args.has("chat-format");  // an error of lines with messages alone
-  if (!another) batch.format = chat_format_of(args, found, folder);
+  batch.format = another ? std::nullopt : std::optional(chat_format_of(args, found, folder));
   batch.weights = args.get_or("weights", "f32");
   return batch;
 }
@@ -65,16 +65,19 @@ int run_prompts(const Args& args, const fs::path& folder) {
                                      .weights_fingerprint = model.weights_fingerprint,
                                      .speculative_tokens = speculative_tokens});
   const OfflineCounts counts = run_offline_batch(batch, model, engine);
-  inform(fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
-                     counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed));
-  if (!args.has("usage")) return 0;
+  const std::string summary =
+      fmt::format("[{} answers and {} errors in {}{}; --seed {}]", counts.answers, counts.errors, batch.out.string(),
+                  counts.kept ? fmt::format(", {} lines were there", counts.kept) : "", counts.seed);
+  counts.errors > 0 ? warn(summary + ". Lines with errors are tried again by the next run") : inform(summary);
+  const int code = counts.errors > 0 && counts.answers + counts.kept == 0 ? 1 : 0;
+  if (!args.has("usage")) return code;
   usage.requests += counts.usage.requests;
   usage.hit_tokens += counts.usage.hit_tokens, usage.missed_tokens += counts.usage.missed_tokens;
   usage.output_tokens += counts.usage.output_tokens;
   usage.prefill_seconds += counts.usage.prefill_seconds, usage.decode_seconds += counts.usage.decode_seconds;
   usage.wall_seconds += loaded.seconds();
   add_to_usage_file(*args.get("usage"), usage);
-  return 0;
+  return code;
 }
 
 }  // namespace finback

@@ -128,6 +128,11 @@ GenerationConfig load_generation_config(const fs::path& folder) {
   config.sampling.min_p = keys.number("min_p", config.sampling.min_p);
   config.do_sample_is_absent = !keys.find("do_sample");
   if (!keys.boolean("do_sample", true)) config.sampling.temperature = 0;
+  try {
+    check_sampling(config.sampling);
+  } catch (const Error& e) {
+    FB_FAIL("{}: {}", path.string(), e.what());
+  }
   return config;
 }
 

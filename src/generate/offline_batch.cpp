@@ -26,6 +26,12 @@ struct PromptLine {
   Json object;        // what it asks
   std::string error;  // why it cannot be read
   std::string key() const { return dump_json_line(id); }
+  // Names what it asks, its id left out.
+  std::string request() const {
+    Json asked = object;
+    if (asked.is_object()) asked.erase("id");
+    return fmt::format("{:016x}", xxhash64(dump_json_line(asked)));
+  }
 };
 
 PromptLine parse_line(const std::string& text, int64_t number) {
@@ -61,13 +67,20 @@ class PromptLines {
   LineReader reader_;
 };
 
-// Lines in all. Two answers with one id could not be told apart.
-int64_t count_lines(const std::filesystem::path& path) {
+// Lines in all. Two answers with one id could not be told apart, and one that is there must be that of its line.
+int64_t count_lines(const std::filesystem::path& path, const OfflineOut& out) {
   std::unordered_map<std::string, int64_t> numbers;
   PromptLines lines(path);
   while (const auto line = lines.next()) {
     const auto [before, is_new] = numbers.emplace(line->key(), lines.number());
-    FB_CHECK(is_new, "{}:{}: expected an id of its own, {} is that of line {}", path.string(), lines.number(), line->key(), before->second);
+    FB_CHECK(is_new, "{}:{}: expected an id of its own, {} is that of line {}{}", path.string(), lines.number(), line->key(),
+             before->second, line->id.is_string() ? "" : ". Hint: a line without an id has its number, from 0");
+    const std::string answered = out.request_of(line->key());
+    FB_CHECK(
+        answered.empty() || answered == line->request(),
+        "{}:{}: expected for id {} what its answer in the file of answers was asked with, got another request. Hint: another --out, or ids "
+        "of their own for new lines",
+        path.string(), lines.number(), line->key());
   }
   FB_CHECK(!numbers.empty(), "{}: expected a line of JSON for each prompt, got none", path.string());
   return int64_t(numbers.size());
@@ -129,7 +142,7 @@ class BatchRun {
   }
 
   OfflineCounts run() {
-    Progress progress("answering", double(count_lines(batch_.prompts)), "prompts");
+    Progress progress("answering", double(count_lines(batch_.prompts, out_)), "prompts");
     const int64_t room = batch_.limit > 0 ? batch_.limit : 2 * EngineOptions().max_sequences;
     for (bool more = true; more || !engine_.idle();) {
       while (more && int64_t(choices_.size()) < room) {
@@ -148,6 +161,7 @@ class BatchRun {
   // A line whose choices are on their way.
   struct LineInWork {
     Json id;
+    std::string request;
     uint64_t seed = 0;
     int64_t left = 0;
   };
@@ -159,9 +173,8 @@ class BatchRun {
 
   void begin(const PromptLine& line) {
     const std::string key = line.key();
-    if (out_.has(key, -1)) return keep();
     const auto work = std::make_shared<LineInWork>();
-    work->id = line.id;
+    work->id = line.id, work->request = line.request();
     try {
       if (!line.error.empty()) throw Error(line.error);
       AskedSampling asked = read_sampling(line.object, batch_.defaults);
@@ -188,8 +201,8 @@ class BatchRun {
     for (const auto& [name, value] : object.items()) {
       const bool prompt = name == "prompt" || name == "messages" || name == "ids";
       given += prompt;
-      FB_CHECK(prompt || name == "id" || is_sampling_field(name), "expected id, prompt, messages, ids and sampling fields, got \"{}\"",
-               name);
+      FB_CHECK(prompt || name == "id" || is_sampling_field(name), "expected id, prompt, messages, ids or a sampling field ({}), got \"{}\"",
+               sampling_fields(), name);
     }
     FB_CHECK(given == 1, "expected one of prompt, messages and ids, got {}", given);
     FB_CHECK(model_.tokenizer || (object.contains("ids") && asked.stop.empty()), "expected ids: the model has no tokenizer for text");
@@ -229,7 +242,7 @@ class BatchRun {
     const Answer& answer = choice.stream.answer();
     Json line = {{"id", choice.line->id}, {"index", choice.index}, {"seed", choice.line->seed}};
     line.update(answer_json(answer));
-    line["finback"] = {{"cache", receipt_json(answer.cache)}};
+    line["finback"] = {{"cache", receipt_json(answer.cache)}, {"request", choice.line->request}};
     out_.append(line);
     count_answer(counts_.usage, answer.usage, 0, 0);
     ++counts_.answers;
@@ -271,9 +284,9 @@ int64_t offline_cache_bytes(const Transformer& model, bool drafts) {
 }
 
 void check_offline_batch(const OfflineBatch& batch) {
-  count_lines(batch.prompts);
-  OfflineOut out(batch.out);
-  if (!out.settings().is_null()) out.go_on_with(settings_of(batch, seed_of_batch(batch, out)));
+  const OfflineOut out(batch.out);
+  count_lines(batch.prompts, out);
+  if (!out.settings().is_null()) out.check(settings_of(batch, seed_of_batch(batch, out)));
 }
 
 OfflineCounts run_offline_batch(const OfflineBatch& batch, const TextModel& model, Engine& engine) {

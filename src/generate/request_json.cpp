@@ -75,6 +75,7 @@ void read_logit_bias(const Json& given, std::vector<std::pair<int32_t, double>>&
 
 }  // namespace
 
+std::string sampling_fields() { return fmt::format("{}", fmt::join(kFields, ", ")); }
 bool is_sampling_field(const std::string& name) { return std::find(std::begin(kFields), std::end(kFields), name) != std::end(kFields); }
 
 AskedSampling read_sampling(const Json& object, AskedSampling asked) {

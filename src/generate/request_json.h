@@ -21,6 +21,7 @@ struct AskedSampling {
 // The names that read_sampling knows: max_tokens, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
 // logit_bias, seed, stop, stop_token_ids, ignore_eos, min_tokens, n, logprobs, top_logprobs.
 bool is_sampling_field(const std::string& name);
+std::string sampling_fields();  // their names, to be shown
 // Fields of the object over `defaults`; others are not looked at, null is absent. Throws Error that names the field.
 AskedSampling read_sampling(const Json& object, AskedSampling defaults);
 

@@ -97,10 +97,10 @@ void check_copy(const SafetensorsFolder& files, const std::string& name, const s
   for (int64_t row = 0; row < main_WD.size(0); row += kRows) {
     const at::Tensor a = main_WD.slice(0, row, row + kRows), b = copy_WD.slice(0, row, row + kRows);
     const bool same = a.to(b.scalar_type()).equal(b) || b.to(a.scalar_type()).equal(a);
-    FB_CHECK(same,
-             "{}: {}: expected the values of {}, got others from row {} on. Hint: MTP modules with an embedding or a head of their own "
-             "are not supported; num_nextn_predict_layers = 0 and a folder without their tensors loads the main model",
-             what, quoted, original, row);
+    FB_CHECK(same, "{}: {}: expected the values of {}, got others from row {} on. Hint: {}", what, quoted, original, row,
+             name == kHead ? "a model with a head of its own has tie_word_embeddings false in config.json"
+                           : "MTP modules with an embedding or a head of their own are not supported; num_nextn_predict_layers = 0 and a "
+                             "folder without their tensors loads the main model");
   }
 }
 
@@ -131,6 +131,17 @@ bool says_nothing(const SafetensorsFolder& folder, const std::string& name) {
   if (std::find(entry.shape.begin(), entry.shape.end(), 0) != entry.shape.end()) return true;
   return name.ends_with("gate.e_score_correction_bias") && is_readable(entry.dtype) && entry.dtype != at::kFloat8_e4m3fn &&
          folder.tensor(name).count_nonzero().item<int64_t>() == 0;
+}
+
+// Of weights with more layers than config.json says, which are no MTP modules.
+std::string layers_hint(const SafetensorsFolder& folder, const ModelConfig& config) {
+  constexpr std::string_view kLayers = "model.layers.";
+  int64_t layers = 0;
+  for (const std::string& name : folder.names()) {
+    if (name.starts_with(kLayers)) layers = std::max<int64_t>(layers, std::atoll(name.c_str() + kLayers.size()) + 1);
+  }
+  if (layers <= config.num_hidden_layers || folder.has(fmt::format("{}{}.eh_proj.weight", kLayers, config.num_hidden_layers))) return "";
+  return fmt::format(". Hint: the weights have {} layers, config.json says num_hidden_layers = {}", layers, config.num_hidden_layers);
 }
 
 // Compares names, shapes and dtypes before anything is written.
@@ -164,10 +175,12 @@ void check_folder(const SafetensorsFolder& folder, const ModelConfig& config, co
       problems.note(fmt::format("{}: its weight is not F8_E4M3", quoted_name(name)));
   }
   const bool only_mtp = problems.absent_mtp == problems.count;  // transformers saves none of it
-  FB_CHECK(
-      problems.count == 0, "{}: {}{}{}", what, problems.first,
-      problems.count > 1 ? fmt::format(" (and {} more such problems)", problems.count - 1) : "",
-      only_mtp ? ". Hint: only MTP modules are missing; --model.num_nextn_predict_layers=0 (the key of config.json) goes without" : "");
+  if (problems.count == 0) return;
+  const std::string layers = layers_hint(folder, config);
+  FB_FAIL("{}: {}{}{}", what, problems.first, problems.count > 1 ? fmt::format(" (and {} more such problems)", problems.count - 1) : "",
+          !layers.empty() ? layers
+          : only_mtp      ? ". Hint: only MTP modules are missing; --model.num_nextn_predict_layers=0 (the key of config.json) goes without"
+                          : "");
 }
 
 }  // namespace

@@ -300,6 +300,23 @@ TEST_F(CheckpointTest, ConversionChainsAgree) {
   }
 }
 
+// Neither a layer too many nor a head of its own is a matter of MTP modules.
+TEST_F(CheckpointTest, HintsNameTheKeyThatIsWrong) {
+  ModelConfig config = small_config();
+  config.num_nextn_predict_layers = 0;
+  save_parameters(root_ / "m", config, Lively(config), {});
+  ModelConfig shallow = config;
+  --shallow.num_hidden_layers;
+  const std::string said = fmt::format("the weights have {} layers, config.json says num_hidden_layers = {}", config.num_hidden_layers,
+                                       shallow.num_hidden_layers);
+  EXPECT_NE(load_error(root_ / "m", shallow).find(said), std::string::npos);
+  shallow.num_nextn_predict_layers = 1;  // the layer is no module
+  EXPECT_NE(load_error(root_ / "m", shallow).find(said), std::string::npos);
+  ModelConfig tied = config;
+  tied.tie_word_embeddings = true;
+  EXPECT_NE(load_error(root_ / "m", tied).find("tie_word_embeddings false"), std::string::npos);
+}
+
 TEST_F(CheckpointTest, ConvertRefusesWhatItCannotDo) {
   const ModelConfig config = small_config();
   save_parameters(root_ / "m", config, Lively(config), {});

@@ -30,6 +30,19 @@ TEST(ChatTemplate, TellsDeepSeeksFormatsApart) {
   EXPECT_EQ(recognise_chat_template(v3 + "{% if thinking %}").format, std::nullopt);
 }
 
+// V3's but for a detail: its prompts would be other texts.
+TEST(ChatTemplate, WhatChangesMessagesIsAnother) {
+  const std::string end = "{{ '<｜Assistant｜>' }}", user = "{{ '<｜User｜>' + message['content'] }}";
+  EXPECT_EQ(recognise_chat_template("{% set ns = namespace(system_prompt='') %}" + user + end).format, ChatFormat::kV3);
+  EXPECT_EQ(recognise_chat_template("{{ '<｜User｜>' + message['content'] + '<｜end▁of▁sentence｜>' }}" + end).format, ChatFormat::kV3);
+  for (const std::string& text : {"{{ '<｜User｜>' + message['content']|trim }}" + end, "{{ '<｜User｜> ' + message['content'] }}" + end,
+                                  "{{ '<｜User｜>\\n' + message['content'] }}" + end, "{{ '<｜User｜>' + message['content'] + ' ' }}" + end,
+                                  "{% set ns = namespace(system_prompt='You are a pirate.') %}" + user + end,
+                                  "{{ '<｜User｜>' + message['content'].strip() }}" + end}) {
+    EXPECT_EQ(recognise_chat_template(text).format, std::nullopt) << text;
+  }
+}
+
 TEST(ChatTemplate, OthersAreNotRecognised) {
   for (const char* text : {"", "<|im_start|>user\n", "[INST] {{ m }} [/INST]", "<｜User｜>{{ m }}"}) {
     EXPECT_EQ(recognise_chat_template(text).format, std::nullopt) << text;

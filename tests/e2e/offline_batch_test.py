@@ -89,6 +89,36 @@ class OfflineBatchTest(small_run.ProgramTest):
         self.assertEqual(sorted(hits)[0], 0)
         self.assertGreaterEqual(sorted(hits)[1], 64)
 
+    def test_a_changed_request_is_refused_and_an_error_is_tried_again(self):
+        self.write({"id": "x", "prompt": "a", "max_tokens": 2}, {"id": "y", "prompt": "b", "max_tokns": 2})
+        done = self.good(*self.batch())
+        self.assertIn("1 errors", done.stderr)
+        self.write({"id": "x", "prompt": "other", "max_tokens": 2}, {"id": "y", "prompt": "b", "max_tokens": 2})
+        self.bad(1, *self.batch(), says=[":1: expected for id \"x\"", "another --out"])
+        self.write({"id": "x", "prompt": "a", "max_tokens": 2}, {"id": "y", "prompt": "b", "max_tokens": 2})
+        self.good(*self.batch())
+        with open(self.out, encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        self.assertEqual(sorted(line["id"] for line in lines), ["x", "y"])
+        self.assertFalse([line for line in lines if "error" in line])
+        self.write({"prompt": "x", "unknown": 1})
+        os.remove(self.out), os.remove(self.out + ".run")
+        done = small_run.finback(*self.batch("--quiet"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("0 answers and 1 errors", done.stderr)
+        with open(self.out, encoding="utf-8") as f:
+            self.assertIn("max_tokens, ", json.loads(f.readline())["error"])
+
+    def test_one_process_answers_into_a_file(self):
+        self.write(*({"id": i, "prompt": "Ba " * 20, "max_tokens": 150} for i in range(500)))
+        first = subprocess.Popen([small_run.FINBACK, *map(str, self.batch("--ignore-eos"))], stderr=subprocess.DEVNULL, cwd=small_run.ROOT)
+        while not os.path.exists(self.out) or not os.path.getsize(self.out):
+            time.sleep(0.01)
+        self.bad(1, *self.batch("--ignore-eos"), says="another process")
+        self.assertEqual(first.wait(), 0)
+        with open(self.out, encoding="utf-8") as f:
+            self.assertEqual(len(f.readlines()), 500)
+
     def test_it_refuses_what_it_could_not_go_on_with(self):
         self.write({"id": "x", "prompt": "a"}, {"id": "x", "prompt": "b"})
         self.bad(1, *self.batch(), says=[":2: expected an id of its own", "line 1"])
