@@ -17,8 +17,8 @@ namespace finback {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kOldTemporary = 60 * kSecond;  // a living writer names its files within a second
+constexpr int64_t kNanosecondsASecond = 1'000'000'000;
+constexpr int64_t kOldTemporary = 60 * kNanosecondsASecond;  // a living writer names its files within a second
 
 std::string disk_error() { return std::strerror(errno); }
 
@@ -57,7 +57,7 @@ void CacheFolder::list(const std::function<void(const CacheKey&, int64_t, int64_
   for (const auto& item : fs::directory_iterator(path_)) {
     struct stat status {};
     if (::lstat(item.path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    const int64_t time = status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec;
+    const int64_t time = status.st_mtim.tv_sec * kNanosecondsASecond + status.st_mtim.tv_nsec;
     if (item.path().extension() == ".tmp" && now - time > kOldTemporary) ::unlink(item.path().c_str());
     if (const auto file = file_of(item.path().filename())) visit(*file, status.st_size, time);
   }
@@ -121,7 +121,8 @@ void CacheFolder::discard(const Unnamed& unnamed) const {
 void CacheFolder::remove(const CacheKey& file) const { ::unlink(path_of(file).c_str()); }
 
 void CacheFolder::set_time(const CacheKey& file, int64_t time) const {
-  const timespec both[2] = {{time / kSecond, time % kSecond}, {time / kSecond, time % kSecond}};
+  const timespec both[2] = {{time / kNanosecondsASecond, time % kNanosecondsASecond},
+                            {time / kNanosecondsASecond, time % kNanosecondsASecond}};
   ::utimensat(AT_FDCWD, path_of(file).c_str(), both, AT_SYMLINK_NOFOLLOW);
 }
 
